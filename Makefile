@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+install: $(VENV)/ready ## make the virtual environment
+
+demo: install ## the whole story on an embedded PostgreSQL, in about a minute
+	$(BIN)/tenantmig demo
+
+test: install ## the tests, on a real PostgreSQL
+	$(BIN)/pytest
+
+check: install lint test ## what CI runs: lint, types, floors, tests
+
+lint: install ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## speeds, side by side on one server
+	$(BIN)/python -m benchmarks
+
+lock: install ## write the locked requirements anew
+	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --upgrade -o requirements/runtime.txt pyproject.toml
+
+.PHONY: help install demo test check lint bench lock
