@@ -1,1 +1,5 @@
-"""x"""
+"""Schema-per-tenant migrations on PostgreSQL, with Alembic."""
+
+from tenantmig.errors import TenantmigError, irreversible
+
+__all__ = ["TenantmigError", "irreversible"]

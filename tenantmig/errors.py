@@ -1,0 +1,123 @@
+"""Every error tenantmig raises on purpose. Owns the words; knows nothing of databases or terminals.
+
+The docstring of a class is its default message. A message says what happened, to whom, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NoReturn
+
+
+class TenantmigError(Exception):
+    """tenantmig refused or failed; see the message."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+    @property
+    def message(self) -> str:
+        """The sentence a user reads."""
+        return str(self.args[0])
+
+
+class SettingsError(TenantmigError):
+    """A setting cannot be read; correct the file, key or variable that the message names."""
+
+
+class DatabaseUrlError(TenantmigError):
+    """The database URL cannot be used; give one like postgresql://user@host:5432/name."""
+
+
+class TenantNameError(TenantmigError):
+    """The tenant name is not allowed."""
+
+
+class UnknownTenantError(TenantmigError):
+    """No such tenant; `tenantmig tenants list` shows those that exist."""
+
+
+class TenantExistsError(TenantmigError):
+    """The tenant exists already; nothing was touched."""
+
+
+class TenantSchemaMissingError(TenantmigError):
+    """The tenant schema does not exist; onboard the tenant, or correct the schema in its source."""
+
+
+class SelectionError(TenantmigError):
+    """The command takes something away and needs a selection: --tenant, --label, --from-file or --all."""
+
+
+class SourceError(TenantmigError):
+    """The tenants cannot be read from their source."""
+
+
+class HistoryError(TenantmigError):
+    """The migration history is broken; no database was touched."""
+
+
+class UnknownRevisionError(HistoryError):
+    """The revision does not name exactly one script; `alembic history` lists them."""
+
+
+class IrreversibleRevision(TenantmigError):
+    """The revision cannot be downgraded."""
+
+
+class VersionTableError(TenantmigError):
+    """The version table of the tenant schema cannot be trusted; nothing was run for this tenant."""
+
+
+class ConnectError(TenantmigError):
+    """The database cannot be reached."""
+
+
+class UnsafeServerError(TenantmigError):
+    """The server at this address cannot be migrated safely."""
+
+
+class PoolerError(UnsafeServerError):
+    """A connection pooler stands before the server; give the database's own (direct) URL."""
+
+
+class StandbyError(UnsafeServerError):
+    """The server is a standby and read-only; give the primary's URL."""
+
+
+class PrivilegeError(TenantmigError):
+    """The role lacks a privilege that this command needs."""
+
+
+class TenantLockedError(TenantmigError):
+    """Another session is migrating this tenant; run again when it has ended."""
+
+
+class TenantSessionError(TenantmigError):
+    """The session left its tenant schema; the transaction was rolled back."""
+
+
+class DependentObjectsError(TenantmigError):
+    """Objects outside the tenant schema depend on it; nothing was dropped."""
+
+
+class LedgerError(TenantmigError):
+    """The ledger cannot be used."""
+
+
+class UnknownRunError(LedgerError):
+    """No such run; `tenantmig runs` lists them."""
+
+
+class EnvironmentFileError(TenantmigError):
+    """The env.py of the Alembic environment does not do what tenantmig relies on."""
+
+
+def irreversible(reason: str) -> NoReturn:
+    """Refuse to downgrade: call it in the `downgrade()` of a revision that cannot be undone.
+
+    Raises:
+        IrreversibleRevision: always, with `reason`.
+    """
+    raise IrreversibleRevision(f"This revision cannot be downgraded: {reason}")
