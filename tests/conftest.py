@@ -1,0 +1,6 @@
+"""Lists the fixture plugins, and nothing else."""
+
+pytest_plugins = [
+    "tests.fixtures.server",
+    "tests.fixtures.database",
+]
