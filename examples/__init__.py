@@ -1,0 +1,1 @@
+"""Applications that show tenantmig at work; not installed with the package."""

@@ -1,0 +1,1 @@
+"""A small project-planning product, whose history is in `alembic/versions`."""
