@@ -36,5 +36,6 @@ bench: install ## speeds, side by side on one server
 lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 
 .PHONY: help install demo test check lint bench lock
