@@ -1,0 +1,93 @@
+"""The database URL: parsed here, shown without its password, and turned into libpq parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tenantmig.errors import DatabaseUrlError
+
+SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key"})
+ADVICE = "give one like postgresql://user@host:5432/name"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """Where a database is; `str()` never shows a password.
+
+    A URL of the form `embedded:///folder` means the PostgreSQL of the `embedded` extra with its
+    data in that folder (`?version=16` or `18`); it must be started before it can be connected to.
+    """
+
+    parameters: Mapping[str, str] = field(repr=False)
+    shown: str
+    embedded_folder: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> DatabaseUrl:
+        """Read a URL, echoing nothing of it but what is safe.
+
+        Raises:
+            DatabaseUrlError: not a PostgreSQL URL, or a secret stands in its query string
+                (SQLAlchemy and libpq print those in clear).
+        """
+        try:
+            url = make_url(text.strip())
+            _ = url.port
+        except (ArgumentError, ValueError) as error:
+            raise DatabaseUrlError(f"The database URL cannot be read; {ADVICE}.") from error
+        kind = url.drivername.partition("+")[0]
+        if kind == "embedded":
+            return cls._embedded(url)
+        if kind not in {"postgresql", "postgres"}:
+            raise DatabaseUrlError(f'The database URL is for "{kind}", not PostgreSQL; {ADVICE}.')
+        secrets = sorted(SECRET_PARAMETERS & {key.lower() for key in url.query})
+        if secrets:
+            raise DatabaseUrlError(
+                f"The database URL carries {secrets[0]!r} in its query string, where logs show it;"
+                " put the password before the @, in PGPASSWORD or in a passfile."
+            )
+        return cls(_libpq_parameters(url), url.render_as_string(hide_password=True))
+
+    @classmethod
+    def _embedded(cls, url: URL) -> DatabaseUrl:
+        if not url.database:
+            raise DatabaseUrlError("The embedded URL names no folder; write embedded:///folder.")
+        version = url.query.get("version", "18")
+        if version not in {"16", "18"}:
+            raise DatabaseUrlError("The embedded PostgreSQL has versions 16 and 18.")
+        return cls(
+            {"version": str(version)},
+            url.render_as_string(hide_password=True),
+            Path("/" + url.database.lstrip("/")),
+        )
+
+    def __str__(self) -> str:
+        return self.shown
+
+    @property
+    def database(self) -> str:
+        """The database's name, or "" where libpq chooses it."""
+        return self.parameters.get("dbname", "")
+
+    def redact(self, text: str) -> str:
+        """Return `text` on one line with this URL's password, in any spelling, replaced by ***."""
+        line = " ".join(text.split())
+        password = self.parameters.get("password", "")
+        for secret in {password, quote(password), quote(password, safe=""), quote_plus(password)}:
+            if secret:
+                line = line.replace(secret, "***")
+        return line
+
+
+def _libpq_parameters(url: URL) -> dict[str, str]:
+    parts = url.translate_connect_args(username="user", database="dbname")
+    parameters = {key: str(value) for key, value in parts.items()}
+    for key, value in url.query.items():
+        parameters[key] = value if isinstance(value, str) else ",".join(value)
+    return parameters

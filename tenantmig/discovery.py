@@ -1,0 +1,172 @@
+"""Discovery: the fleet, read from one of five sources. Owns the sources; changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tenantmig.errors import SourceError, TenantNameError
+from tenantmig.ledger import Ledger
+from tenantmig.registry import list_tenants
+from tenantmig.settings import Settings
+from tenantmig.tenant import Tenant, TenantState
+
+UNFINISHED = frozenset({TenantState.ONBOARDING, TenantState.OFFBOARDING})
+
+
+def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
+    """Return the fleet, by name, as the configured source lists it.
+
+    Whatever the source, a tenant whose onboarding or offboarding was begun and not ended keeps
+    that state, so that no rollout touches it.
+
+    Raises:
+        SourceError: the source is not configured, cannot be read, or lists a name or schema twice.
+        TenantNameError: it lists a tenant that the name rules refuse.
+    """
+    registered = list_tenants(ledger)
+    if settings.source == "registry":
+        return registered
+    unfinished = {tenant.schema: tenant.state for tenant in registered if tenant.state in UNFINISHED}
+    database = ledger.connection.info.dbname
+    fleet = [
+        Tenant(
+            tenant.name,
+            tenant.schema,
+            tenant.database or database,
+            unfinished.get(tenant.schema, tenant.state),
+            tenant.labels,
+        )
+        for tenant in _read_source(settings, ledger)
+    ]
+    _check(fleet, settings)
+    return sorted(fleet, key=lambda tenant: tenant.name)
+
+
+def _read_source(settings: Settings, ledger: Ledger) -> Iterable[Tenant]:
+    match settings.source:
+        case "schemas":
+            return _from_schemas(settings, ledger)
+        case "query":
+            return _from_query(_required(settings, "source_query"), ledger)
+        case "file":
+            return read_tenant_file(Path(_required(settings, "source_file")))
+        case _:
+            return _from_callable(_required(settings, "source_callable"))
+
+
+def _required(settings: Settings, key: str) -> str:
+    value = getattr(settings, key)
+    if not value:
+        raise SourceError(f"The source is {settings.source!r}, and `{key}` is not set.")
+    return str(value)
+
+
+def _from_schemas(settings: Settings, ledger: Ledger) -> Iterator[Tenant]:
+    reserved = settings.name_rules.reserved | {"public", "information_schema"}
+    rows = ledger.connection.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s AND nspname !~ '^pg_'",
+        [_required(settings, "source_pattern")],
+    )
+    for (schema,) in rows:
+        if schema.lower() not in reserved:
+            yield Tenant(schema, schema)
+
+
+def _from_query(query: str, ledger: Ledger) -> Iterator[Tenant]:
+    with ledger.connection.cursor(row_factory=dict_row) as cursor:
+        try:
+            with ledger.transaction():
+                cursor.execute("SET TRANSACTION READ ONLY")
+                cursor.execute(query.encode())
+                rows = cursor.fetchall()
+        except psycopg.Error as error:
+            reason = error.diag.message_primary or error
+            raise SourceError(f"`source_query` failed: {reason}") from error
+    for row in rows:
+        yield _tenant_of_row(row, "source_query")
+
+
+def _from_callable(where: str) -> Iterator[Tenant]:
+    module, _, function = where.partition(":")
+    try:
+        listing = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SourceError(
+            f"`source_callable` is {where!r} and cannot be imported ({error});"
+            " write module:function."
+        ) from error
+    try:
+        rows = list(listing())
+    except Exception as error:
+        raise SourceError(f"`source_callable` {where} raised {error!r}.") from error
+    for row in rows:
+        yield _tenant_of_row(row, where)
+
+
+def _tenant_of_row(row: Any, where: str) -> Tenant:
+    match row:
+        case Tenant():
+            return row
+        case str():
+            return Tenant(row, row)
+        case {"name": str() as name, **rest}:
+            try:
+                state = TenantState(str(rest.get("state") or TenantState.ACTIVE))
+            except ValueError as error:
+                raise SourceError(f"`{where}` gives {name!r} an unknown state: {error}.") from error
+            labels = rest.get("labels") or {}
+            if not isinstance(labels, Mapping):
+                raise SourceError(f"`{where}` gives {name!r} labels that are not a mapping.")
+            return Tenant(name, str(rest.get("schema") or name), state=state, labels=dict(labels))
+        case (str() as name, str() as schema):
+            return Tenant(name, schema)
+    raise SourceError(
+        f"`{where}` must give names, (name, schema) pairs, tenants, or rows with a column"
+        f" `name`; it gave {type(row).__name__}."
+    )
+
+
+def read_tenant_file(path: Path) -> list[Tenant]:
+    """Read a file of tenants: CSV lines of `name` or `name,schema`; # begins a comment line.
+
+    Raises:
+        SourceError: it cannot be read; a line that is malformed is named.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            rows = list(enumerate(csv.reader(lines), start=1))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"The tenant file {path} cannot be read: {error}") from error
+    tenants = []
+    for number, row in rows:
+        if not row or row[0].startswith("#"):
+            continue
+        if len(row) > 2 or not row[0]:
+            raise SourceError(f"{path}, line {number}: write name or name,schema.")
+        tenants.append(Tenant(row[0], row[-1] or row[0]))
+    return tenants
+
+
+def _check(fleet: list[Tenant], settings: Settings) -> None:
+    rules = settings.name_rules
+    for tenant in fleet:
+        try:
+            rules.check(tenant.name)
+            rules.check(tenant.schema, "tenant schema")
+        except TenantNameError as error:
+            raise TenantNameError(f"{error.message} (Source: {settings.source}.)") from error
+    for what, values in (
+        ("name", Counter(tenant.name for tenant in fleet)),
+        ("schema", Counter(tenant.schema for tenant in fleet)),
+    ):
+        twice = [value for value, times in values.items() if times > 1]
+        if twice:
+            raise SourceError(f'The source lists the {what} "{twice[0]}" more than once.')

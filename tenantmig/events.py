@@ -1,0 +1,56 @@
+"""What a run tells while it runs, to a progress bar or to an application's callback. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenantmig.failure import Failure
+from tenantmig.outcome import RunReport, TenantOutcome
+from tenantmig.plan import RunKind
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run is in the ledger; `pending` of its `tenants` will be worked on, `parallel` at once."""
+
+    run: int
+    kind: RunKind
+    target: str
+    tenants: int
+    pending: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed and the tenant will be tried again (`is_deferred`: at the end of the run)."""
+
+    tenant: str
+    attempt: int
+    failure: Failure
+    is_deferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFinished:
+    """A tenant has its outcome; `done` of `pending` tenants have theirs."""
+
+    outcome: TenantOutcome
+    done: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run has ended; its report."""
+
+    report: RunReport
+
+
+Event = RunStarted | AttemptFailed | TenantFinished | RunFinished
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Do nothing with an event."""

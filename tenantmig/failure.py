@@ -1,0 +1,90 @@
+"""What went wrong with one tenant and what may be done about it. Pure: a table, no exceptions.
+
+A failure is classified by the phase it happened in, by whether the connection broke, and by its
+SQLSTATE; never by exception class (psycopg gives `sqlstate=None` for each connect failure and for a
+crashed server, and InternalError for some lost connections). The table follows PostgreSQL docs,
+appendix A, and what was measured for each code (docs/design.md, "Failures").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """How far an attempt had come."""
+
+    CONNECT = "connect"
+    PREPARE = "prepare"
+    TRANSACTION = "transaction"
+    COMMIT = "commit"
+    AUTOCOMMIT = "autocommit"
+
+
+class FailureKind(StrEnum):
+    """What may be done about a failure."""
+
+    LOCKED = "locked"
+    """Retry; then defer the tenant to the end of the run."""
+    TRANSIENT = "transient"
+    """Retry: nothing was committed."""
+    LOST_COMMIT = "lost_commit"
+    """The COMMIT may or may not have arrived: take the tenant's lock again, then read."""
+    IN_DOUBT = "in_doubt"
+    """A step outside a transaction was cut off: never run it again blindly."""
+    PERMANENT = "permanent"
+    """The same SQL would fail again."""
+    RUN = "run"
+    """No tenant can succeed (disk full, read-only server): end the whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt. `message` is PostgreSQL's primary message, on one line, free of secrets."""
+
+    kind: FailureKind
+    message: str
+    phase: Phase = Phase.PREPARE
+    sqlstate: str | None = None
+
+    @property
+    def is_retryable(self) -> bool:
+        """True when the tenant may be tried again (each attempt locks and reads first)."""
+        return self.kind in {FailureKind.LOCKED, FailureKind.TRANSIENT, FailureKind.LOST_COMMIT}
+
+
+LOCKED = frozenset({"55P03"})
+TRANSIENT = frozenset({"40P01", "40001", "26000", "53200", "53300", "57P03"})
+LOST = frozenset({"57P01", "57P02", "57P05", "25P03", "25P04"})
+RUN = frozenset({"53100", "53400", "58030", "XX001", "XX002", "25006", "57P04", "3D000"})
+CATALOG_RACES = frozenset({"23505", "XX000", "42P06", "42710"})
+
+
+def classify(
+    phase: Phase, sqlstate: str | None, *, is_broken: bool, is_catalog: bool = False
+) -> FailureKind:
+    """Decide what may be done about a failure.
+
+    `is_broken` says that the connection is gone; `is_catalog` that the error is about a table of
+    pg_catalog or its concurrent update (two tenants raced for one shared object).
+    """
+    if sqlstate in RUN or (sqlstate or "").startswith("28"):
+        return FailureKind.RUN
+    if phase is Phase.CONNECT:
+        return FailureKind.TRANSIENT
+    if is_broken or sqlstate in LOST or (sqlstate or "").startswith("08"):
+        return _classify_lost(phase)
+    if sqlstate in {"40002", "40003"}:
+        return FailureKind.LOST_COMMIT if phase is Phase.COMMIT else FailureKind.IN_DOUBT
+    if sqlstate in LOCKED:
+        return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.LOCKED
+    if sqlstate in TRANSIENT or (is_catalog and sqlstate in CATALOG_RACES):
+        return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.TRANSIENT
+    return FailureKind.PERMANENT
+
+
+def _classify_lost(phase: Phase) -> FailureKind:
+    if phase is Phase.COMMIT:
+        return FailureKind.LOST_COMMIT
+    return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.TRANSIENT

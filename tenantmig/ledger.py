@@ -1,0 +1,287 @@
+"""The ledger: what each run did to each tenant, in a schema of the database that was migrated.
+
+Owns its tables and their version. The row that says a tenant reached a revision is written by
+`record_step` in the transaction of the DDL; everything else may come later and says less.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from tenantmig import sql
+from tenantmig.errors import LedgerError, PrivilegeError, TenantSessionError, UnknownRunError
+from tenantmig.outcome import DONE, Outcome, RunReport, RunState, TenantOutcome
+from tenantmig.plan import Assignment, Heads, Path, RunKind, show_heads
+from tenantmig.tenant import Tenant
+
+LEDGER_VERSION = 1
+RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
+CREATION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))"
+
+
+class Ledger:
+    """The ledger of one database. Calls open a connection with `connect` and reopen a lost one.
+
+    Not for use by two threads at once.
+    """
+
+    def __init__(self, connect: Callable[[], psycopg.Connection], schema: str) -> None:
+        self._connect = connect
+        self.schema = schema
+        self._connection: psycopg.Connection | None = None
+        self._held_run: int | None = None
+
+    @property
+    def connection(self) -> psycopg.Connection:
+        """The control connection, in autocommit mode."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+            if self._held_run is not None:
+                self._lock_run(self._held_run)
+        return self._connection
+
+    def close(self) -> None:
+        """End the control connection, and with it the lock of the run it held."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def query(self, name: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+        """Run the named query and return its rows as named tuples."""
+        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
+            cursor.execute(sql.query(name, self.schema), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    # -- the ledger itself ------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """True when the ledger has been created and this version of tenantmig can read it.
+
+        Raises:
+            LedgerError: a newer tenantmig wrote it.
+        """
+        found = self.connection.execute(
+            "SELECT to_regclass(quote_ident(%s) || '.ledger_version') IS NOT NULL", [self.schema]
+        ).fetchone()
+        if not (found and found[0]):
+            return False
+        current = self.query("ledger_version")[0].version
+        if current > LEDGER_VERSION:
+            raise LedgerError(
+                f'The ledger "{self.schema}" has version {current} and this tenantmig knows'
+                f" {LEDGER_VERSION}; upgrade tenantmig. Nothing was touched."
+            )
+        return True
+
+    def create(self) -> None:
+        """Make the ledger where there is none.
+
+        Idempotent: yes, also for several callers at once.
+        Raises:
+            PrivilegeError: this role may not create a schema in the database.
+        """
+        if self.exists:
+            return
+        try:
+            with self.connection.transaction():
+                self.connection.execute(CREATION_LOCK)
+                if not self.exists:
+                    self.connection.execute(sql.query("ledger_v1", self.schema))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise PrivilegeError(
+                f'The ledger schema "{self.schema}" cannot be created:'
+                f" {error.diag.message_primary}. Grant CREATE on the database to this role,"
+                " or have its owner create the schema and give it to this role."
+            ) from error
+
+    # -- runs -------------------------------------------------------------------------------
+
+    def begin_run(
+        self,
+        kind: RunKind,
+        target: str,
+        intended: Sequence[tuple[Tenant, Path]],
+        decided: Sequence[TenantOutcome] = (),
+    ) -> int:
+        """Write a run, what it intends for each tenant and what is decided already; return its id.
+
+        Locks: an advisory lock of the run, held on the control connection while the driver lives,
+        so that a run whose driver died is seen as interrupted.
+        """
+        facts = {
+            "kind": kind.value,
+            "target": target,
+            "host": platform.node(),
+            "tool_version": version("tenantmig"),
+        }
+        rows = [
+            (tenant.name, tenant.schema, show_heads(path.source), show_heads(path.target), None, None)
+            for tenant, path in intended
+        ] + [
+            (done.tenant, done.schema, done.from_revision, done.to_revision, done.outcome, done.error)
+            for done in decided
+        ]
+        names = ("tenants", "schemas", "sources", "targets", "outcomes", "errors")
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        with self.transaction():
+            run = int(self.query("begin_run", facts)[0].id)
+            self._lock_run(run)
+            self.query("write_intents", {"run": run, **columns})
+        self._held_run = run
+        return run
+
+    def _lock_run(self, run: int) -> None:
+        # shared, so that a driver that reconnects never waits for its own lost connection
+        assert self._connection is not None
+        self._connection.execute(f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})", [str(run)])
+
+    def record_outcome(self, run: int, outcome: TenantOutcome) -> None:
+        """Write what a run came to for one tenant."""
+        self.query(
+            "record_outcome",
+            {
+                "run": run,
+                "tenant": outcome.tenant,
+                "outcome": outcome.outcome.value,
+                "from_revision": outcome.from_revision,
+                "to_revision": outcome.to_revision,
+                "engine": outcome.engine,
+                "attempts": outcome.attempts,
+                "wave": outcome.wave,
+                "duration_s": outcome.duration_s,
+                "sqlstate": outcome.sqlstate,
+                "error": outcome.error,
+            },
+        )
+
+    def finish_run(self, run: int, state: RunState, reason: str | None) -> None:
+        """Write how a run ended and give up its lock."""
+        self.query("finish_run", {"run": run, "state": state.value, "reason": reason})
+        self._held_run = None
+        self.connection.execute(f"SELECT pg_advisory_unlock_shared({RUN_LOCK})", [str(run)])
+
+    def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
+        """Return the newest runs, newest first, without their tenants' rows."""
+        if not self.exists:
+            return ()
+        return tuple(_report(row, ()) for row in self.query("list_runs", {"limit": limit}))
+
+    def run(self, run: int) -> RunReport:
+        """Return one run with what it did to each tenant.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
+        rows = self.query("show_run", {"run": run}) if self.exists else []
+        if not rows:
+            raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
+        return _report(rows[0], self._tenant_outcomes(run))
+
+    def _tenant_outcomes(self, run: int) -> Iterator[TenantOutcome]:
+        for row in self.query("show_run_tenants", {"run": run}):
+            yield TenantOutcome(
+                tenant=row.tenant,
+                schema=row.schema,
+                outcome=Outcome(row.outcome or Outcome.INTERRUPTED),  # an intent never carried out
+                from_revision=row.from_revision,
+                to_revision=row.to_revision,
+                engine=row.engine,
+                attempts=row.attempts,
+                wave=row.wave,
+                duration_s=row.duration_s,
+                sqlstate=row.sqlstate,
+                error=row.error,
+            )
+
+    def troubled_tenants(self) -> dict[str, Outcome]:
+        """Return the tenants whose latest run failed or left them in doubt."""
+        rows = self.query("troubled_tenants") if self.exists else []
+        return {row.tenant: Outcome(row.outcome) for row in rows}
+
+    def cancel_statements(self, application_name: str) -> int:
+        """Cancel what other sessions of this name run right now; return how many were told."""
+        rows = self.query("cancel_statements", {"application_name": application_name})
+        return len(rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """A transaction on the control connection."""
+        with self.connection.transaction():
+            yield self.connection
+
+
+def begin_attempt(
+    connection: psycopg.Connection, ledger: str, assignment: Assignment
+) -> Outcome | None:
+    """Claim an attempt, on the tenant's own connection and under its lock.
+
+    Returns the outcome if an earlier attempt's last transaction did commit after all.
+
+    Raises:
+        LedgerError: a later attempt has been claimed: this driver was overtaken.
+    """
+    claimed = connection.execute(
+        sql.query("begin_attempt", ledger),
+        {
+            "run": assignment.run,
+            "tenant": assignment.tenant.name,
+            "attempt": assignment.attempt,
+        },
+    ).fetchone()
+    if claimed is None:
+        raise LedgerError(
+            f'Attempt {assignment.attempt} on "{assignment.tenant.name}" in run {assignment.run}'
+            " was taken over by another driver."
+        )
+    return Outcome(claimed[0]) if claimed[0] else None
+
+
+def record_step(
+    connection: psycopg.Connection, ledger: str, assignment: Assignment, heads: Heads
+) -> None:
+    """Write the revision that a tenant reached, in the transaction of the DDL that reached it.
+
+    The statement also asserts that the session is still in the tenant schema and that no other
+    driver has taken the tenant over; otherwise the transaction must not be committed.
+
+    Raises:
+        TenantSessionError: one of these does not hold.
+    """
+    is_done = heads == assignment.path.target
+    written = connection.execute(
+        sql.query("record_step", ledger),
+        {
+            "run": assignment.run,
+            "tenant": assignment.tenant.name,
+            "schema": assignment.tenant.schema,
+            "attempt": assignment.attempt,
+            "revision": show_heads(heads),
+            "outcome": DONE[assignment.kind].value if is_done else None,
+        },
+    )
+    if written.rowcount != 1:
+        raise TenantSessionError(
+            f'A script left the session outside the tenant schema "{assignment.tenant.schema}"'
+            " (it changed search_path), or another driver took the tenant over;"
+            " the revision was rolled back."
+        )
+
+
+def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
+    return RunReport(
+        run=row.id,
+        kind=RunKind(row.kind),
+        target=row.target,
+        state=RunState(row.state),
+        tenants=tuple(tenants),
+        started_at=row.started_at,
+        duration_s=row.duration_s,
+        reason=row.reason,
+    )

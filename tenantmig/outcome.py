@@ -1,0 +1,105 @@
+"""What happened: one outcome a tenant, one report a run. Pure data that every door hands out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tenantmig.failure import Failure
+from tenantmig.plan import Heads, RunKind
+
+
+class Outcome(StrEnum):
+    """What a run did to a tenant."""
+
+    UPGRADED = "upgraded"
+    DOWNGRADED = "downgraded"
+    ONBOARDED = "onboarded"
+    OFFBOARDED = "offboarded"
+    STAMPED = "stamped"
+    ALREADY_CURRENT = "already_current"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_at_target(self) -> bool:
+        """True when the tenant is where the run wanted it."""
+        return self in AT_TARGET
+
+
+DONE: Mapping[RunKind, Outcome] = {
+    RunKind.UPGRADE: Outcome.UPGRADED,
+    RunKind.DOWNGRADE: Outcome.DOWNGRADED,
+    RunKind.ONBOARD: Outcome.ONBOARDED,
+    RunKind.OFFBOARD: Outcome.OFFBOARDED,
+    RunKind.STAMP: Outcome.STAMPED,
+}
+AT_TARGET = frozenset({*DONE.values(), Outcome.ALREADY_CURRENT})
+
+
+class RunState(StrEnum):
+    """How a run stands; `running` only while its driver lives."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one try on one tenant came to: an outcome or a failure.
+
+    `heads` is what the version table then held, as far as it is known.
+    """
+
+    heads: Heads
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantOutcome:
+    """What a run did to one tenant. Revisions are None at base; durations are in seconds."""
+
+    tenant: str
+    schema: str
+    outcome: Outcome
+    from_revision: str | None = None
+    to_revision: str | None = None
+    engine: str | None = None
+    attempts: int = 0
+    wave: int = 1
+    duration_s: float = 0.0
+    sqlstate: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run and what it did to each tenant."""
+
+    run: int | None
+    kind: RunKind
+    target: str
+    state: RunState
+    tenants: tuple[TenantOutcome, ...]
+    started_at: datetime | None = None
+    duration_s: float = 0.0
+    reason: str | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tenants had each outcome, in the order of `Outcome`."""
+        counted = Counter(tenant.outcome for tenant in self.tenants)
+        return {outcome.value: counted[outcome] for outcome in Outcome if counted[outcome]}
+
+    @property
+    def is_complete(self) -> bool:
+        """True when every selected tenant is at the target."""
+        return self.state is RunState.COMPLETE

@@ -1,0 +1,92 @@
+"""What a run will do: revisions grouped by where tenants stand, and one assignment a tenant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tenantmig.tenant import Tenant
+
+Heads = tuple[str, ...]
+"""The rows of a version table, sorted: () is base; several only in a history with branches."""
+
+
+class RunKind(StrEnum):
+    """What a run does to each of its tenants."""
+
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    ONBOARD = "onboard"
+    OFFBOARD = "offboard"
+    STAMP = "stamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The revisions that bring a tenant from one place in the history to another, in order."""
+
+    source: Heads
+    target: Heads
+    revisions: tuple[str, ...]
+    destination: str
+    """The target in Alembic's words, absolute: a retry of `-1` must not go down twice."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True when the tenant is where it should be."""
+        return not self.revisions and self.source == self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One tenant's part of a run, as it is given to an engine. `attempt` counts from 1."""
+
+    run: int
+    kind: RunKind
+    tenant: Tenant
+    path: Path
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlanGroup:
+    """The tenants that start from the same revisions and so take the same path."""
+
+    path: Path
+    tenants: tuple[Tenant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A tenant that cannot be brought along, and why; nothing is run for it."""
+
+    tenant: Tenant
+    message: str
+    source: Heads = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do to each selected tenant."""
+
+    kind: RunKind
+    target: str
+    groups: tuple[PlanGroup, ...] = ()
+    at_target: tuple[tuple[Tenant, Heads], ...] = ()
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def pending(self) -> int:
+        """How many tenants the run would change."""
+        return sum(len(group.tenants) for group in self.groups)
+
+    @property
+    def tenants(self) -> int:
+        """How many tenants were selected."""
+        return self.pending + len(self.at_target) + len(self.problems)
+
+
+def show_heads(heads: Sequence[str]) -> str | None:
+    """Write the rows of a version table as one word for people and JSON; base is None."""
+    return ",".join(heads) or None

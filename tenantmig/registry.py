@@ -1,0 +1,120 @@
+"""The registry: the table of tenants that tenantmig keeps. Owns its rows; knows no other source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from tenantmig.errors import TenantExistsError
+from tenantmig.ledger import Ledger
+from tenantmig.tenant import Tenant, TenantState
+from tenantmig.tenant_schema import create_schema, drop_schema
+
+
+def list_tenants(ledger: Ledger) -> list[Tenant]:
+    """Return every tenant of the registry by name, whatever its state."""
+    if not ledger.exists:
+        return []
+    return [
+        Tenant(row.name, row.schema, row.database, TenantState(row.state), row.labels)
+        for row in ledger.query("list_tenants")
+    ]
+
+
+def add_tenant(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:
+    """Register a tenant in the caller's transaction.
+
+    Raises:
+        TenantExistsError: the name or the schema is registered already.
+    """
+    statement = sql.SQL(
+        "INSERT INTO {}.tenant (name, schema, state, labels) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING"
+    ).format(sql.Identifier(ledger))
+    values = [tenant.name, tenant.schema, tenant.state.value, Jsonb(dict(tenant.labels))]
+    if connection.execute(statement, values).rowcount != 1:
+        raise TenantExistsError(
+            f'The tenant "{tenant.name}" (schema "{tenant.schema}") is registered already.'
+        )
+
+
+def remove_tenant(connection: psycopg.Connection, ledger: str, name: str) -> None:
+    """Forget a tenant in the caller's transaction.
+
+    Idempotent: yes.
+    """
+    statement = sql.SQL("DELETE FROM {}.tenant WHERE name = %s").format(sql.Identifier(ledger))
+    connection.execute(statement, [name])
+
+
+def set_state(
+    connection: psycopg.Connection, ledger: str, names: Collection[str], state: TenantState
+) -> None:
+    """Move tenants to a state.
+
+    Idempotent: yes.
+    """
+    statement = sql.SQL(
+        "UPDATE {}.tenant SET state = %s, updated_at = clock_timestamp() WHERE name = ANY(%s)"
+    ).format(sql.Identifier(ledger))
+    connection.execute(statement, [state.value, list(names)])
+
+
+def set_labels(
+    connection: psycopg.Connection,
+    ledger: str,
+    names: Collection[str],
+    labels: Mapping[str, str],
+    removed: Sequence[str] = (),
+) -> None:
+    """Put labels on tenants, replacing those of the same key, and take the keys `removed` off.
+
+    Idempotent: yes.
+    """
+    statement = sql.SQL(
+        "UPDATE {}.tenant SET labels = (labels || %s) - %s::text[], updated_at = clock_timestamp()"
+        " WHERE name = ANY(%s)"
+    ).format(sql.Identifier(ledger))
+    connection.execute(statement, [Jsonb(dict(labels)), list(removed), list(names)])
+
+
+def begin_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:
+    """Register a tenant as `onboarding` and create its schema, in one transaction.
+
+    What an onboarding of this tenant left that was cut off is dropped first: the registry's own
+    word `onboarding` says that no customer has seen it. Locks: the caller holds the tenant's lock.
+
+    Raises:
+        TenantExistsError: the tenant, or a schema of that name, exists.
+    """
+    with connection.transaction():
+        abandon_onboarding(connection, ledger, tenant)
+        born = Tenant(tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels)
+        add_tenant(connection, ledger, born)
+        create_schema(connection, tenant.schema)
+
+
+def end_onboarding(
+    connection: psycopg.Connection, ledger: str, tenant: Tenant, *, keep: bool
+) -> None:
+    """Make an onboarded tenant active; or, where another source lists tenants, forget it here."""
+    if keep:
+        set_state(connection, ledger, [tenant.name], TenantState.ACTIVE)
+    else:
+        remove_tenant(connection, ledger, tenant.name)
+
+
+def abandon_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:
+    """Drop the schema and the registration of a tenant that is `onboarding`, and of no other.
+
+    Idempotent: yes. Locks: the caller holds the tenant's lock.
+    """
+    statement = sql.SQL(
+        "DELETE FROM {}.tenant WHERE name = %s AND schema = %s AND state = 'onboarding'"
+    ).format(sql.Identifier(ledger))
+    with connection.transaction():
+        if connection.execute(statement, [tenant.name, tenant.schema]).rowcount == 1:
+            drop_schema(connection, tenant.schema)

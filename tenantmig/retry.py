@@ -1,0 +1,79 @@
+"""Retries: how often and after how long a failed attempt is made again. The only user of tenacity.
+
+Waits are taken outside any transaction, jittered so that tenants that met the same lock do not meet
+again, and end at once when the run is stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+import tenacity
+
+from tenantmig.failure import FailureKind
+from tenantmig.outcome import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`attempts` tries at most; waits grow from `first_wait_s` to `longest_wait_s`, in seconds."""
+
+    attempts: int = 4
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 5.0
+
+
+class Retry:
+    """The tries on one tenant: `made` counts them, also over several calls of `until_settled`."""
+
+    def __init__(self, policy: RetryPolicy, stopping: Event) -> None:
+        self.policy = policy
+        self.stopping = stopping
+        self.made = 0
+
+    def until_settled(
+        self, attempt: Callable[[int], Attempt], on_retry: Callable[[int, Attempt], None]
+    ) -> Attempt:
+        """Call `attempt(number)` until it succeeds, is not worth another try, or tries run out.
+
+        Returns the last attempt. `on_retry` is told of each that will be made again.
+        """
+        last: Attempt | None = None
+
+        def once() -> Attempt:
+            nonlocal last
+            if last is None or not self.stopping.is_set():
+                self.made += 1
+                last = attempt(self.made)
+            return last
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(_is_retryable),
+            stop=tenacity.stop_after_attempt(self.policy.attempts)
+            | tenacity.stop_when_event_set(self.stopping),
+            wait=tenacity.wait_random_exponential(
+                multiplier=self.policy.first_wait_s, max=self.policy.longest_wait_s
+            ),
+            sleep=tenacity.sleep_using_event(self.stopping),
+            before_sleep=lambda state: on_retry(self.made, _result(state)),
+            retry_error_callback=_result,
+        )
+        return retrying(once)
+
+
+def is_worth_deferring(attempt: Attempt) -> bool:
+    """True when the tenant met locks to the end: it may be free when the others are done."""
+    return attempt.failure is not None and attempt.failure.kind is FailureKind.LOCKED
+
+
+def _is_retryable(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.is_retryable
+
+
+def _result(state: tenacity.RetryCallState) -> Attempt:
+    assert state.outcome is not None
+    result = state.outcome.result()
+    assert isinstance(result, Attempt)
+    return result

@@ -1,0 +1,215 @@
+"""The migration history: Alembic's scripts, checked as a whole before any database is touched, and
+the paths through them. Knows no tenant and no connection."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util import CommandError
+
+from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
+from tenantmig.plan import Heads, RunKind, show_heads
+from tenantmig.plan import Path as RevisionPath
+from tenantmig.settings import read_ini
+
+MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[RevisionStep]]
+
+
+def alembic_config(ini: Path, x: Sequence[str] = ()) -> Config:
+    """Return Alembic's configuration of an ini, as if `-x` had been given for each of `x`.
+
+    Raises:
+        SettingsError: the ini is missing or malformed.
+    """
+    read_ini(ini)
+    return Config(str(ini), cmd_opts=argparse.Namespace(x=list(x)))
+
+
+class History:
+    """The revisions of one lineage, loaded once and known to be sound."""
+
+    def __init__(self, ini: Path) -> None:
+        """Load every script.
+
+        Raises:
+            SettingsError: the ini cannot be read.
+            HistoryError: a script cannot be loaded, a revision id stands twice, a parent is
+                missing, or revisions form a cycle; the file or revision is named.
+        """
+        self.ini = ini
+        config = alembic_config(ini)
+        with _history_errors():
+            self.script = ScriptDirectory.from_config(config)
+            self.heads: Heads = tuple(sorted(self.script.get_heads()))
+            self.script.get_bases()
+
+    def target(self, target: str, kind: RunKind = RunKind.UPGRADE) -> str:
+        """Return `target` with abbreviations and `head` resolved; a relative one stays relative.
+
+        Raises:
+            UnknownRevisionError: it names no revision or several.
+            HistoryError: it is `head` and the history has several heads.
+        """
+        if kind is RunKind.DOWNGRADE and re.fullmatch(r"-\d+", target):
+            return target
+        if kind is RunKind.UPGRADE and re.fullmatch(r"\+\d+", target):
+            return target
+        if target in {"base", "heads"}:
+            return target
+        if target == "head" and len(self.heads) > 1:
+            raise HistoryError(
+                f"The history has {len(self.heads)} heads ({', '.join(self.heads)});"
+                " join them with `alembic merge heads`, name one of them, or say `heads`."
+            )
+        return ",".join(self._resolve(target)) or "base"
+
+    def _resolve(self, target: str) -> Heads:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = self.script.get_revisions(target)
+        except CommandError as error:
+            raise UnknownRevisionError(_unknown(target, error)) from error
+        if any(script is None for script in found):
+            raise UnknownRevisionError(_unknown(target, "no such revision"))
+        return tuple(sorted(script.revision for script in found))
+
+    def check_heads(self, heads: Heads) -> None:
+        """Make sure that the rows of a version table are a possible state of this history.
+
+        Raises:
+            VersionTableError: a row names an unknown revision, or one row's revision is an
+                ancestor of another's.
+        """
+        for revision in heads:
+            if revision not in self.script.revision_map._revision_map:  # noqa: SLF001  get_revision resolves prefixes
+                raise VersionTableError(
+                    f"the version table names revision {revision!r}, which is not in this history"
+                )
+        for revision in heads:
+            others = [head for head in heads if head != revision]
+            if others and revision in self._ancestors(others):
+                raise VersionTableError(
+                    f"the version table has {len(heads)} rows ({', '.join(heads)}),"
+                    f" and {revision} is an ancestor of another row"
+                )
+
+    def _ancestors(self, heads: Sequence[str]) -> set[str]:
+        scripts = self.script.iterate_revisions(tuple(heads), "base")
+        return {script.revision for script in scripts}
+
+    def path(self, kind: RunKind, source: Heads, target: str) -> RevisionPath:
+        """Return the revisions from `source` to `target`, relative targets counted from `source`.
+
+        For an upgrade a `source` beyond the target gives an empty path that stays where it is.
+
+        Raises:
+            UnknownRevisionError: the target cannot be reached from there.
+        """
+        try:
+            steps = list(self.steps(kind, target)(source, None))
+        except (CommandError, RevisionError) as error:
+            where = show_heads(source) or "base"
+            raise UnknownRevisionError(
+                f"there is no {kind.value} from {where} to {target}: {_one_line(error)}"
+            ) from error
+        heads = set(source)
+        for step in steps:
+            heads = _apply(step, heads)
+        reached = tuple(sorted(heads))
+        revisions = tuple(step.revision.revision for step in steps)
+        destination = (show_heads(reached) or "base") if target[:1] in "+-" else target
+        return RevisionPath(source, reached, revisions, destination)
+
+    def stamp_path(self, source: Heads, target: str) -> RevisionPath:
+        """Return the path of a stamp: from anywhere to `target`, over no revision."""
+        heads = () if target == "base" else self._resolve(target)
+        return RevisionPath(source, heads, (), target)
+
+    def steps(self, kind: RunKind, target: str) -> MigrationsFunction:
+        """Return the function that gives Alembic the steps to `target` from where it stands."""
+        script = self.script
+
+        def upgrade(heads: Heads, _: MigrationContext | None) -> Iterable[RevisionStep]:
+            return script._upgrade_revs(target, heads)  # type: ignore[arg-type]  # noqa: SLF001  what alembic.command calls
+
+        def downgrade(heads: Heads, _: MigrationContext | None) -> Iterable[RevisionStep]:
+            return script._downgrade_revs(target, heads)  # type: ignore[arg-type]  # noqa: SLF001
+
+        return downgrade if kind is RunKind.DOWNGRADE else upgrade
+
+    def describe(self, revision: str) -> str:
+        """Return the first line of a script's docstring, or "" when it has none."""
+        script = self.script.get_revision(revision)
+        return (script.doc or "") if script else ""
+
+
+def _apply(step: RevisionStep, heads: set[str]) -> set[str]:
+    """Follow Alembic's own bookkeeping of the version table through one step."""
+    if step.should_delete_branch(heads):
+        return heads - {step.delete_version_num}
+    if step.should_create_branch(heads):
+        return heads | {step.insert_version_num}
+    if step.should_merge_branches(heads):
+        deleted, source, target = step.merge_branch_idents(heads)
+        return (heads - set(deleted) - {source}) | {target}
+    if step.should_unmerge_branches(heads):
+        source, target, inserted = step.unmerge_branch_idents(heads)
+        return (heads - {source}) | {target, *inserted}
+    source, target = step.update_version_num(heads)
+    return (heads - {source}) | {target}
+
+
+def _unknown(target: str, reason: object) -> str:
+    return (
+        f"{target!r} does not name exactly one revision ({_one_line(reason)});"
+        " `alembic history` lists them."
+    )
+
+
+def _one_line(reason: object) -> str:
+    return " ".join(str(reason).split()).rstrip(".")
+
+
+@contextmanager
+def _history_errors() -> Iterator[None]:
+    """Turn what loading a broken history raises or merely warns of into a HistoryError."""
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    except HistoryError:
+        raise
+    except KeyError as error:
+        reasons = [str(w.message) for w in caught if "is not present" in str(w.message)]
+        reason = reasons[0] if reasons else f"revision {error} is missing"
+        raise HistoryError(f"The migration history is broken: {reason}.") from error
+    except (CommandError, RevisionError) as error:
+        raise HistoryError(f"The migration history is broken: {_one_line(error)}.") from error
+    except Exception as error:
+        raise HistoryError(_script_problem(error)) from error
+    for warning in caught:
+        if "present more than once" in str(warning.message):
+            raise HistoryError(f"The migration history is broken: {warning.message}.")
+
+
+def _script_problem(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"The script {error.filename}, line {error.lineno}, has a syntax error: {error.msg}."
+    frames: list[Any] = traceback.extract_tb(error.__traceback__)
+    last = frames[-1]
+    return (
+        f"A migration script cannot be loaded: {type(error).__name__}: {_one_line(error)}"
+        f" ({last.filename}, line {last.lineno})."
+    )

@@ -1,0 +1,293 @@
+"""The tenant session: the only place that connects. Owns what must hold before any migration step.
+
+One dedicated, direct connection. While it is bound to a tenant, its search path is the tenant schema,
+the configured extension schemas and pg_temp (never public: a missing schema is skipped silently and
+DDL would land in the next one); the tenant's advisory lock is held on this same connection; every
+wait has a limit. It knows nothing of revisions, runs or the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from tenantmig import sql
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import (
+    ConnectError,
+    PoolerError,
+    StandbyError,
+    TenantLockedError,
+    TenantSchemaMissingError,
+    TenantSessionError,
+)
+from tenantmig.failure import Failure, FailureKind, Phase, classify
+from tenantmig.settings import Settings
+
+LOCK_POLL_S = 0.1
+TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a session is opened with. Durations are in seconds."""
+
+    url: DatabaseUrl
+    application_name: str = "tenantmig"
+    extension_schemas: tuple[str, ...] = ()
+    lock_timeout_s: float = 2.0
+    statement_timeout_s: float = 900.0
+    idle_timeout_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    tenant_lock_timeout_s: float = 10.0
+
+    @classmethod
+    def of(
+        cls, settings: Settings, url: DatabaseUrl, application_name: str = "tenantmig"
+    ) -> SessionOptions:
+        """Take the session's part of the settings; `url` is one that can be connected to."""
+        return cls(
+            url=url,
+            application_name=application_name,
+            extension_schemas=settings.extension_schemas,
+            lock_timeout_s=settings.lock_timeout,
+            statement_timeout_s=settings.statement_timeout,
+            idle_timeout_s=settings.idle_in_transaction_timeout,
+            connect_timeout_s=settings.connect_timeout,
+            tenant_lock_timeout_s=settings.tenant_lock_timeout,
+        )
+
+
+def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> psycopg.Connection:
+    """Open a direct connection to a primary, in autocommit mode, with every limit set.
+
+    Its search path is `schemas`, the extension schemas and pg_temp.
+
+    Raises:
+        ConnectError: on one line, without the password.
+        PoolerError: a pooler answers: session state and locks would leak to other clients.
+        StandbyError: advisory locks succeed on a standby and protect nothing there.
+    """
+    parameters = dict(options.url.parameters)
+    parameters.setdefault("connect_timeout", str(max(2, round(options.connect_timeout_s))))
+    parameters.setdefault("application_name", options.application_name)
+    try:
+        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+    except psycopg.Error as error:
+        message = options.url.redact(str(error))
+        raise ConnectError(f"Cannot connect to {options.url}: {message}") from None
+    try:
+        _refuse_unsafe_server(connection, options)
+        _bind(connection, options, schemas)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_unsafe_server(connection: psycopg.Connection, options: SessionOptions) -> None:
+    facts = connection.execute("SELECT pg_backend_pid(), pg_is_in_recovery()").fetchone()
+    backend_pid, is_standby = facts or (None, None)
+    if backend_pid != connection.info.backend_pid:
+        raise PoolerError(
+            f"A connection pooler stands before the server at {options.url};"
+            " give the database's own (direct) URL."
+        )
+    if is_standby:
+        raise StandbyError(
+            f"The server at {options.url} is a standby and read-only; give the primary's URL."
+        )
+
+
+def _bind(
+    connection: psycopg.Connection, options: SessionOptions, schemas: tuple[str, ...]
+) -> None:
+    connection.execute(
+        sql.query("bind_session"),
+        {
+            "application_name": options.application_name,
+            "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
+            "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
+            "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
+            "path": [*schemas, *options.extension_schemas, "pg_temp"],
+        },
+    )
+
+
+class TenantSession:
+    """A connection that serves one tenant at a time, for Alembic (`sqlalchemy`) or plain SQL.
+
+    Locks: the advisory lock of the tenant it is bound to, until `leave` or the connection's end.
+    Not for use by two threads at once.
+    """
+
+    def __init__(self, options: SessionOptions) -> None:
+        self.options = options
+        self.phase = Phase.CONNECT
+        self.schema: str | None = None
+        engine = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: connect(options),
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+        )
+        self._watch_phase(engine)
+        self.sqlalchemy = engine.connect()
+        driver = self.sqlalchemy.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self.driver = driver
+        self.sqlalchemy.rollback()
+        self.driver.autocommit = False
+        self.phase = Phase.PREPARE
+
+    def _watch_phase(self, engine: sa.Engine) -> None:
+        def before_statement(connection: sa.Connection, *_: object) -> None:
+            driver = connection.connection.driver_connection
+            autocommit = driver is not None and driver.autocommit
+            self.phase = Phase.AUTOCOMMIT if autocommit else Phase.TRANSACTION
+
+        def before_commit(_: sa.Connection) -> None:
+            self.phase = Phase.COMMIT
+
+        event.listen(engine, "before_cursor_execute", before_statement)
+        event.listen(engine, "commit", before_commit)
+
+    @contextmanager
+    def outside_transaction(self) -> Iterator[psycopg.Connection]:
+        """Hand out the psycopg connection in autocommit mode, and Alembic's mode back afterwards."""
+        self.sqlalchemy.rollback()
+        self.driver.autocommit = True
+        try:
+            yield self.driver
+        finally:
+            if not self.driver.closed:
+                self.driver.autocommit = False
+
+    def lock(self, schema: str) -> None:
+        """Take the tenant's advisory lock, polling; never by blocking (that deadlocks with
+        CREATE INDEX CONCURRENTLY) and never inside a transaction. What an earlier tenant left on
+        the connection is discarded.
+
+        Raises:
+            TenantLockedError: another session holds it and did not end in time.
+        """
+        self.phase = Phase.PREPARE
+        deadline = time.monotonic() + self.options.tenant_lock_timeout_s
+        with self.outside_transaction() as connection:
+            connection.execute("DISCARD ALL")
+            _bind(connection, self.options, ())
+            while not _try_lock(connection, schema):
+                if time.monotonic() >= deadline:
+                    raise TenantLockedError(
+                        f'Another session is migrating the tenant schema "{schema}";'
+                        " run again when it has ended."
+                    )
+                time.sleep(LOCK_POLL_S)
+
+    def bind(self, schema: str) -> None:
+        """Point the session at a tenant schema whose lock it holds.
+
+        Raises:
+            TenantSchemaMissingError: there is no such schema, or no right to use it.
+        """
+        with self.outside_transaction() as connection:
+            _bind(connection, self.options, (schema,))
+        self.schema = schema
+        self.assert_bound()
+        self.sqlalchemy.execution_options(schema_translate_map=translate_map(schema))
+        self.sqlalchemy.dialect.default_schema_name = schema
+        self.sqlalchemy.info["tenantmig_schema"] = schema
+
+    def assert_bound(self) -> None:
+        """Make sure that unqualified names still mean the tenant's.
+
+        Raises:
+            TenantSchemaMissingError: the schema does not exist.
+            TenantSessionError: the current schema is another one.
+        """
+        with self.outside_transaction() as connection:
+            row = connection.execute(
+                "SELECT current_schema(), to_regnamespace(quote_ident(%s)) IS NOT NULL",
+                [self.schema],
+            ).fetchone()
+        current, exists = row or (None, False)
+        if current == self.schema:
+            return
+        if not exists or current is None:
+            raise TenantSchemaMissingError(
+                f'The tenant schema "{self.schema}" does not exist, or this role may not use it;'
+                " onboard the tenant, or correct the schema in its source."
+            )
+        raise TenantSessionError(f'The session is in "{current}", not in "{self.schema}".')
+
+    def enter(self, schema: str) -> None:
+        """Lock a tenant schema and bind to it (see `lock` and `bind`)."""
+        self.lock(schema)
+        self.bind(schema)
+
+    def leave(self) -> None:
+        """Give up the tenant's lock; the connection can serve another tenant."""
+        self.schema = None
+        with self.outside_transaction() as connection:
+            connection.execute("SELECT pg_advisory_unlock_all()")
+
+    @property
+    def is_broken(self) -> bool:
+        """True when the connection can no longer be used."""
+        return self.driver.closed or self.sqlalchemy.invalidated or self.driver.broken
+
+    def close(self) -> None:
+        """End the connection, and with it every lock it holds."""
+        with suppress(sa.exc.SQLAlchemyError, psycopg.Error):
+            self.driver.close()
+            self.sqlalchemy.invalidate()
+        self.sqlalchemy.close()
+
+
+def translate_map(schema: str) -> dict[str | None, str | None]:
+    """The `schema_translate_map` of a tenant: no schema, and the placeholder "tenant"."""
+    return {None: schema, "tenant": schema}
+
+
+def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
+    row = connection.execute(
+        f"SELECT pg_try_advisory_lock({TENANT_LOCK})",  # noqa: S608  a constant
+        {"schema": schema},
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def explain(error: BaseException, session: TenantSession | None, url: DatabaseUrl) -> Failure:
+    """Say what an exception raised during an attempt means, without secrets or parameters."""
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    phase = session.phase if session else Phase.CONNECT
+    if isinstance(origin, TenantLockedError):
+        return Failure(FailureKind.LOCKED, origin.message, phase)
+    if isinstance(origin, ConnectError):
+        return Failure(FailureKind.TRANSIENT, origin.message, Phase.CONNECT)
+    if isinstance(origin, psycopg.Error):
+        return _explain_database_error(origin, session, phase, url)
+    message = url.redact(f"{type(origin).__name__}: {origin}")
+    return Failure(FailureKind.PERMANENT, message, phase)
+
+
+def _explain_database_error(
+    error: psycopg.Error, session: TenantSession | None, phase: Phase, url: DatabaseUrl
+) -> Failure:
+    is_catalog = error.diag.schema_name == "pg_catalog" or (
+        error.sqlstate == "XX000" and "tuple concurrently" in (error.diag.message_primary or "")
+    )
+    kind = classify(
+        phase,
+        error.sqlstate,
+        is_broken=session is None or session.is_broken,
+        is_catalog=is_catalog,
+    )
+    message = error.diag.message_primary or str(error) or type(error).__name__
+    return Failure(kind, url.redact(message), phase, error.sqlstate)

@@ -1,0 +1,215 @@
+"""Settings, from flags, TENANTMIG_* variables, tenantmig.toml or pyproject.toml. The only reader of
+environment variables; knows no database."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import SettingsError
+from tenantmig.tenant import NameRules
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
+UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: object) -> float:
+    """Read "500ms", "2s", "5min" or "1h" (or a number of seconds) as seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    found = DURATION.fullmatch(str(value).strip())
+    if not found:
+        raise ValueError("write a duration like 500ms, 2s, 5min or 1h")
+    return float(found[1]) * UNIT_S[found[2]]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Durations are in seconds once read.
+
+    Precedence: flag (keyword) > `TENANTMIG_*` variable > `tenantmig.toml` > `[tool.tenantmig]`
+    of `pyproject.toml` > default. The files are looked for beside the Alembic ini.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TENANTMIG_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+    files: ClassVar[tuple[str, ...]] = ("tenantmig.toml", "pyproject.toml")
+
+    config: Path = Field(Path("alembic.ini"), description="the Alembic ini")
+    database_url: SecretStr | None = Field(
+        None, description="the database; else sqlalchemy.url of the ini"
+    )
+    source: Literal["registry", "schemas", "query", "file", "callable"] = Field(
+        "registry", description="where the tenants are listed"
+    )
+    source_pattern: str = Field(
+        "", description="source = schemas: a LIKE pattern over schema names, such as tenant\\_%"
+    )
+    source_query: str = Field(
+        "", description="source = query: SQL with columns name, schema and optionally state"
+    )
+    source_file: Path | None = Field(
+        None, description="source = file: lines of name or name,schema"
+    )
+    source_callable: str = Field("", description="source = callable: module:function")
+    names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
+    ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")
+    extension_schemas: tuple[str, ...] = Field(
+        (), description="schemas put on the search path after the tenant's"
+    )
+    version_table: str = Field("alembic_version", description="as env.py configures it")
+    parallel: PositiveInt | None = Field(
+        None, description="tenants at once; default: from cores and free connections"
+    )
+    attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
+    lock_timeout: Duration = Field(2.0, description="longest wait for a lock, each time")
+    statement_timeout: Duration = Field(900.0, description="longest single statement")
+    idle_in_transaction_timeout: Duration = Field(
+        300.0, description="longest pause of a script inside a transaction"
+    )
+    connect_timeout: Duration = Field(10.0, description="longest wait for a connection")
+    tenant_lock_timeout: Duration = Field(
+        10.0, description="longest wait for another session that migrates the same tenant"
+    )
+    deadline: Duration | None = Field(None, description="longest run; then nothing is begun")
+    recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the files that lie beside the Alembic ini below flags and variables."""
+        given = {**env_settings(), **init_settings()}
+        folder = Path(given.get("config", "alembic.ini")).absolute().parent
+        read = InitSettingsSource(settings_cls, init_kwargs=_read_files(folder))
+        return (init_settings, env_settings, read)
+
+    @property
+    def name_rules(self) -> NameRules:
+        """What tenants and their schemas may be called under these settings."""
+        reserved = {self.ledger_schema, *self.extension_schemas}
+        return NameRules(self.names == "wide", frozenset(name.lower() for name in reserved))
+
+    @property
+    def url(self) -> DatabaseUrl:
+        """The database's URL, from `database_url`, else from the ini's `sqlalchemy.url`.
+
+        Raises:
+            SettingsError: neither is set.
+            DatabaseUrlError: it cannot be used.
+        """
+        text = self.database_url.get_secret_value() if self.database_url else self._ini_url()
+        return DatabaseUrl.parse(text)
+
+    def _ini_url(self) -> str:
+        ini = read_ini(self.config)
+        text = ini.get("alembic", "sqlalchemy.url", fallback="")
+        if not text:
+            raise SettingsError(
+                "No database is named; set TENANTMIG_DATABASE_URL,"
+                f" or sqlalchemy.url in {self.config}."
+            )
+        return text
+
+
+def read_ini(path: Path) -> configparser.ConfigParser:
+    """Read an Alembic ini as Alembic does, `%(here)s` included.
+
+    Raises:
+        SettingsError: the file is missing or malformed.
+    """
+    if not path.is_file():
+        raise SettingsError(
+            f"There is no {path}; name the Alembic ini with --config,"
+            " or write a new one with `tenantmig init`."
+        )
+    here = str(path.absolute().parent).replace("%", "%%")
+    parser = configparser.ConfigParser({"here": here})
+    try:
+        parser.read(path, encoding="utf-8")
+        parser.get("alembic", "script_location")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{path} cannot be read as an Alembic ini: {reason}") from error
+    return parser
+
+
+def load_settings(**flags: object) -> Settings:
+    """Read the settings; a flag that is None counts as not given.
+
+    Raises:
+        SettingsError: naming the file or variable, the key and the reason.
+    """
+    given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, given)) from error
+
+
+def _read_files(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in reversed(Settings.files):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise SettingsError(f"{path} cannot be read: {error}") from error
+        if name == "pyproject.toml":
+            table = table.get("tool", {}).get("tenantmig", {})
+        if "config" in table:
+            raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
+        if table.get("source_file"):
+            table["source_file"] = folder / str(table["source_file"])
+        values |= table
+    return values
+
+
+def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    key = str(first["loc"][0]) if first["loc"] else "settings"
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = "there is no such setting"
+    folder = Path(flags.get("config", "alembic.ini")).absolute().parent
+    return f"The setting `{key}` ({_origin(key, flags, folder)}) cannot be used: {reason}."
+
+
+def _origin(key: str, flags: dict[str, Any], folder: Path) -> str:
+    import os  # noqa: PLC0415  the one place that looks at the environment by name
+
+    if key in flags:
+        return "--" + key.replace("_", "-")
+    if f"TENANTMIG_{key}".upper() in {name.upper() for name in os.environ}:
+        return f"TENANTMIG_{key.upper()}"
+    for name in Settings.files:
+        path = folder / name
+        if path.is_file() and key in path.read_text(encoding="utf-8"):
+            return str(path)
+    return "default"

@@ -1,0 +1,20 @@
+"""Named queries: one .sql file each, with `{ledger}` where the ledger's schema belongs."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from psycopg import sql
+
+
+@cache
+def text(name: str) -> str:
+    """Return the text of `name`.sql."""
+    return (files(__name__) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def query(name: str, ledger: str = "tenantmig") -> sql.Composed:
+    """Return the query `name` with the ledger's schema filled in as a quoted identifier."""
+    return sql.SQL(text(name)).format(ledger=sql.Identifier(ledger))

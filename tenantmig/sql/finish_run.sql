@@ -1,0 +1,3 @@
+UPDATE {ledger}.run
+   SET state = %(state)s, reason = %(reason)s, finished_at = clock_timestamp()
+ WHERE id = %(run)s

@@ -1,0 +1,159 @@
+"""A tenant, the rules for its names, and the selection of tenants. Pure: knows no database and no source."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tenantmig.errors import SelectionError, TenantNameError, UnknownTenantError
+
+STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL docs, 4.1.1 "Identifiers and Key Words"
+
+
+class TenantState(StrEnum):
+    """Where a tenant is in its life; only active tenants are rolled unless named."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    ONBOARDING = "onboarding"
+    OFFBOARDING = "offboarding"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One customer: a name, and the exact PostgreSQL schema that holds its tables."""
+
+    name: str
+    schema: str
+    database: str = ""
+    state: TenantState = TenantState.ACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """Which names a tenant and its schema may have.
+
+    `is_wide` admits any NFC text of at most 63 bytes without control characters; the default
+    admits `[a-z][a-z0-9_]{0,62}` alone. `reserved` schemas are refused in both modes.
+    """
+
+    is_wide: bool = False
+    reserved: frozenset[str] = frozenset()
+
+    def check(self, name: str, what: str = "tenant name") -> str:
+        """Return `name` unchanged, or say why it cannot be the name of a tenant or its schema.
+
+        Raises:
+            TenantNameError: with the rule that the name breaks.
+        """
+        problem = self._problem(name)
+        if problem:
+            raise TenantNameError(f"The {what} {_printable(name)} is not allowed: {problem}.")
+        return name
+
+    def _problem(self, name: str) -> str | None:
+        if not name:
+            return "it is empty"
+        if "\0" in name:
+            return "it holds a NUL character"
+        size = len(name.encode("utf-8", "surrogatepass"))
+        if size > MAX_NAME_BYTES:
+            return f"it is {size} bytes long and PostgreSQL keeps {MAX_NAME_BYTES}"
+        if name.lower().startswith("pg_"):
+            return "PostgreSQL keeps names that begin with pg_ for itself"
+        if name.lower() in self.reserved | {"public", "information_schema"}:
+            return "that schema is not a tenant's"
+        return self._wide_problem(name) if self.is_wide else self._strict_problem(name)
+
+    @staticmethod
+    def _strict_problem(name: str) -> str | None:
+        if STRICT_NAME.fullmatch(name):
+            return None
+        return (
+            "use a lower-case letter, then lower-case letters, digits and underscores"
+            ' (or set names = "wide")'
+        )
+
+    @staticmethod
+    def _wide_problem(name: str) -> str | None:
+        if any(unicodedata.category(char) in {"Cc", "Cs", "Cn"} for char in name):
+            return "it holds a control character or a character that is not text"
+        if name != name.strip():
+            return "it begins or ends with a blank"
+        if unicodedata.normalize("NFC", name) != name:
+            return "it is not in Unicode's composed form (NFC)"
+        return None
+
+
+def _printable(name: str) -> str:
+    text = name if len(name) <= 80 else name[:77] + "..."
+    return ascii(text) if any(not char.isprintable() for char in text) else f'"{text}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tenants of a fleet a command is about.
+
+    `names` may hold `*` wildcards. Nothing given selects nothing; `is_all` selects every active
+    tenant. Names and labels narrow each other; `skip` always removes. A tenant that is not
+    active is selected only by its exact name.
+    """
+
+    is_all: bool = False
+    names: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing says which tenants are meant."""
+        return not (self.is_all or self.names or self.labels)
+
+    def select(self, fleet: Iterable[Tenant]) -> list[Tenant]:
+        """Return the selected tenants in the order of the fleet.
+
+        Raises:
+            SelectionError: nothing was selected explicitly.
+            UnknownTenantError: a name (or a wildcard) that no tenant has.
+        """
+        if self.is_empty:
+            raise SelectionError
+        tenants = list(fleet)
+        self._refuse_unknown(tenants)
+        return [tenant for tenant in tenants if self._selects(tenant)]
+
+    def _refuse_unknown(self, tenants: Sequence[Tenant]) -> None:
+        known = {tenant.name for tenant in tenants}
+        unknown = [
+            name
+            for name in (*self.names, *self.skip)
+            if name not in known and not ("*" in name and any(_matches(name, k) for k in known))
+        ]
+        if unknown:
+            shown = ", ".join(_printable(name) for name in unknown[:5])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise UnknownTenantError(
+                f"No such tenant: {shown}{more}; `tenantmig tenants list` shows those that exist."
+            )
+
+    def _selects(self, tenant: Tenant) -> bool:
+        if any(_matches(name, tenant.name) for name in self.skip):
+            return False
+        if tenant.name in self.names:
+            return True
+        if tenant.state is not TenantState.ACTIVE:
+            return False
+        if self.names and not any(_matches(name, tenant.name) for name in self.names):
+            return False
+        return all(tenant.labels.get(key) == value for key, value in self.labels.items())
+
+
+def _matches(pattern: str, name: str) -> bool:
+    literal = re.sub(r"([?\[\]])", r"[\1]", pattern)  # only * is a wildcard here
+    return pattern == name or ("*" in pattern and fnmatch.fnmatchcase(name, literal))

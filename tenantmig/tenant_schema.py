@@ -1,0 +1,68 @@
+"""Creating and dropping a tenant schema. Owns the two statements that can lose data or mix tenants."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from tenantmig.errors import (
+    DependentObjectsError,
+    PrivilegeError,
+    TenantExistsError,
+    TenantNameError,
+)
+from tenantmig.sql import query
+
+
+def schema_exists(connection: psycopg.Connection, schema: str) -> bool:
+    """True when a schema of exactly this name exists."""
+    found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema])
+    return found.rowcount == 1
+
+
+def create_schema(connection: psycopg.Connection, schema: str) -> None:
+    """Create a tenant schema in the caller's transaction and read its name back.
+
+    Never IF NOT EXISTS: two names that PostgreSQL truncates to the same 63 bytes would become
+    one schema and look like two successes.
+
+    Raises:
+        TenantExistsError: a schema of that name exists.
+        PrivilegeError: this role may not create a schema.
+        TenantNameError: PostgreSQL kept another name.
+    """
+    try:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    except psycopg.errors.DuplicateSchema as error:
+        raise TenantExistsError(f'The schema "{schema}" exists already.') from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PrivilegeError(
+            f'The schema "{schema}" cannot be created: {error.diag.message_primary}.'
+            " Grant CREATE on the database to this role."
+        ) from error
+    if not schema_exists(connection, schema):
+        raise TenantNameError(f'PostgreSQL did not keep the name "{schema}" as it was given.')
+
+
+def drop_schema(connection: psycopg.Connection, schema: str) -> None:
+    """Drop a tenant schema and all it holds, in the caller's transaction.
+
+    Idempotent: yes; a schema that is not there is fine.
+    Raises:
+        DependentObjectsError: objects of other schemas would be dropped or cut with it (an
+            extension that lives in the tenant schema takes every column of its types along).
+    """
+    if not schema_exists(connection, schema):
+        return
+    objects = outside_dependents(connection, schema)
+    if objects:
+        raise DependentObjectsError(
+            f'Objects outside the tenant schema "{schema}" depend on it: {"; ".join(objects)}.'
+            " Drop or move them first; nothing was dropped."
+        )
+    connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+
+
+def outside_dependents(connection: psycopg.Connection, schema: str) -> list[str]:
+    """Return up to 20 objects outside the schema that dropping it would take or cut."""
+    return [row[0] for row in connection.execute(query("outside_dependents"), {"schema": schema})]
