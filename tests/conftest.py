@@ -3,4 +3,5 @@
 pytest_plugins = [
     "tests.fixtures.server",
     "tests.fixtures.database",
+    "tests.fixtures.pooler",
 ]
