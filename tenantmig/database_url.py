@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -12,7 +11,9 @@ from sqlalchemy.exc import ArgumentError
 
 from tenantmig.errors import DatabaseUrlError
 
-SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key"})
+SECRET_PARAMETERS = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key"}
+)
 ADVICE = "give one like postgresql://user@host:5432/name"
 
 
@@ -24,7 +25,7 @@ class DatabaseUrl:
     data in that folder (`?version=16` or `18`); it must be started before it can be connected to.
     """
 
-    parameters: Mapping[str, str] = field(repr=False)
+    pairs: tuple[tuple[str, str], ...] = field(repr=False)
     shown: str
     embedded_folder: Path | None = None
 
@@ -62,13 +63,18 @@ class DatabaseUrl:
         if version not in {"16", "18"}:
             raise DatabaseUrlError("The embedded PostgreSQL has versions 16 and 18.")
         return cls(
-            {"version": str(version)},
+            (("version", str(version)),),
             url.render_as_string(hide_password=True),
             Path("/" + url.database.lstrip("/")),
         )
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The libpq connection parameters, the password among them."""
+        return dict(self.pairs)
 
     @property
     def database(self) -> str:
@@ -85,9 +91,9 @@ class DatabaseUrl:
         return line
 
 
-def _libpq_parameters(url: URL) -> dict[str, str]:
+def _libpq_parameters(url: URL) -> tuple[tuple[str, str], ...]:
     parts = url.translate_connect_args(username="user", database="dbname")
     parameters = {key: str(value) for key, value in parts.items()}
     for key, value in url.query.items():
         parameters[key] = value if isinstance(value, str) else ",".join(value)
-    return parameters
+    return tuple(parameters.items())

@@ -34,7 +34,9 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
     registered = list_tenants(ledger)
     if settings.source == "registry":
         return registered
-    unfinished = {tenant.schema: tenant.state for tenant in registered if tenant.state in UNFINISHED}
+    unfinished = {
+        tenant.schema: tenant.state for tenant in registered if tenant.state in UNFINISHED
+    }
     database = ledger.connection.info.dbname
     fleet = [
         Tenant(

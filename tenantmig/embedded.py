@@ -32,5 +32,7 @@ def resolve(url: DatabaseUrl) -> DatabaseUrl:
         folder.parent.mkdir(parents=True, exist_ok=True)
         server = pgserver.get_server(folder, cleanup_mode="stop", postgres_version=version)
     except Exception as error:
-        raise ConnectError(f"The embedded PostgreSQL in {folder} does not start: {error}") from error
+        raise ConnectError(
+            f"The embedded PostgreSQL in {folder} does not start: {error}"
+        ) from error
     return DatabaseUrl.parse(server.get_uri())

@@ -46,6 +46,10 @@ class TenantSchemaMissingError(TenantmigError):
     """The tenant schema does not exist; onboard the tenant, or correct the schema in its source."""
 
 
+class TenantStateError(TenantmigError):
+    """The tenant is in a state in which this cannot be done."""
+
+
 class SelectionError(TenantmigError):
     """The command takes something away and needs a selection: --tenant, --label, --from-file or --all."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,14 +17,26 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from tenantmig import sql
-from tenantmig.errors import LedgerError, PrivilegeError, TenantSessionError, UnknownRunError
+from tenantmig.errors import (
+    ConnectError,
+    LedgerError,
+    PrivilegeError,
+    TenantSessionError,
+    UnknownRunError,
+)
 from tenantmig.outcome import DONE, Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.plan import Assignment, Heads, Path, RunKind, show_heads
+from tenantmig.retry import survive_restart
 from tenantmig.tenant import Tenant
 
 LEDGER_VERSION = 1
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
 CREATION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))"
+
+
+def session_name(run: int) -> str:
+    """The application_name of the sessions that work for a run."""
+    return f"tenantmig run {run}"
 
 
 class Ledger:
@@ -122,10 +135,24 @@ class Ledger:
             "tool_version": version("tenantmig"),
         }
         rows = [
-            (tenant.name, tenant.schema, show_heads(path.source), show_heads(path.target), None, None)
+            (
+                tenant.name,
+                tenant.schema,
+                show_heads(path.source),
+                show_heads(path.target),
+                None,
+                None,
+            )
             for tenant, path in intended
         ] + [
-            (done.tenant, done.schema, done.from_revision, done.to_revision, done.outcome, done.error)
+            (
+                done.tenant,
+                done.schema,
+                done.from_revision,
+                done.to_revision,
+                done.outcome,
+                done.error,
+            )
             for done in decided
         ]
         names = ("tenants", "schemas", "sources", "targets", "outcomes", "errors")
@@ -142,28 +169,23 @@ class Ledger:
         assert self._connection is not None
         self._connection.execute(f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})", [str(run)])
 
-    def record_outcome(self, run: int, outcome: TenantOutcome) -> None:
-        """Write what a run came to for one tenant."""
-        self.query(
-            "record_outcome",
-            {
-                "run": run,
-                "tenant": outcome.tenant,
-                "outcome": outcome.outcome.value,
-                "from_revision": outcome.from_revision,
-                "to_revision": outcome.to_revision,
-                "engine": outcome.engine,
-                "attempts": outcome.attempts,
-                "wave": outcome.wave,
-                "duration_s": outcome.duration_s,
-                "sqlstate": outcome.sqlstate,
-                "error": outcome.error,
-            },
-        )
+    def record_outcome(
+        self, run: int, outcome: TenantOutcome, *, is_undone: bool = False
+    ) -> TenantOutcome:
+        """Write what a run came to for one tenant, and return it as the ledger then has it.
+
+        What was written in the DDL's own transaction stands: if the last COMMIT did arrive, the
+        tenant is done whatever the driver saw; and the revision it reached is always that of the
+        journal. `is_undone` says that nothing of the tenant is left.
+        """
+        facts = asdict(outcome) | {"run": run, "is_undone": is_undone}
+        row = survive_restart(lambda: self.query("record_outcome", facts))[0]
+        return replace(outcome, outcome=Outcome(row.outcome), to_revision=row.to_revision)
 
     def finish_run(self, run: int, state: RunState, reason: str | None) -> None:
         """Write how a run ended and give up its lock."""
-        self.query("finish_run", {"run": run, "state": state.value, "reason": reason})
+        facts = {"run": run, "state": state.value, "reason": reason}
+        survive_restart(lambda: self.query("finish_run", facts))
         self._held_run = None
         self.connection.execute(f"SELECT pg_advisory_unlock_shared({RUN_LOCK})", [str(run)])
 
@@ -207,8 +229,9 @@ class Ledger:
 
     def cancel_statements(self, application_name: str) -> int:
         """Cancel what other sessions of this name run right now; return how many were told."""
-        rows = self.query("cancel_statements", {"application_name": application_name})
-        return len(rows)
+        with suppress(psycopg.OperationalError, ConnectError):
+            return len(self.query("cancel_statements", {"application_name": application_name}))
+        return 0
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
@@ -244,12 +267,17 @@ def begin_attempt(
 
 
 def record_step(
-    connection: psycopg.Connection, ledger: str, assignment: Assignment, heads: Heads
+    connection: psycopg.Connection,
+    ledger: str,
+    assignment: Assignment,
+    heads: Heads,
+    *,
+    is_bound: bool = True,
 ) -> None:
     """Write the revision that a tenant reached, in the transaction of the DDL that reached it.
 
-    The statement also asserts that the session is still in the tenant schema and that no other
-    driver has taken the tenant over; otherwise the transaction must not be committed.
+    The statement also asserts that the session is still in the tenant schema (`is_bound`; an
+    offboarded tenant has none) and that no other driver has taken the tenant over; otherwise the transaction must not be committed.
 
     Raises:
         TenantSessionError: one of these does not hold.
@@ -260,7 +288,7 @@ def record_step(
         {
             "run": assignment.run,
             "tenant": assignment.tenant.name,
-            "schema": assignment.tenant.schema,
+            "schema": assignment.tenant.schema if is_bound else None,
             "attempt": assignment.attempt,
             "revision": show_heads(heads),
             "outcome": DONE[assignment.kind].value if is_done else None,

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tenantmig.failure import Failure
-from tenantmig.plan import Heads, RunKind
+from tenantmig.plan import RunKind
 
 
 class Outcome(StrEnum):
@@ -53,14 +53,15 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one try on one tenant came to: an outcome or a failure.
+    """What one try on one tenant came to: an outcome or a failure, never both.
 
-    `heads` is what the version table then held, as far as it is known.
+    `knows_version` says that the version was read under the tenant's lock, so that whatever an
+    earlier attempt left open is known.
     """
 
-    heads: Heads
     outcome: Outcome | None = None
     failure: Failure | None = None
+    knows_version: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,9 @@ def begin_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant
     """
     with connection.transaction():
         abandon_onboarding(connection, ledger, tenant)
-        born = Tenant(tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels)
+        born = Tenant(
+            tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels
+        )
         add_tenant(connection, ledger, born)
         create_schema(connection, tenant.schema)
 

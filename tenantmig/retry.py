@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
+from typing import TypeVar
 
+import psycopg
 import tenacity
 
+from tenantmig.errors import ConnectError
 from tenantmig.failure import FailureKind
 from tenantmig.outcome import Attempt
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,18 @@ def _result(state: tenacity.RetryCallState) -> Attempt:
     result = state.outcome.result()
     assert isinstance(result, Attempt)
     return result
+
+
+def survive_restart(call: Callable[[], T], within_s: float = 60.0) -> T:
+    """Call again while the connection is lost or refused; for idempotent statements only.
+
+    Raises:
+        psycopg.OperationalError, ConnectError: still so after `within_s` seconds.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((psycopg.OperationalError, ConnectError)),
+        stop=tenacity.stop_after_delay(within_s),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
+        reraise=True,
+    )
+    return retrying(call)

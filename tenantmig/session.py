@@ -24,6 +24,7 @@ from tenantmig.errors import (
     PoolerError,
     StandbyError,
     TenantLockedError,
+    TenantmigError,
     TenantSchemaMissingError,
     TenantSessionError,
 )
@@ -84,7 +85,7 @@ def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> psycopg.C
         raise ConnectError(f"Cannot connect to {options.url}: {message}") from None
     try:
         _refuse_unsafe_server(connection, options)
-        _bind(connection, options, schemas)
+        _bind(connection, options, schemas, options.application_name)
     except BaseException:
         connection.close()
         raise
@@ -106,12 +107,15 @@ def _refuse_unsafe_server(connection: psycopg.Connection, options: SessionOption
 
 
 def _bind(
-    connection: psycopg.Connection, options: SessionOptions, schemas: tuple[str, ...]
+    connection: psycopg.Connection,
+    options: SessionOptions,
+    schemas: tuple[str, ...],
+    application_name: str,
 ) -> None:
     connection.execute(
         sql.query("bind_session"),
         {
-            "application_name": options.application_name,
+            "application_name": application_name,
             "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
             "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
             "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
@@ -131,6 +135,7 @@ class TenantSession:
         self.options = options
         self.phase = Phase.CONNECT
         self.schema: str | None = None
+        self.application_name = options.application_name
         engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=lambda: connect(options),
@@ -169,6 +174,15 @@ class TenantSession:
             if not self.driver.closed:
                 self.driver.autocommit = False
 
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """One transaction of plain SQL; if the connection breaks in it, the COMMIT may be lost."""
+        with self.outside_transaction() as connection:
+            self.phase = Phase.COMMIT
+            with connection.transaction():
+                yield connection
+            self.phase = Phase.PREPARE
+
     def lock(self, schema: str) -> None:
         """Take the tenant's advisory lock, polling; never by blocking (that deadlocks with
         CREATE INDEX CONCURRENTLY) and never inside a transaction. What an earlier tenant left on
@@ -181,7 +195,7 @@ class TenantSession:
         deadline = time.monotonic() + self.options.tenant_lock_timeout_s
         with self.outside_transaction() as connection:
             connection.execute("DISCARD ALL")
-            _bind(connection, self.options, ())
+            _bind(connection, self.options, (), self.application_name)
             while not _try_lock(connection, schema):
                 if time.monotonic() >= deadline:
                     raise TenantLockedError(
@@ -197,7 +211,7 @@ class TenantSession:
             TenantSchemaMissingError: there is no such schema, or no right to use it.
         """
         with self.outside_transaction() as connection:
-            _bind(connection, self.options, (schema,))
+            _bind(connection, self.options, (schema,), self.application_name)
         self.schema = schema
         self.assert_bound()
         self.sqlalchemy.execution_options(schema_translate_map=translate_map(schema))
@@ -263,31 +277,39 @@ def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
     return bool(row and row[0])
 
 
-def explain(error: BaseException, session: TenantSession | None, url: DatabaseUrl) -> Failure:
-    """Say what an exception raised during an attempt means, without secrets or parameters."""
+def explain(
+    error: BaseException,
+    session: TenantSession | None,
+    url: DatabaseUrl,
+    revision: str | None = None,
+) -> Failure:
+    """Say what an exception raised during an attempt means, without secrets or parameters.
+
+    `revision` is the one whose script was running, if any.
+    """
     origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     phase = session.phase if session else Phase.CONNECT
-    if isinstance(origin, TenantLockedError):
-        return Failure(FailureKind.LOCKED, origin.message, phase)
-    if isinstance(origin, ConnectError):
-        return Failure(FailureKind.TRANSIENT, origin.message, Phase.CONNECT)
+    kind, sqlstate = FailureKind.PERMANENT, None
     if isinstance(origin, psycopg.Error):
-        return _explain_database_error(origin, session, phase, url)
-    message = url.redact(f"{type(origin).__name__}: {origin}")
-    return Failure(FailureKind.PERMANENT, message, phase)
+        kind, sqlstate = _classify(origin, session, phase), origin.sqlstate
+        message = origin.diag.message_primary or str(origin) or type(origin).__name__
+    elif isinstance(origin, TenantmigError):
+        message = origin.message
+        if isinstance(origin, TenantLockedError):
+            kind = FailureKind.LOCKED
+        if isinstance(origin, ConnectError):
+            kind, phase = FailureKind.TRANSIENT, Phase.CONNECT
+    else:
+        message = f"{type(origin).__name__}: {origin}"
+    where = f"revision {revision}: " if revision else ""
+    return Failure(kind, url.redact(where + message), phase, sqlstate)
 
 
-def _explain_database_error(
-    error: psycopg.Error, session: TenantSession | None, phase: Phase, url: DatabaseUrl
-) -> Failure:
-    is_catalog = error.diag.schema_name == "pg_catalog" or (
-        error.sqlstate == "XX000" and "tuple concurrently" in (error.diag.message_primary or "")
-    )
-    kind = classify(
+def _classify(error: psycopg.Error, session: TenantSession | None, phase: Phase) -> FailureKind:
+    is_race = error.sqlstate == "XX000" and "tuple concurrently" in str(error.diag.message_primary)
+    return classify(
         phase,
         error.sqlstate,
         is_broken=session is None or session.is_broken,
-        is_catalog=is_catalog,
+        is_catalog=is_race or error.diag.schema_name == "pg_catalog",
     )
-    message = error.diag.message_primary or str(error) or type(error).__name__
-    return Failure(kind, url.redact(message), phase, error.sqlstate)

@@ -27,6 +27,11 @@ class Version:
     heads: Heads = ()
     problem: str | None = None
 
+    @property
+    def is_schema_missing(self) -> bool:
+        """True when there is no such tenant schema."""
+        return self.problem == MISSING_SCHEMA
+
 
 class _Facts(NamedTuple):
     has_version_table: bool

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment
@@ -19,14 +18,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """End every connection and process of the engine."""
+        """End every connection and process of the engine; attempts in flight are cut off."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import CancelledError
-from types import TracebackType
-from typing import Self
-
 from pebble import ProcessExpired, ProcessPool
 
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
@@ -28,10 +25,8 @@ class AlembicEngine:
 
     def __init__(self, options: WorkerOptions, workers: int) -> None:
         self.options = options
-        self.workers = workers
-        self._pool = ProcessPool(
-            max_workers=workers, context=multiprocessing.get_context("spawn")
-        )
+        self.is_closed = False
+        self._pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"))
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Make one attempt in a worker process."""
@@ -40,35 +35,23 @@ class AlembicEngine:
             attempt: Attempt = future.result()
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
-            failure = Failure(FailureKind.TRANSIENT, message, Phase.TRANSACTION)
+            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
         except (CancelledError, RuntimeError):
-            failure = Failure(FailureKind.TRANSIENT, "the engine was stopped", Phase.PREPARE)
+            failure = Failure(FailureKind.LOST_COMMIT, "the engine was stopped", Phase.PREPARE)
         except Exception as error:  # the worker could not start: history or settings
             message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
             failure = Failure(FailureKind.RUN, message, Phase.PREPARE)
         else:
             return attempt
-        return Attempt(assignment.path.source, failure=failure)
+        return Attempt(failure=failure)
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
-        rendered: str = self._pool.schedule(
-            render_sql, args=(self.options, tenant, path)
-        ).result()
+        rendered: str = self._pool.schedule(render_sql, args=(self.options, tenant, path)).result()
         return rendered
 
     def close(self) -> None:
         """End the workers; an attempt in flight is cut off (its transaction rolls back)."""
+        self.is_closed = True
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -18,7 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.errors import EnvironmentFileError, TenantmigError, VersionTableError
-from tenantmig.ledger import begin_attempt, record_step
+from tenantmig.ledger import begin_attempt, record_step, session_name
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
@@ -66,26 +66,27 @@ class Worker:
         self.config = alembic_config(options.ini)
         self.session: TenantSession | None = None
         self.served = 0
-        self.committed: Heads = ()
+        self.knows_version = False
+        self.running: str | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not."""
-        self.committed = assignment.path.source
+        self.knows_version, self.running = False, None
         try:
-            outcome = self._bring(self._open_session(), assignment)
-            return Attempt(assignment.path.target, outcome)
+            return Attempt(self._bring(self._open_session(assignment.run), assignment))
         except (Exception, SystemExit) as error:
-            failure = explain(error, self.session, self.options.session.url)
+            failure = explain(error, self.session, self.options.session.url, self.running)
             self._close_session()
-            return Attempt(self.committed, failure=failure)
+            return Attempt(failure=failure, knows_version=self.knows_version)
 
-    def _open_session(self) -> TenantSession:
+    def _open_session(self, run: int) -> TenantSession:
         if self.served >= self.options.recycle_after:
             self._close_session()
         if self.session is None:
             self.session = TenantSession(self.options.session)
             self.served = 0
         self.served += 1
+        self.session.application_name = session_name(run)
         return self.session
 
     def _close_session(self) -> None:
@@ -101,6 +102,7 @@ class Worker:
         if assignment.kind is RunKind.ONBOARD:
             with session.outside_transaction() as connection:
                 begin_onboarding(connection, ledger, tenant)
+            self.knows_version = True
             session.bind(tenant.schema)
             self._migrate(session, assignment)
             with session.outside_transaction() as connection:
@@ -117,7 +119,7 @@ class Worker:
     ) -> Outcome:
         """Go on from where the tenant stands, which an earlier attempt may have moved."""
         heads = self._read_heads(session, assignment.tenant)
-        self.committed = heads
+        self.knows_version = True
         path = assignment.path
         if heads == path.target:
             return recorded or Outcome.ALREADY_CURRENT
@@ -144,14 +146,17 @@ class Worker:
         reached: list[Heads] = []
 
         def journal(*, heads: set[str], **_: object) -> None:
-            self.committed = reached[-1] if reached else self.committed
             reached.append(tuple(sorted(heads)))
             record_step(session.driver, self.options.ledger, assignment, reached[-1])
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self._check_environment(context, session, assignment.tenant)
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
-            return self.history.steps(assignment.kind, assignment.path.destination)(heads, context)
+            steps = self.history.steps(assignment.kind, assignment.path.destination)
+            for step in steps(heads, context):
+                self.running = step.revision.revision
+                yield step
+            self.running = None
 
         self.config.attributes["connection"] = session.sqlalchemy
         self._run_env(assignment.tenant, migrations, assignment.path.destination)
@@ -159,9 +164,10 @@ class Worker:
             raise EnvironmentFileError(
                 "env.py ended without running the revisions; it must call context.run_migrations()."
             )
-        self.committed = reached[-1]
 
-    def _run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
+    def _run_env(
+        self, tenant: Tenant, migrations: object, destination: str, **more: object
+    ) -> None:
         assert self.config.cmd_opts is not None
         self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
         script = self.history.script

@@ -1,4 +1,4 @@
 UPDATE {ledger}.run_tenant
    SET to_revision = %(revision)s, outcome = %(outcome)s, updated_at = clock_timestamp()
  WHERE run = %(run)s AND tenant = %(tenant)s AND attempts = %(attempt)s
-   AND current_schema() = %(schema)s
+   AND (%(schema)s::text IS NULL OR current_schema() = %(schema)s)

@@ -1,0 +1,72 @@
+"""The statements engine: what takes no migration script (stamp, offboard), over connections.
+
+Owns one session for each thread that calls it; reconnects what broke.
+"""
+
+from __future__ import annotations
+
+import threading
+from tenantmig.ledger import begin_attempt, record_step, session_name
+from tenantmig.outcome import DONE, Attempt
+from tenantmig.plan import Assignment, RunKind
+from tenantmig.registry import remove_tenant
+from tenantmig.session import SessionOptions, TenantSession, explain
+from tenantmig.tenant_schema import drop_schema
+from tenantmig.version_table import write_version
+
+
+class StatementsEngine:
+    """Stamps and drops tenant schemas; `attempt` may be called from any number of threads."""
+
+    name = "statements"
+
+    def __init__(self, options: SessionOptions, ledger: str, version_table: str) -> None:
+        self.options = options
+        self.ledger = ledger
+        self.version_table = version_table
+        self._local = threading.local()
+        self._sessions: list[TenantSession] = []
+
+    def attempt(self, assignment: Assignment) -> Attempt:
+        """Do one tenant's part in one transaction, under its lock."""
+        session: TenantSession | None = getattr(self._local, "session", None)
+        try:
+            session = session or self._open_session()
+            session.application_name = session_name(assignment.run)
+            session.lock(assignment.tenant.schema)
+            with session.outside_transaction() as connection:
+                recorded = begin_attempt(connection, self.ledger, assignment)
+            if recorded is None:
+                self._carry_out(session, assignment)
+            session.leave()
+            return Attempt(recorded or DONE[assignment.kind])
+        except Exception as error:  # noqa: BLE001  an engine never raises
+            failure = explain(error, session, self.options.url)
+            if session is not None:
+                session.close()
+            self._local.session = None
+            return Attempt(failure=failure)
+
+    def _open_session(self) -> TenantSession:
+        session = TenantSession(self.options)
+        self._local.session = session
+        self._sessions.append(session)
+        return session
+
+    def _carry_out(self, session: TenantSession, assignment: Assignment) -> None:
+        tenant, target = assignment.tenant, assignment.path.target
+        if assignment.kind is RunKind.STAMP:
+            session.bind(tenant.schema)
+            with session.transaction() as connection:
+                write_version(connection, tenant.schema, self.version_table, target)
+                record_step(connection, self.ledger, assignment, target)
+        else:
+            with session.transaction() as connection:
+                drop_schema(connection, tenant.schema)
+                remove_tenant(connection, self.ledger, tenant.name)
+                record_step(connection, self.ledger, assignment, target, is_bound=False)
+
+    def close(self) -> None:
+        """End every connection."""
+        for session in self._sessions:
+            session.close()

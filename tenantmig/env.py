@@ -1,0 +1,136 @@
+"""What an Alembic env.py needs of tenantmig: which tenant, and a session that is bound to it.
+
+The driver hands its own session over through `config.attributes["connection"]`, Alembic's
+documented pattern; alone, env.py gets a session of its own from here, under the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from psycopg import sql
+
+from tenantmig import embedded
+from tenantmig.discovery import discover
+from tenantmig.errors import TenantNameError, TenantSessionError, UnknownTenantError
+from tenantmig.ledger import Ledger
+from tenantmig.session import SessionOptions, TenantSession, connect, translate_map
+from tenantmig.settings import Settings, load_settings
+
+USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEnv:
+    """The tenant that `-x tenant=NAME` names, for one run of env.py."""
+
+    config: Config
+    settings: Settings
+    name: str
+    schema: str
+    is_driven: bool
+
+    @classmethod
+    def of(cls, config: Config, x: Mapping[str, str], *, is_offline: bool) -> TenantEnv:
+        """Find the tenant; offline nobody can be asked, and the name stands for the schema.
+
+        Raises:
+            UnknownTenantError: no `-x tenant=`; or no source lists the tenant and no schema has
+                its name.
+            TenantNameError: the name or schema cannot be a tenant's.
+        """
+        name = x.get("tenant", "")
+        if not name:
+            raise UnknownTenantError(USAGE)
+        settings = load_settings(config=Path(config.config_file_name or "alembic.ini"))
+        is_driven = "connection" in config.attributes
+        schema = x.get("schema", "")
+        if not is_driven:
+            settings.name_rules.check(name)
+            schema = schema or (name if is_offline else _look_up(settings, name))
+            settings.name_rules.check(schema, "tenant schema")
+        return cls(config, settings, name, schema, is_driven)
+
+    @property
+    def translate_map(self) -> dict[str | None, str | None]:
+        """The `schema_translate_map` of the tenant: no schema, and the placeholder "tenant"."""
+        return translate_map(self.schema)
+
+    @property
+    def search_path_sql(self) -> str:
+        """The statement that puts the tenant schema on the search path, for `--sql`."""
+        names = (self.schema, *self.settings.extension_schemas)
+        path = [sql.Identifier(name).as_string() for name in names]
+        return f"SET search_path = {', '.join([*path, 'pg_temp'])}"
+
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """Hand out a connection whose search path and translate map are the tenant's.
+
+        Locks: the tenant's advisory lock, on this connection.
+        Raises:
+            ConnectError, UnsafeServerError, TenantLockedError, TenantSchemaMissingError
+        """
+        if self.is_driven:
+            yield self.config.attributes["connection"]
+            return
+        url = embedded.resolve(self.settings.url)
+        session = TenantSession(SessionOptions.of(self.settings, url, f"tenantmig env {self.name}"))
+        try:
+            session.enter(self.schema)
+            yield session.sqlalchemy
+        finally:
+            session.close()
+
+    def include_name(self, name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+        """Keep the version table out of autogenerate, which sees it without its schema."""
+        return not (kind == "table" and name == self.settings.version_table)
+
+
+def assert_in_tenant(*, ctx: MigrationContext, **_: object) -> None:
+    """Make sure, in each revision's own transaction, that its script stayed in the tenant schema.
+
+    Raises:
+        TenantSessionError: a script changed search_path; the revision is rolled back.
+    """
+    if ctx.as_sql or ctx.connection is None:
+        return
+    current = ctx.connection.execute(sa.text("SELECT current_schema()")).scalar()
+    expected = ctx.connection.info.get("tenantmig_schema")
+    if current != expected:
+        raise TenantSessionError(
+            f'A script left the tenant schema "{expected}" for "{current}";'
+            " the revision was rolled back."
+        )
+
+
+def _look_up(settings: Settings, name: str) -> str:
+    """Return the stored schema of a tenant; one that no source lists may be a schema by itself."""
+    url = embedded.resolve(settings.url)
+    options = SessionOptions.of(settings, url)
+    ledger = Ledger(lambda: connect(options), settings.ledger_schema)
+    try:
+        fleet = discover(settings, ledger)
+        for tenant in fleet:
+            if tenant.name == name:
+                return tenant.schema
+        owners = {tenant.schema: tenant.name for tenant in fleet}
+        if name in owners:
+            raise TenantNameError(
+                f'"{name}" is the schema of the tenant "{owners[name]}"; give that name.'
+            )
+        found = ledger.connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name])
+        if found.rowcount == 1:
+            return name
+    finally:
+        ledger.close()
+    raise UnknownTenantError(
+        f'No tenant is called "{name}" and no schema either; onboard it with'
+        f" `tenantmig onboard {name}`, or name an existing schema with -x schema=SCHEMA."
+    )
