@@ -20,8 +20,9 @@ from tests.fixtures.oracles import (
     untouched_mark,
 )
 from tests.fixtures.pooler import Pooler
+from tests.fixtures.processes import wait_until
 from tests.fixtures.sample_schema import ODD_NAMES, SAMPLE, build
-from tests.fixtures.server import SCRAM, AnyServer, ExternalServer, Server, wait_until
+from tests.fixtures.server import SCRAM, AnyServer, ExternalServer, Server
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,13 @@ def own_server() -> Iterator[Server]:
     """A server that these tests may restart and lock out."""
     with Server(18) as server:
         yield server
+
+
+@pytest.fixture
+def own_database(own_server: Server) -> Iterator[Database]:
+    """A database on it: with the extension `vector`, and no other worker creates roles there."""
+    with fresh_database(own_server) as database:
+        yield database
 
 
 def test_each_version_answers_its_version(server: AnyServer, server16: Server) -> None:
@@ -99,9 +107,9 @@ def test_an_external_address_keeps_all_but_the_database() -> None:
     )
 
 
-def test_a_clean_database_passes_post_flight(database: Database) -> None:
-    database.execute("CREATE EXTENSION vector SCHEMA public; CREATE SCHEMA acme")
-    assert database.leftovers() == []
+def test_a_clean_database_passes_post_flight(own_database: Database) -> None:
+    own_database.execute("CREATE EXTENSION vector SCHEMA public; CREATE SCHEMA acme")
+    assert own_database.leftovers() == []
 
 
 @pytest.mark.parametrize(
@@ -287,18 +295,18 @@ def test_content_tells_rows_apart(database: Database) -> None:
     ],
 )
 def test_shared_mark_sees_roles_extensions_and_public(
-    database: Database, change: str, undo: str
+    own_database: Database, change: str, undo: str
 ) -> None:
-    connection = database.connect()
+    connection = own_database.connect()
     build(connection, "acme", SAMPLE)
     before = shared_mark(connection)
     build(connection, "id", SAMPLE)
     assert shared_mark(connection) == before
-    database.execute(change)
+    own_database.execute(change)
     try:
         assert shared_mark(connection) != before
     finally:
-        database.execute(undo)
+        own_database.execute(undo)
     assert shared_mark(connection) == before
 
 
