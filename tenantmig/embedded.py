@@ -1,4 +1,4 @@
-"""The PostgreSQL of the `embedded` extra: started for an `embedded:///folder` URL, never otherwise."""
+"""The PostgreSQL of the `embedded` extra: started for an `embedded:///` URL, never otherwise."""
 
 from __future__ import annotations
 

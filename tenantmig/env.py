@@ -88,7 +88,7 @@ class TenantEnv:
         finally:
             session.close()
 
-    def include_name(self, name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+    def include_name(self, name: str | None, kind: str, _: object) -> bool:
         """Keep the version table out of autogenerate, which sees it without its schema."""
         return not (kind == "table" and name == self.settings.version_table)
 

@@ -1,6 +1,7 @@
-"""Every error tenantmig raises on purpose. Owns the words; knows nothing of databases or terminals.
+"""Every error tenantmig raises on purpose. Owns the words; knows no database and no terminal.
 
-The docstring of a class is its default message. A message says what happened, to whom, and what to do.
+The docstring of a class is its default message. A message says what happened, to whom, and what
+to do.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class TenantStateError(TenantmigError):
 
 
 class SelectionError(TenantmigError):
-    """The command takes something away and needs a selection: --tenant, --label, --from-file or --all."""
+    """This command needs a selection: --tenant, --label, --from-file, --failed-in or --all."""
 
 
 class SourceError(TenantmigError):
@@ -66,7 +67,7 @@ class UnknownRevisionError(HistoryError):
     """The revision does not name exactly one script; `alembic history` lists them."""
 
 
-class IrreversibleRevision(TenantmigError):
+class IrreversibleRevisionError(TenantmigError):
     """The revision cannot be downgraded."""
 
 
@@ -118,10 +119,14 @@ class EnvironmentFileError(TenantmigError):
     """The env.py of the Alembic environment does not do what tenantmig relies on."""
 
 
+class ScaffoldError(TenantmigError):
+    """The project's files cannot be written."""
+
+
 def irreversible(reason: str) -> NoReturn:
     """Refuse to downgrade: call it in the `downgrade()` of a revision that cannot be undone.
 
     Raises:
-        IrreversibleRevision: always, with `reason`.
+        IrreversibleRevisionError: always, with `reason`.
     """
-    raise IrreversibleRevision(f"This revision cannot be downgraded: {reason}")
+    raise IrreversibleRevisionError(f"This revision cannot be downgraded: {reason}")

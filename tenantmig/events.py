@@ -12,7 +12,7 @@ from tenantmig.plan import RunKind
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The run is in the ledger; `pending` of its `tenants` will be worked on, `parallel` at once."""
+    """The run is in the ledger; `pending` of its tenants will be worked on, `parallel` at once."""
 
     run: int
     kind: RunKind
@@ -24,7 +24,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """An attempt failed and the tenant will be tried again (`is_deferred`: at the end of the run)."""
+    """An attempt failed and will be made again (`is_deferred`: at the end of the run)."""
 
     tenant: str
     attempt: int

@@ -41,7 +41,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt. `message` is PostgreSQL's primary message, on one line, free of secrets."""
+    """One failed attempt. `message` is the primary message, on one line, free of secrets."""
 
     kind: FailureKind
     message: str

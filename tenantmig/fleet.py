@@ -253,7 +253,7 @@ class Fleet:
             TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be born;
                 nothing was touched.
         """
-        born, plan = self.plan_onboarding(tenants, to)
+        plan = self.plan_onboarding(tenants, to)
         session, ledger_schema = self._session_options, self.settings.ledger_schema
         with self._ledger() as ledger:
             return self._carry_out(
@@ -263,10 +263,8 @@ class Fleet:
                 lambda tenant: undo_onboarding(session, ledger_schema, tenant),
             )
 
-    def plan_onboarding(
-        self, tenants: Iterable[Tenant | str], to: str = "head"
-    ) -> tuple[list[Tenant], Plan]:
-        """Check that these tenants can be born, and return them with the plan; changes nothing."""
+    def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
+        """Check that these tenants can be born, and return the plan; changes nothing."""
         born = [Tenant(t, t) if isinstance(t, str) else t for t in tenants]
         if not born:
             raise SelectionError("No tenant is named to onboard.")
@@ -278,7 +276,7 @@ class Fleet:
             known = {t.name: t for t in registry.list_tenants(ledger)}
             known |= {t.name: t for t in discover(self.settings, ledger)}
             check_new_tenants(ledger.connection, born, list(known.values()), rules)
-        return born, plan
+        return plan
 
     def _roll(
         self, target: str, selection: Selection, kind: RunKind, options: RunOptions
@@ -306,7 +304,7 @@ class Fleet:
         return carry_out(plan, ledger, engine, rollout, options.signal, undo)
 
     @contextmanager
-    def _statements_engine(self, workers: int) -> Iterator[StatementsEngine]:
+    def _statements_engine(self, _: int) -> Iterator[StatementsEngine]:
         with closing(
             StatementsEngine(
                 self._session_options, self.settings.ledger_schema, self.settings.version_table

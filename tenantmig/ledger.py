@@ -277,7 +277,8 @@ def record_step(
     """Write the revision that a tenant reached, in the transaction of the DDL that reached it.
 
     The statement also asserts that the session is still in the tenant schema (`is_bound`; an
-    offboarded tenant has none) and that no other driver has taken the tenant over; otherwise the transaction must not be committed.
+    offboarded tenant has none) and that no other driver has taken the tenant over; otherwise the
+    transaction must not be committed.
 
     Raises:
         TenantSessionError: one of these does not hold.

@@ -1,4 +1,4 @@
-"""What a run will do: revisions grouped by where tenants stand, and one assignment a tenant. Pure."""
+"""What a run will do: paths by where tenants stand, and one assignment a tenant. Pure."""
 
 from __future__ import annotations
 

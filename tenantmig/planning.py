@@ -1,4 +1,4 @@
-"""Planning: what a run would do to each selected tenant. Reads versions in chunks; changes nothing."""
+"""Planning: what a run would do to each selected tenant. Changes nothing."""
 
 from __future__ import annotations
 

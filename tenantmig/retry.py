@@ -18,7 +18,6 @@ from tenantmig.errors import ConnectError
 from tenantmig.failure import FailureKind
 from tenantmig.outcome import Attempt
 
-
 T = TypeVar("T")
 
 

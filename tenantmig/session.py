@@ -1,9 +1,9 @@
 """The tenant session: the only place that connects. Owns what must hold before any migration step.
 
-One dedicated, direct connection. While it is bound to a tenant, its search path is the tenant schema,
-the configured extension schemas and pg_temp (never public: a missing schema is skipped silently and
-DDL would land in the next one); the tenant's advisory lock is held on this same connection; every
-wait has a limit. It knows nothing of revisions, runs or the ledger.
+One dedicated, direct connection. While it is bound to a tenant, its search path is the tenant
+schema, the configured extension schemas and pg_temp (never public: a missing schema is skipped
+silently and DDL would land in the next one); the tenant's advisory lock is held on this same
+connection; every wait has a limit. It knows nothing of revisions, runs or the ledger.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class TenantSession:
 
     @contextmanager
     def outside_transaction(self) -> Iterator[psycopg.Connection]:
-        """Hand out the psycopg connection in autocommit mode, and Alembic's mode back afterwards."""
+        """Hand out the psycopg connection in autocommit mode; Alembic's mode comes back after."""
         self.sqlalchemy.rollback()
         self.driver.autocommit = True
         try:
@@ -271,7 +271,7 @@ def translate_map(schema: str) -> dict[str | None, str | None]:
 
 def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
     row = connection.execute(
-        f"SELECT pg_try_advisory_lock({TENANT_LOCK})",  # noqa: S608  a constant
+        f"SELECT pg_try_advisory_lock({TENANT_LOCK})",
         {"schema": schema},
     ).fetchone()
     return bool(row and row[0])

@@ -26,7 +26,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """One tenant: its revision (None at base), how many revisions are pending, and how it stands."""
+    """One tenant: its revision (None at base), how many are pending, and how it stands."""
 
     tenant: Tenant
     revision: str | None

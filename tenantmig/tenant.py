@@ -1,4 +1,4 @@
-"""A tenant, the rules for its names, and the selection of tenants. Pure: knows no database and no source."""
+"""A tenant, the rules for its names, and the selection of tenants. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating and dropping a tenant schema. Owns the two statements that can lose data or mix tenants."""
+"""Creating and dropping a tenant schema: the statements that can lose data or mix tenants."""
 
 from __future__ import annotations
 

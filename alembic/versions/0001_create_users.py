@@ -1,7 +1,6 @@
 """Create users: everything in the product belongs to somebody who signs in by e-mail."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

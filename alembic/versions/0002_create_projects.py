@@ -1,7 +1,6 @@
 """Create projects: users keep their work apart, and may reuse a name once it is archived."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0002"

@@ -1,7 +1,6 @@
 """Create tasks: a project is planned as a list of tasks with a status and a priority."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0003"

@@ -1,7 +1,6 @@
 """Create invoices: customers asked to bill finished projects without leaving the product."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0005"

@@ -1,6 +1,7 @@
 """Drop users.password_hash: sign-in moved to single sign-on, and unused hashes are a liability."""
 
 from alembic import op
+
 from tenantmig import irreversible
 
 revision = "0006"

@@ -1,7 +1,6 @@
 """Make tasks.estimate a number of hours: the planning page adds estimates up."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0008"

@@ -1,9 +1,8 @@
 """Log every change of a task's status: teams ask how long work waits before it is taken up."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0010"
 down_revision = "0009"

@@ -1,7 +1,6 @@
 """Index open tasks by due date: the reminder mail scanned every task, most of them long done."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0011"

@@ -1,7 +1,6 @@
 """Add invoices.due_on: overdue invoices are chased, and 30 days always was the practice."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0012"

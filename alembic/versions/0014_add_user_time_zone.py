@@ -1,7 +1,6 @@
 """Add users.time_zone: reminders went out at midnight for half of the users."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0014"

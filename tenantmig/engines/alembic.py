@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import CancelledError
+
 from pebble import ProcessExpired, ProcessPool
 
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
@@ -19,7 +20,7 @@ from tenantmig.tenant import Tenant
 
 
 class AlembicEngine:
-    """A pool of worker processes; `attempt` may be called from as many threads as it has workers."""
+    """A pool of worker processes; `attempt` is for as many threads as it has workers."""
 
     name = "alembic"
 
@@ -38,7 +39,7 @@ class AlembicEngine:
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
         except (CancelledError, RuntimeError):
             failure = Failure(FailureKind.LOST_COMMIT, "the engine was stopped", Phase.PREPARE)
-        except Exception as error:  # the worker could not start: history or settings
+        except Exception as error:  # noqa: BLE001  the worker could not start
             message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
             failure = Failure(FailureKind.RUN, message, Phase.PREPARE)
         else:

@@ -6,6 +6,7 @@ Owns one session for each thread that calls it; reconnects what broke.
 from __future__ import annotations
 
 import threading
+
 from tenantmig.ledger import begin_attempt, record_step, session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment, RunKind

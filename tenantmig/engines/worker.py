@@ -1,7 +1,7 @@
 """A worker process of the alembic engine: the history loaded once, one connection reused.
 
-`alembic.op` and `alembic.context` are module globals, so migrations of two tenants must never run in
-two threads of one process. Everything here runs in a spawned process; only data crosses back.
+`alembic.op` and `alembic.context` are module globals, so migrations of two tenants must never run
+in two threads of one process. Everything here runs in a spawned process; only data crosses back.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Worker:
         self.knows_version, self.running = False, None
         try:
             return Attempt(self._bring(self._open_session(assignment.run), assignment))
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             failure = explain(error, self.session, self.options.session.url, self.running)
             self._close_session()
             return Attempt(failure=failure, knows_version=self.knows_version)
@@ -210,7 +210,7 @@ class Worker:
             self._run_env(tenant, migrations, path.destination, as_sql=True, starting_rev=source)
         except TenantmigError:
             raise
-        except Exception as error:  # what a script raises may not survive pickling
+        except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
             raise EnvironmentFileError(
                 f"The SQL cannot be written offline: {type(error).__name__}: {error}"
             ) from None

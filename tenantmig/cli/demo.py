@@ -1,0 +1,112 @@
+"""demo: the whole story on an embedded PostgreSQL. Real commands, shown as they run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from psycopg import sql
+
+from tenantmig import embedded
+from tenantmig.cli.render import console
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import SettingsError
+
+BIN = Path(sys.executable).parent
+BROKEN = "customer_17"
+BEFORE, HEAD = "0012", "0015"
+OFFENCE = sql.SQL(
+    "WITH account AS (INSERT INTO users (email, display_name) VALUES ('ada@example.com', 'Ada')"
+    " RETURNING id), project AS (INSERT INTO projects (owner_id, name)"
+    " SELECT id, 'Website' FROM account RETURNING id)"
+    " INSERT INTO invoices (project_id, number, status, issued_on, total_cents)"
+    " SELECT id, '2025-0099', 'sent', '2025-03-01', -4900 FROM project"
+)
+REPAIR = sql.SQL("UPDATE invoices SET status = 'void', total_cents = 0 WHERE total_cents < 0")
+
+
+class Story:
+    """The commands of the demo, run in the folder of the example project."""
+
+    def __init__(self, project: Path, url: DatabaseUrl) -> None:
+        self.project = project
+        self.url = url
+        self.out = console()
+
+    def say(self, text: str) -> None:
+        """Print a line of the story."""
+        self.out.print(f"\n# {text}", style="bold")
+
+    def run(self, command: str, expected: int = 0) -> None:
+        """Show a command, run it, and stop the demo if it does not end as the story says."""
+        self.out.print(f"$ {command}", style="cyan")
+        program, *arguments = shlex.split(command)
+        environment = os.environ | {
+            "TENANTMIG_DATABASE_URL": f"embedded://{self.url.embedded_folder}"
+        }
+        done = subprocess.run(  # noqa: S603  the commands above
+            [BIN / program, *arguments], cwd=self.project, env=environment, check=False
+        )
+        if done.returncode != expected:
+            raise SettingsError(f"The demo expected exit code {expected}, not {done.returncode}.")
+        if expected:
+            self.out.print(f"(exit code {done.returncode})")
+
+    def sql(self, statement: sql.SQL) -> None:
+        """Run SQL in the broken tenant, as its application would."""
+        self.out.print(f"{BROKEN}=> {statement.as_string()};", style="cyan")
+        with psycopg.connect(**embedded.resolve(self.url).parameters) as connection:  # type: ignore[arg-type]
+            path = sql.SQL("SET search_path = {}").format(sql.Identifier(BROKEN))
+            connection.execute(path)
+            connection.execute(statement)
+
+
+def demo(
+    project: Annotated[
+        Path, typer.Option("--project", help="The checkout with alembic.ini and examples/.")
+    ] = Path(),
+    tenants: Annotated[int, typer.Option("--tenants", help="How many tenants.", min=20)] = 60,
+) -> None:
+    """Tell the whole story on an embedded PostgreSQL, in about a minute."""
+    if not list((project / "alembic" / "versions").glob(f"{HEAD}_*.py")):
+        raise SettingsError(
+            f"{project.absolute()} is not a checkout of tenantmig with its example history;"
+            " run the demo there, or name it with --project."
+        )
+    with tempfile.TemporaryDirectory(prefix="tenantmig-demo-") as folder:
+        url = DatabaseUrl.parse(f"embedded://{folder}/data")
+        embedded.resolve(url)  # one server for all commands; it ends with this process
+        _tell(Story(project.absolute(), url), tenants)
+
+
+def _tell(story: Story, tenants: int) -> None:
+    names = " ".join(f"customer_{number:02d}" for number in range(1, tenants + 1))
+    story.say(f"{tenants} customers sign up while revision {BEFORE} is the latest.")
+    story.run(f"tenantmig onboard {names} --to {BEFORE}")
+    story.say(f"The release brings revisions up to {HEAD}. Where does the fleet stand?")
+    story.run("tenantmig status")
+    story.run("tenantmig plan")
+    story.say(f"{BROKEN} has a negative invoice, which {HEAD} forbids.")
+    story.sql(OFFENCE)
+    story.say("Roll the fleet: one tenant fails, the others do not wait for it.")
+    story.run("tenantmig upgrade", expected=3)
+    story.run("tenantmig status")
+    story.say("Repair its data, and roll those that the run did not bring along.")
+    story.sql(REPAIR)
+    story.run("tenantmig upgrade --failed-in 2")
+    story.run("tenantmig status")
+    story.say("customer_03 wants the release back out: one tenant, two revisions.")
+    story.run("tenantmig downgrade -2 -t customer_03 --yes")
+    story.say("Plain Alembic works on any tenant, without the driver.")
+    story.run("alembic -x tenant=customer_03 current")
+    story.run("alembic -x tenant=customer_03 upgrade head")
+    story.run("tenantmig status")
+    story.say("What was done, from the ledger in the database.")
+    story.run("tenantmig runs")

@@ -1,0 +1,63 @@
+"""From an error or a report to a message and an exit code. A refusal is never 0."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+import psycopg
+import typer
+from typer.main import get_command
+
+from tenantmig.errors import TenantmigError
+from tenantmig.outcome import RunReport, RunState
+
+OK, BUG, REFUSED, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code(report: RunReport) -> int:
+    """0 every selected tenant is at the target, 3 some are not, 130 interrupted."""
+    if report.state is RunState.COMPLETE:
+        return OK
+    return INTERRUPTED if report.state is RunState.INTERRUPTED else INCOMPLETE
+
+
+def run(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; errors become one line, or JSON with --json."""
+    is_json = "--json" in arguments
+    try:
+        code = get_command(app).main(list(arguments), "tenantmig", standalone_mode=False)
+    except click.ClickException as error:
+        return _refuse(error.format_message(), "UsageError", REFUSED, is_json)
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse(
+            "Interrupted; `tenantmig runs` shows what was done.",
+            "Interrupted",
+            INTERRUPTED,
+            is_json,
+        )
+    except TenantmigError as error:
+        return _refuse(error.message, type(error).__name__, error.exit_code, is_json)
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())
+        message = (
+            f"The connection to the database was lost: {reason}. `tenantmig status` shows"
+            " where the fleet stands."
+        )
+        return _refuse(message, "ConnectionLost", INCOMPLETE, is_json)
+    except Exception as error:  # noqa: BLE001  the last line of defence
+        traceback.print_exc()
+        message = f"This is a bug in tenantmig: {type(error).__name__}: {error}"
+        return _refuse(message, "Bug", BUG, is_json)
+    return code if isinstance(code, int) else OK
+
+
+def _refuse(message: str, kind: str, code: int, is_json: bool) -> int:
+    if is_json:
+        print(json.dumps({"error": {"type": kind, "message": message}}))
+    else:
+        print(f"Error: {message}", file=sys.stderr)
+    return code

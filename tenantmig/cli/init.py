@@ -1,0 +1,25 @@
+"""init: Alembic's environment for tenants, written into a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenantmig.cli.options import DryRunFlag
+from tenantmig.scaffold import FILES, write_scaffold
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    dry_run: DryRunFlag = False,
+) -> None:
+    """Write alembic.ini, alembic/env.py and tenantmig.toml into a project; never overwrites."""
+    if dry_run:
+        for name in FILES:
+            typer.echo(f"would write {folder / name}")
+        return
+    for path in write_scaffold(folder):
+        typer.echo(f"wrote {path}")
+    typer.echo("Next: put the database's URL into alembic.ini, then `tenantmig onboard NAME`.")

@@ -1,0 +1,86 @@
+"""onboard and offboard: the commands by which tenants come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenantmig.cli.options import (
+    DryRunFlag,
+    JsonFlag,
+    RolloutFlags,
+    YesFlag,
+    open_fleet,
+    parse_labels,
+    takes,
+)
+from tenantmig.cli.progress import reported
+from tenantmig.cli.render import plan_json, print_json, print_plan
+from tenantmig.cli.rollouts import finish
+from tenantmig.discovery import read_tenant_file
+from tenantmig.errors import SelectionError
+from tenantmig.plan import RunKind
+from tenantmig.tenant import Selection, Tenant
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...")]
+
+
+@takes(RolloutFlags)
+def onboard(
+    ctx: typer.Context,
+    rollout: RolloutFlags,
+    names: Names = None,
+    schema: Annotated[
+        str | None, typer.Option("--schema", help="The tenant schema, if not the name.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="K=V", help="A label for each.")
+    ] = None,
+    from_file: Annotated[
+        Path | None, typer.Option("--from-file", metavar="FILE", help="Lines of name[,schema].")
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="REV", help="The revision.")] = "head",
+    dry_run: DryRunFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Create each tenant schema at head and register it; all or nothing per tenant."""
+    born = [Tenant(name, name) for name in names or []]
+    if schema is not None:
+        if len(born) != 1 or from_file:
+            raise SelectionError("--schema goes with exactly one tenant name.")
+        born = [Tenant(born[0].name, schema)]
+    if from_file is not None:
+        born += read_tenant_file(from_file)
+    labels = parse_labels(label)
+    born = [Tenant(tenant.name, tenant.schema, labels=labels) for tenant in born]
+    fleet = open_fleet(ctx, **rollout.settings())
+    if dry_run:
+        plan = fleet.plan_onboarding(born, to)
+        print_json(plan_json(plan)) if json else print_plan(plan)
+        return
+    with reported() as options:
+        report = fleet.onboard(born, to, options)
+    finish(report, json=json)
+
+
+def offboard(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    dry_run: DryRunFlag = False,
+    yes: YesFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Drop tenant schemas, with all they hold, and their registrations."""
+    fleet = open_fleet(ctx)
+    selection = Selection(names=tuple(names))
+    if dry_run:
+        plan = fleet.plan("base", selection, RunKind.OFFBOARD)
+        print_json(plan_json(plan)) if json else print_plan(plan)
+        return
+    if not yes:
+        raise SelectionError("offboard drops all data of these tenants; say --yes if you mean it.")
+    with reported() as options:
+        report = fleet.offboard(selection, options)
+    finish(report, json=json)

@@ -1,0 +1,167 @@
+"""Options that several commands share, as groups that a command takes as one parameter."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from tenantmig.discovery import read_tenant_file
+from tenantmig.errors import SelectionError
+from tenantmig.fleet import EVERYONE, Fleet
+from tenantmig.settings import load_settings
+from tenantmig.tenant import Selection
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRunFlag = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")
+]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def takes(*groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a command take dataclasses of options: their fields become the command's options."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        hints = get_type_hints(command, include_extras=True)
+        own = inspect.signature(command).parameters.values()
+        kept = [p.replace(annotation=hints[p.name]) for p in own if hints[p.name] not in groups]
+        named = {hints[p.name]: p.name for p in own if hints[p.name] in groups}
+        shared = [parameter for group in groups for parameter in _parameters(group)]
+
+        @functools.wraps(command)
+        def with_groups(**given: Any) -> Any:
+            for group in groups:
+                members = {field.name: given.pop(field.name) for field in fields(group)}
+                given[named[group]] = group(**members)
+            return command(**given)
+
+        signature = inspect.Signature([*kept, *shared])
+        with_groups.__signature__ = signature  # type: ignore[attr-defined]
+        with_groups.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        return with_groups
+
+    return decorate
+
+
+def _parameters(group: type) -> list[inspect.Parameter]:
+    assert is_dataclass(group)
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+
+def parse_labels(labels: list[str] | None) -> dict[str, str]:
+    """Read `key=value` words.
+
+    Raises:
+        SelectionError: one of them is not of that form.
+    """
+    pairs = [word.partition("=") for word in labels or []]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise SelectionError("Write a label as key=value.")
+    return {key: value for key, _, value in pairs}
+
+
+@dataclass
+class SelectionFlags:
+    """Which tenants a command is about."""
+
+    everyone: Annotated[bool, typer.Option("--all", help="All active tenants.")] = False
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option("--tenant", "-t", metavar="NAME", help="This tenant; * is a wildcard."),
+    ] = None
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="NAME", help="Not this tenant.")
+    ] = None
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="K=V", help="Tenants with this label."),
+    ] = None
+    from_file: Annotated[
+        Path | None, typer.Option("--from-file", metavar="FILE", help="Tenants of a file.")
+    ] = None
+    failed_in: Annotated[
+        int | None,
+        typer.Option("--failed-in", metavar="RUN", help="Tenants a run did not bring along."),
+    ] = None
+
+    def selection(self, fleet: Fleet, default: Selection | None = EVERYONE) -> Selection:
+        """Return the selection; `default` stands for none given, None refuses that.
+
+        Raises:
+            SelectionError: nothing was selected and the command needs it.
+        """
+        names = list(self.tenant or [])
+        if self.from_file is not None:
+            names += [tenant.name for tenant in read_tenant_file(self.from_file)]
+        if self.failed_in is not None:
+            names += fleet.failed_in(self.failed_in).names
+        found = Selection(
+            is_all=self.everyone,
+            names=tuple(names),
+            skip=tuple(self.skip or ()),
+            labels=parse_labels(self.label),
+        )
+        if not found.is_empty:
+            return found
+        if default is None:
+            raise SelectionError
+        return Selection(is_all=True, skip=found.skip)
+
+
+@dataclass
+class RolloutFlags:
+    """How a run is carried out."""
+
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", "-p", help="Tenants at once.", min=1)
+    ] = None
+    attempts: Annotated[
+        int | None, typer.Option("--attempts", help="Tries on a tenant.", min=1)
+    ] = None
+    lock_timeout: Annotated[
+        str | None,
+        typer.Option("--lock-timeout", metavar="2s", help="Longest wait for a lock."),
+    ] = None
+    statement_timeout: Annotated[
+        str | None,
+        typer.Option("--statement-timeout", metavar="15min", help="Longest statement."),
+    ] = None
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="1h", help="Longest run; then nothing is begun."),
+    ] = None
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="auto|alembic", help="What runs the revisions.")
+    ] = "auto"
+
+    def settings(self) -> dict[str, object]:
+        """Return the flags that were given, by the name of their setting.
+
+        Raises:
+            SelectionError: an engine that does not exist.
+        """
+        if self.engine not in {"auto", "alembic"}:
+            raise SelectionError(f"There is no engine {self.engine!r}; say auto or alembic.")
+        names = ("parallel", "attempts", "lock_timeout", "statement_timeout", "deadline")
+        return {name: getattr(self, name) for name in names}
+
+
+def open_fleet(ctx: typer.Context, **flags: object) -> Fleet:
+    """Open the fleet of the `--config` before the command, with a command's flags as settings."""
+    return Fleet(load_settings(config=ctx.obj, **flags))

@@ -1,0 +1,113 @@
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere. Only told of events."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from tenantmig.cli.render import console, failure_line
+from tenantmig.events import AttemptFailed, Event, RunStarted, TenantFinished
+from tenantmig.fleet import RunOptions
+from tenantmig.rollout import StopSignal
+
+LINE_EVERY_S = 2.0
+
+
+class Reporter:
+    """Turns events into a bar or into lines."""
+
+    def __init__(self) -> None:
+        self._out = console(is_error=True)
+        self._is_terminal = self._out.is_terminal
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._failed = 0
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of a run."""
+        match event:
+            case RunStarted():
+                self._start(event)
+            case AttemptFailed():
+                last = "put behind the others" if event.is_deferred else "tried again"
+                self._line(
+                    f"{event.tenant}: attempt {event.attempt} failed,"
+                    f" {last}: {event.failure.message}"
+                )
+            case TenantFinished():
+                self._finish(event)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _start(self, event: RunStarted) -> None:
+        self._line(
+            f"Run {event.run}: {event.kind} to {event.target},"
+            f" {event.pending} of {event.tenants} tenants, {event.parallel} at once"
+        )
+        if not (self._is_terminal and event.pending):
+            return
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f} tenants/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[failed]} failed"),
+            console=self._out,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=event.pending, rate=0.0, failed=0)
+        self._bar.start()
+
+    def _finish(self, event: TenantFinished) -> None:
+        outcome = event.outcome
+        if not outcome.outcome.is_at_target:
+            self._failed += 1
+            self._line(failure_line(outcome))
+        now = time.monotonic()
+        rate = event.done / max(now - self._began, 0.001)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=event.done, rate=rate, failed=self._failed)
+        elif event.done == event.pending or now - self._told > LINE_EVERY_S:
+            self._told = now
+            self._line(f"{event.done}/{event.pending} tenants, {rate:.1f}/s, {self._failed} failed")
+
+    def _line(self, text: str) -> None:
+        out = self._bar.console if self._bar is not None else self._out
+        out.print(text)
+
+
+@contextmanager
+def reported(parallel: int | None = None) -> Iterator[RunOptions]:
+    """Run options with progress on stderr, and Ctrl-C and SIGTERM as words to stop."""
+    stop, reporter = StopSignal(), Reporter()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        stop.interrupt(f"interrupted by {signal.Signals(number).name}")
+
+    watched = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in watched}
+    try:
+        yield RunOptions(parallel=parallel, on_event=reporter, signal=stop)
+    finally:
+        reporter.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.stderr.flush()

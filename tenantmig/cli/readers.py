@@ -1,0 +1,77 @@
+"""status, plan, runs, show: the commands that change nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
+from tenantmig.cli.render import (
+    plan_json,
+    print_json,
+    print_plan,
+    print_run,
+    print_runs,
+    print_status,
+    run_json,
+    status_json,
+)
+from tenantmig.plan import show_heads
+
+
+@takes(SelectionFlags)
+def status(ctx: typer.Context, selected: SelectionFlags, json: JsonFlag = False) -> None:
+    """Show the fleet by revision: who is behind, failed or in doubt."""
+    fleet = open_fleet(ctx)
+    found = fleet.status(selected.selection(fleet))
+    print_json(status_json(found)) if json else print_status(found)
+
+
+@takes(SelectionFlags)
+def plan(
+    ctx: typer.Context,
+    selected: SelectionFlags,
+    target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL, per starting revision.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show what an upgrade would do, per starting revision."""
+    fleet = open_fleet(ctx)
+    found = fleet.plan(target, selected.selection(fleet))
+    if not sql:
+        print_json(plan_json(found)) if json else print_plan(found)
+        return
+    for group, text in fleet.plan_sql(found):
+        source, goal = show_heads(group.path.source) or "base", show_heads(group.path.target)
+        typer.echo(f"-- {len(group.tenants)} tenants from {source} to {goal},")
+        typer.echo(f'-- written for the first of them, "{group.tenants[0].name}"\n')
+        typer.echo(text)
+
+
+def runs(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", help="How many.", min=1)] = 20,
+    json: JsonFlag = False,
+) -> None:
+    """List the newest runs of the ledger."""
+    found = open_fleet(ctx).runs(limit)
+    if not json:
+        print_runs(found)
+        return
+    rows = [run_json(report) for report in found]
+    for row in rows:
+        del row["tenants"], row["counts"]
+    print_json({"runs": rows})
+
+
+def show(
+    ctx: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN")],
+    json: JsonFlag = False,
+) -> None:
+    """Show what a run did to each tenant."""
+    report = open_fleet(ctx).run(run)
+    print_json(run_json(report)) if json else print_run(report, everyone=True)

@@ -1,0 +1,235 @@
+"""Results as tables and as JSON. Tenant names and errors are never read as markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tenantmig.outcome import RunReport, TenantOutcome
+from tenantmig.plan import Plan, RunKind, show_heads
+from tenantmig.status import FleetStatus
+from tenantmig.tenant import Tenant
+
+SHOWN = 20
+
+
+def console(*, is_error: bool = False) -> Console:
+    """Return a console on stdout, or on stderr for progress."""
+    return Console(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return made
+
+
+def _tenant_json(tenant: TenantOutcome) -> dict[str, Any]:
+    return {
+        "tenant": tenant.tenant,
+        "outcome": tenant.outcome.value,
+        "from": tenant.from_revision,
+        "to": tenant.to_revision,
+        "engine": tenant.engine,
+        "attempts": tenant.attempts,
+        "wave": tenant.wave,
+        "duration_s": tenant.duration_s,
+        "sqlstate": tenant.sqlstate,
+        "error": tenant.error,
+    }
+
+
+def run_json(report: RunReport) -> dict[str, Any]:
+    """Return a run's report as the command line promises it."""
+    return {
+        "run": report.run,
+        "kind": report.kind.value,
+        "target": report.target,
+        "state": report.state.value,
+        "reason": report.reason,
+        "started_at": report.started_at.isoformat() if report.started_at else None,
+        "duration_s": report.duration_s,
+        "counts": report.counts,
+        "tenants": [_tenant_json(tenant) for tenant in report.tenants],
+    }
+
+
+def print_run(report: RunReport, *, everyone: bool = False) -> None:
+    """Print a run: the counts, and the tenants that are not at the target (or everyone)."""
+    out = console()
+    out.print(_headline(report))
+    if everyone and report.tenants:
+        names = ("tenant", "outcome", "from", "to", "tries", "seconds")
+        out.print(table(names, (_run_row(tenant) for tenant in report.tenants)))
+    failed = [tenant for tenant in report.tenants if not tenant.outcome.is_at_target]
+    for tenant in failed if everyone else failed[:SHOWN]:
+        out.print(failure_line(tenant))
+    if not everyone and len(failed) > SHOWN:
+        out.print(f"... and {len(failed) - SHOWN} more: tenantmig show {report.run}")
+    if failed and report.kind in {RunKind.UPGRADE, RunKind.DOWNGRADE, RunKind.STAMP}:
+        again = f"tenantmig {report.kind} {report.target} --failed-in {report.run}"
+        out.print(f"Mend what the errors say, then: {again}")
+
+
+def _run_row(tenant: TenantOutcome) -> tuple[object, ...]:
+    return (
+        tenant.tenant,
+        tenant.outcome.value,
+        tenant.from_revision or "base",
+        tenant.to_revision or "base",
+        tenant.attempts,
+        f"{tenant.duration_s:.2f}",
+    )
+
+
+def failure_line(tenant: TenantOutcome) -> str:
+    """Write one line on a tenant that is not at the target: where it stands, and why."""
+    state = f" [{tenant.sqlstate}]" if tenant.sqlstate else ""
+    reason = f": {tenant.error}" if tenant.error else ""
+    return f"{tenant.tenant}: {tenant.outcome} at {tenant.to_revision or 'base'}{state}{reason}"
+
+
+def _headline(report: RunReport) -> str:
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in report.counts.items()) or "no tenants"
+    reason = f" ({report.reason})" if report.reason else ""
+    target = "" if report.kind is RunKind.OFFBOARD else f" to {report.target}"
+    return (
+        f"Run {report.run}, {report.kind}{target}: {report.state}{reason};"
+        f" {counts}; {report.duration_s:.1f} s"
+    )
+
+
+def print_runs(reports: Iterable[RunReport]) -> None:
+    """Print a list of runs."""
+    rows = [
+        (
+            r.run,
+            r.kind.value,
+            r.target,
+            r.state.value,
+            r.started_at.strftime("%Y-%m-%d %H:%M:%S") if r.started_at else "",
+            f"{r.duration_s:.1f}",
+            r.reason or "",
+        )
+        for r in reports
+    ]
+    names = ("run", "kind", "target", "state", "started", "seconds", "reason")
+    console().print(table(names, rows) if rows else "No run yet.")
+
+
+def status_json(status: FleetStatus) -> dict[str, Any]:
+    """Return the fleet's status as the command line promises it."""
+    return {
+        "head": status.head,
+        "summary": status.summary,
+        "tenants": [
+            {
+                "tenant": s.tenant.name,
+                "schema": s.tenant.schema,
+                "database": s.tenant.database,
+                "revision": s.revision,
+                "state": s.tenant.state.value,
+                "pending": s.pending,
+                "standing": s.standing.value,
+                "problem": s.problem,
+            }
+            for s in status.tenants
+        ],
+    }
+
+
+def print_status(status: FleetStatus) -> None:
+    """Print how many tenants are at each revision, and those that need attention."""
+    out = console()
+    counted = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in status.summary.items())
+    out.print(f"Head {status.head}: {counted}")
+    counts = [
+        (revision or "base", count, "head" if revision == status.head else "")
+        for revision, count in status.by_revision.items()
+    ]
+    if counts:
+        out.print(table(("revision", "tenants", ""), counts))
+    troubled = [s for s in status.tenants if s.standing.value in {"failed", "in_doubt"}]
+    if troubled:
+        rows = [
+            (s.tenant.name, s.standing.value, s.revision or "base", s.problem or "")
+            for s in troubled[:SHOWN]
+        ]
+        out.print(table(("tenant", "standing", "revision", "problem"), rows))
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON."""
+    return {
+        "kind": plan.kind.value,
+        "target": plan.target,
+        "pending": plan.pending,
+        "at_target": len(plan.at_target),
+        "groups": [
+            {
+                "from": show_heads(group.path.source),
+                "to": show_heads(group.path.target),
+                "revisions": list(group.path.revisions),
+                "tenants": [tenant.name for tenant in group.tenants],
+            }
+            for group in plan.groups
+        ],
+        "problems": [{"tenant": p.tenant.name, "error": p.message} for p in plan.problems],
+    }
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what a run would do, by starting revision."""
+    out = console()
+    out.print(
+        f"{plan.kind.capitalize()} to {plan.target}: {plan.pending} tenants to change,"
+        f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
+    )
+    rows = [
+        (
+            show_heads(group.path.source) or "base",
+            show_heads(group.path.target) or "base",
+            len(group.tenants),
+            " ".join(group.path.revisions),
+        )
+        for group in plan.groups
+    ]
+    if rows:
+        out.print(table(("from", "to", "tenants", "revisions"), rows))
+    if plan.problems:
+        problems = [(p.tenant.name, p.message) for p in plan.problems[:SHOWN]]
+        out.print(table(("tenant", "problem"), problems))
+
+
+def tenant_json(tenant: Tenant) -> dict[str, Any]:
+    """Return a tenant as JSON."""
+    return {
+        "tenant": tenant.name,
+        "schema": tenant.schema,
+        "database": tenant.database,
+        "state": tenant.state.value,
+        "labels": dict(tenant.labels),
+    }
+
+
+def print_tenants(tenants: Sequence[Tenant]) -> None:
+    """Print tenants with their state and labels."""
+    rows = [
+        (t.name, t.schema, t.state.value, " ".join(f"{k}={v}" for k, v in t.labels.items()))
+        for t in tenants
+    ]
+    console().print(table(("tenant", "schema", "state", "labels"), rows) if rows else "No tenants.")
