@@ -1,7 +1,8 @@
-"""Lists the fixture plugins, and nothing else."""
+"""Lists the fixture plugins; each lives in tests/fixtures/, one file a concern."""
 
 pytest_plugins = [
     "tests.fixtures.server",
     "tests.fixtures.database",
     "tests.fixtures.pooler",
+    "tests.fixtures.command",
 ]
