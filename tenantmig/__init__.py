@@ -1,5 +1,53 @@
-"""Schema-per-tenant migrations on PostgreSQL, with Alembic."""
+"""Schema-per-tenant migrations on PostgreSQL, with Alembic.
+
+What an application imports is here; `irreversible` is for migration scripts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from tenantmig.errors import TenantmigError, irreversible
 
-__all__ = ["TenantmigError", "irreversible"]
+if TYPE_CHECKING:
+    from tenantmig.fleet import Fleet, RunOptions
+    from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
+    from tenantmig.rollout import StopSignal
+    from tenantmig.tenant import Selection, Tenant, TenantState
+
+_HOMES = {
+    "Fleet": "fleet",
+    "Outcome": "outcome",
+    "RunOptions": "fleet",
+    "RunReport": "outcome",
+    "RunState": "outcome",
+    "Selection": "tenant",
+    "StopSignal": "rollout",
+    "Tenant": "tenant",
+    "TenantOutcome": "outcome",
+    "TenantState": "tenant",
+}
+
+__all__ = [
+    "Fleet",
+    "Outcome",
+    "RunOptions",
+    "RunReport",
+    "RunState",
+    "Selection",
+    "StopSignal",
+    "Tenant",
+    "TenantOutcome",
+    "TenantState",
+    "TenantmigError",
+    "irreversible",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import late: a migration script that imports `irreversible` should not load the driver."""
+    from importlib import import_module  # noqa: PLC0415
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tenantmig' has no attribute {name!r}")
+    return getattr(import_module(f"tenantmig.{_HOMES[name]}"), name)

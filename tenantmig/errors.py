@@ -52,7 +52,7 @@ class TenantStateError(TenantmigError):
 
 
 class SelectionError(TenantmigError):
-    """A command that changes tenants needs a selection: --tenant, --label, --from-file, --failed-in or --all."""
+    """No tenant is selected; say --tenant, --label, --from-file, --failed-in or --all."""
 
 
 class SourceError(TenantmigError):

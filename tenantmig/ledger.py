@@ -80,8 +80,11 @@ class Ledger:
         Raises:
             LedgerError: a newer tenantmig wrote it.
         """
+        # a scan of pg_class: to_regclass may answer from a stale cache inside a transaction
         found = self.connection.execute(
-            "SELECT to_regclass(quote_ident(%s) || '.ledger_version') IS NOT NULL", [self.schema]
+            "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
+            " WHERE nspname = %s AND relname = 'ledger_version')",
+            [self.schema],
         ).fetchone()
         if not (found and found[0]):
             return False

@@ -138,7 +138,7 @@ class TenantSession:
         self.application_name = options.application_name
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(options),
+            creator=lambda: connect(options, self._path),  # also for what a script opens itself
             poolclass=sa.NullPool,
             hide_parameters=True,
         )
@@ -150,6 +150,10 @@ class TenantSession:
         self.sqlalchemy.rollback()
         self.driver.autocommit = False
         self.phase = Phase.PREPARE
+
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return () if self.schema is None else (self.schema,)
 
     def _watch_phase(self, engine: sa.Engine) -> None:
         def before_statement(connection: sa.Connection, *_: object) -> None:
