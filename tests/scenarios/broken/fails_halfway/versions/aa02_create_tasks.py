@@ -1,0 +1,16 @@
+"""Create tasks."""
+
+from alembic import op
+
+revision = "aa02"
+down_revision = "aa01"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE tasks (id bigint PRIMARY KEY)")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE tasks")

@@ -1,0 +1,16 @@
+"""Create invoices."""
+
+from alembic import op
+
+revision = "aa03"
+down_revision = "aa02"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE invoices (id bigint PRIMARY KEY)")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE invoices")
