@@ -1,0 +1,55 @@
+"""Guards over the repository's own files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "tenantmig"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+every_module = pytest.mark.parametrize(
+    "module", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES]
+)
+
+
+def _calls(module: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(module.read_text()))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
+def test_alembics_folder_is_no_package() -> None:
+    assert (REPOSITORY / "alembic" / "env.py").is_file()
+    assert not list((REPOSITORY / "alembic").rglob("__init__.py"))
+
+
+def test_env_py_is_short() -> None:
+    lines = (REPOSITORY / "alembic" / "env.py").read_text().splitlines()
+    assert len(lines) <= 60
+
+
+@every_module
+def test_no_module_is_long(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 400
+
+
+@every_module
+def test_only_the_command_line_prints(module: Path) -> None:
+    assert "cli" in module.relative_to(PACKAGE).parts or "print" not in _calls(module)
+
+
+def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
+    files = {path.stem for path in (PACKAGE / "sql").glob("*.sql")}
+    named = {
+        node.args[0].value
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in {"query", "text"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and str(node.args[0].value).isidentifier()
+    }
+    assert named == files
