@@ -82,7 +82,7 @@ class Ledger:
         """
         # a scan of pg_class: to_regclass may answer from a stale cache inside a transaction
         found = self.connection.execute(
-            "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
+            "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
             " WHERE nspname = %s AND relname = 'ledger_version')",
             [self.schema],
         ).fetchone()

@@ -1,14 +1,15 @@
 """The alembic engine: the user's env.py and scripts as they are, in long-lived worker processes.
 
 Owns the pool. A worker that is killed costs the attempt it was making and nothing else (pebble
-replaces it; `concurrent.futures` loses the whole pool). Spawned, never forked: a fork would share
-the driver's sockets.
+replaces it; `concurrent.futures` loses the whole pool). Workers come from a fork server that has
+imported the libraries and opened nothing: a fork of the driver would share its sockets.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import CancelledError
+from multiprocessing.context import BaseContext
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -27,7 +28,7 @@ class AlembicEngine:
     def __init__(self, options: WorkerOptions, workers: int) -> None:
         self.options = options
         self.is_closed = False
-        self._pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"))
+        self._pool = ProcessPool(max_workers=workers, context=_context())
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Make one attempt in a worker process."""
@@ -56,3 +57,12 @@ class AlembicEngine:
         self.is_closed = True
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+def _context() -> BaseContext:
+    """A way to start workers that share nothing with the driver, and start quickly."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tenantmig.engines.worker"])
+    return context
