@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.command import REPOSITORY, Project, untouched
+from tests.fixtures.command import BROKEN, Project, untouched, with_history
 from tests.fixtures.database import Database
 
-BROKEN = REPOSITORY / "tests" / "scenarios" / "broken"
 OFFENCES = {
     "syntax_error": ("aa02_broken.py", "line 9", "syntax error"),
     "cannot_import": ("aa02_broken.py", "line 3", "no_such_library"),
@@ -21,18 +20,9 @@ OFFENCES = {
 }
 
 
-def with_history(name: str, folder: Path, url: str) -> Project:
-    """A project whose history is a copy of a scenario, under the env.py of `tenantmig init`."""
-    history = folder / "history"
-    shutil.copytree(BROKEN / name, history)
-    template = REPOSITORY / "tenantmig" / "templates" / "env.py.txt"
-    (history / "env.py").write_text(template.read_text())
-    return Project(folder, url, history)
-
-
 @pytest.mark.parametrize("scenario", OFFENCES)
 def test_broken_history(scenario: str, tmp_path: Path, database: Database) -> None:
-    project = with_history(scenario, tmp_path, database.url)
+    project = with_history(scenario, tmp_path, database)
     with untouched(database):
         for command in (("onboard", "acme"), ("upgrade",), ("status",)):
             error = project.refuse(*command)
@@ -56,21 +46,21 @@ def test_history_that_breaks_under_a_fleet(
 
 
 def test_two_heads_and_ambiguous_prefix(tmp_path: Path, database: Database) -> None:
-    project = with_history("two_heads", tmp_path, database.url)
+    project = with_history("two_heads", tmp_path, database)
     with untouched(database):
         for command in (("onboard", "acme"), ("upgrade",), ("plan", "head")):
             error = project.refuse(*command)
             assert "2 heads (aa02a, aa02b)" in error
             assert "alembic merge heads" in error
-        for command in (("upgrade", "aa02"), ("onboard", "acme", "--to", "aa02")):
-            error = project.refuse(*command)
+        for prefix in (("upgrade", "aa02"), ("onboard", "acme", "--to", "aa02")):
+            error = project.refuse(*prefix)
             assert "'aa02'" in error
             assert "aa02a" in error
             assert "aa02b" in error
 
 
 def test_two_heads_with_a_choice(tmp_path: Path, database: Database) -> None:
-    project = with_history("two_heads", tmp_path, database.url)
+    project = with_history("two_heads", tmp_path, database)
     project.run("onboard", "acme", "--to", "aa02a")
     project.run("onboard", "beta", "--to", "heads")
     query = "SELECT version_num FROM {}.alembic_version ORDER BY 1"

@@ -69,6 +69,17 @@ def test_unknown_tenant(project: Project, database: Database) -> None:
         assert '"nob*"' in project.refuse("downgrade", "-1", "-t", "nob*")
 
 
+def test_file_that_names_nobody(project: Project, database: Database) -> None:
+    project.run("onboard", "acme", "--to", "0012")
+    file = project.folder / "tenants.csv"
+    file.write_text("# nobody today\n")
+    with untouched(database):
+        for command in (("upgrade",), ("downgrade", "-1"), ("onboard",)):
+            error = project.refuse(*command, "--from-file", str(file))
+            assert "o tenant is" in error
+        assert '""' in project.refuse("upgrade", "-t", "")
+
+
 def test_duplicate_onboarding(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     database.execute("CREATE SCHEMA archive")

@@ -75,6 +75,7 @@ def test_wrong_words_on_the_command_line(project: Project, database: Database) -
         assert "--nonsense" in project.refuse("upgrade", "--nonsense")
         assert "nonsense" in project.refuse("nonsense")
         assert "REV" in project.refuse("downgrade")
+        assert "NAME" in project.refuse("offboard", "--yes")
         assert "--parallel" in project.refuse("upgrade", "--parallel", "0")
         assert "'x'" in project.refuse("show", "x")
         result = project.run("upgrade", "--json", "--nonsense", expect=2)
