@@ -7,7 +7,7 @@ from tenantmig.env import TenantEnv, assert_in_tenant
 
 target_metadata = Base.metadata
 
-tenant = TenantEnv.of(
+tenant = TenantEnv(
     context.config,
     context.get_x_argument(as_dictionary=True),
     is_offline=context.is_offline_mode(),

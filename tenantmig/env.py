@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -26,18 +26,10 @@ from tenantmig.settings import Settings, load_settings
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
 
 
-@dataclass(frozen=True, slots=True)
 class TenantEnv:
     """The tenant that `-x tenant=NAME` names, for one run of env.py."""
 
-    config: Config
-    settings: Settings
-    name: str
-    schema: str
-    is_driven: bool
-
-    @classmethod
-    def of(cls, config: Config, x: Mapping[str, str], *, is_offline: bool) -> TenantEnv:
+    def __init__(self, config: Config, x: Mapping[str, str], *, is_offline: bool) -> None:
         """Find the tenant; offline nobody can be asked, and the name stands for the schema.
 
         Raises:
@@ -45,17 +37,23 @@ class TenantEnv:
                 its name.
             TenantNameError: the name or schema cannot be a tenant's.
         """
-        name = x.get("tenant", "")
-        if not name:
+        self.config = config
+        self.name = x.get("tenant", "")
+        if not self.name:
             raise UnknownTenantError(USAGE)
-        settings = load_settings(config=Path(config.config_file_name or "alembic.ini"))
-        is_driven = "connection" in config.attributes
-        schema = x.get("schema", "")
-        if not is_driven:
-            settings.name_rules.check(name)
-            schema = schema or (name if is_offline else _look_up(settings, name))
-            settings.name_rules.check(schema, "tenant schema")
-        return cls(config, settings, name, schema, is_driven)
+        self.is_driven = "connection" in config.attributes
+        self.schema = x.get("schema", "")
+        if not self.is_driven:
+            rules = self.settings.name_rules
+            rules.check(self.name)
+            if not self.schema:
+                self.schema = self.name if is_offline else _look_up(self.settings, self.name)
+            rules.check(self.schema, "tenant schema")
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings beside the Alembic ini; the driver has read them and env.py need not."""
+        return load_settings(config=Path(self.config.config_file_name or "alembic.ini"))
 
     @property
     def translate_map(self) -> dict[str | None, str | None]:
