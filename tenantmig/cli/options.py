@@ -104,11 +104,14 @@ class SelectionFlags:
         """Return the selection; `default` stands for none given, None refuses that.
 
         Raises:
-            SelectionError: nothing was selected and the command needs it.
+            SelectionError: nothing was selected and the command needs it, or a file names nobody.
         """
         names = list(self.tenant or [])
         if self.from_file is not None:
-            names += [tenant.name for tenant in read_tenant_file(self.from_file)]
+            listed = [tenant.name for tenant in read_tenant_file(self.from_file)]
+            if not listed:
+                raise SelectionError(f"The file {self.from_file} names no tenant.")
+            names += listed
         if self.failed_in is not None:
             names += fleet.failed_in(self.failed_in).names
         found = Selection(
