@@ -6,9 +6,8 @@ A `Fleet` may be used from several threads: each call opens its own control conn
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +18,7 @@ from tenantmig import embedded, planning, registry
 from tenantmig.capacity import default_parallel
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import UNFINISHED, discover
-from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.statements import StatementsEngine
+from tenantmig.engines.pool import EnginePool
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
 from tenantmig.events import OnEvent, ignore
@@ -44,7 +42,7 @@ class RunOptions:
     """What a caller may say about one run.
 
     `on_event` is called in the thread that started the run; `signal` stops the run from any
-    thread; a dry run returns the report of what would be done as a `Plan`.
+    thread.
     """
 
     parallel: int | None = None
@@ -63,9 +61,6 @@ class Fleet:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._standing: AlembicEngine | None = None
-        self._keeps_workers = False
-        self._guard = threading.Lock()
 
     @classmethod
     def open(cls, config: str | Path = "alembic.ini", **settings: object) -> Self:
@@ -77,7 +72,7 @@ class Fleet:
         return cls(load_settings(config=Path(config), **settings))
 
     def __enter__(self) -> Self:
-        self._keeps_workers = True
+        self._engines.keep()
         return self
 
     def __exit__(
@@ -90,11 +85,7 @@ class Fleet:
 
     def close(self) -> None:
         """End the worker processes that a `with` block keeps."""
-        with self._guard:
-            self._keeps_workers = False
-            if self._standing is not None:
-                self._standing.close()
-            self._standing = None
+        self._engines.close()
 
     @cached_property
     def history(self) -> History:
@@ -112,6 +103,20 @@ class Fleet:
     @property
     def _session_options(self) -> SessionOptions:
         return SessionOptions.of(self.settings, self._url)
+
+    @cached_property
+    def _engines(self) -> EnginePool:
+        return EnginePool(
+            WorkerOptions(
+                ini=self.settings.config.absolute(),
+                session=self._session_options,
+                ledger=self.settings.ledger_schema,
+                version_table=self.settings.version_table,
+                recycle_after=self.settings.recycle_after,
+                is_registry_source=self.settings.source == "registry",
+            ),
+            self.settings.parallel,
+        )
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
@@ -201,7 +206,7 @@ class Fleet:
         Raises:
             EnvironmentFileError: a script of the path cannot be written offline.
         """
-        with self._alembic_engine(1) as engine:
+        with self._engines.alembic(1) as engine:
             for group in plan.groups:
                 yield group, engine.render_sql(group.tenants[0], group.path)
 
@@ -299,37 +304,14 @@ class Fleet:
             deadline_s=self.settings.deadline,
             on_event=options.on_event,
         )
-        runs_scripts = plan.kind not in {RunKind.STAMP, RunKind.OFFBOARD}
-        engine = self._alembic_engine if runs_scripts else self._statements_engine
-        return carry_out(plan, ledger, engine, rollout, options.signal, undo)
-
-    @contextmanager
-    def _statements_engine(self, _: int) -> Iterator[StatementsEngine]:
-        with closing(
-            StatementsEngine(
-                self._session_options, self.settings.ledger_schema, self.settings.version_table
-            )
-        ) as engine:
-            yield engine
-
-    @contextmanager
-    def _alembic_engine(self, workers: int) -> Iterator[AlembicEngine]:
-        options = WorkerOptions(
-            ini=self.settings.config.absolute(),
-            session=self._session_options,
-            ledger=self.settings.ledger_schema,
-            version_table=self.settings.version_table,
-            recycle_after=self.settings.recycle_after,
-            is_registry_source=self.settings.source == "registry",
+        return carry_out(
+            plan,
+            ledger,
+            lambda workers: self._engines.engine(plan.kind, workers),
+            rollout,
+            options.signal,
+            undo,
         )
-        if not self._keeps_workers:
-            with closing(AlembicEngine(options, workers)) as engine:
-                yield engine
-            return
-        with self._guard:
-            if self._standing is None or self._standing.is_closed:
-                self._standing = AlembicEngine(options, self.settings.parallel or workers)
-        yield self._standing
 
     # -- the registry -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,9 @@ def reported(parallel: int | None = None) -> Iterator[RunOptions]:
     stop, reporter = StopSignal(), Reporter()
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        stop.interrupt(f"interrupted by {signal.Signals(number).name}")
+        # in a thread of its own: the handler may have interrupted the holder of the same lock
+        reason = f"interrupted by {signal.Signals(number).name}"
+        threading.Thread(target=stop.interrupt, args=[reason]).start()
 
     watched = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in watched}
