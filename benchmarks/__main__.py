@@ -23,6 +23,7 @@ def main() -> int:
     upgrades, onboardings = _contenders(options)
     with Server(18, settings) as server:
         bench_server = BenchServer(server)
+        ways.adopt_orphans()
         everyone = upgrades + onboardings
         bench = ways.prepare(bench_server, {contender.fleet for contender in everyone})
         try:
@@ -53,7 +54,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, default=None, help="default: tenantmig's own")
     parser.add_argument("--no-fsync", dest="fsync", action="store_false")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.tenants >= options.fleet or min(options.tenants, options.sample, options.rounds) < 1:
+        parser.error("--fleet must be greater than --tenants, and all numbers positive")
+    return options
 
 
 def _contenders(options: argparse.Namespace) -> tuple[list[Contender], list[Contender]]:
@@ -100,7 +104,7 @@ def _remarks(upgrades: list[Contender], options: argparse.Namespace) -> list[str
     small, large = (c for c in upgrades if c.name == "tenantmig upgrade")
     more = large.sample - small.sample
     parallel = options.parallel or 2 * len(os.sched_getaffinity(0))
-    marginal = more / (large.measured.median() - small.measured.median()) if more else rate(small)
+    marginal = more / (large.measured.median() - small.measured.median())
     steady = steady_rate(large, parallel)
     told = [
         f"tenantmig upgrade of {c.sample} tenants: {ratio(c, loop):.1f} times the loop, start-up"
