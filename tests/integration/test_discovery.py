@@ -16,6 +16,7 @@ from tenantmig.registry import add_tenant
 from tenantmig.session import SessionOptions, connect
 from tenantmig.settings import load_settings
 from tenantmig.tenant import Tenant, TenantState
+from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 
 
@@ -244,6 +245,17 @@ def test_a_callable_that_cannot_list_is_refused(
 def test_a_callable_that_cannot_be_found_is_refused(source: Source, where: str) -> None:
     with pytest.raises(SourceError, match="cannot be imported"):
         source.read("callable", source_callable=where)
+
+
+@pytest.mark.parametrize("command", [("tenants", "list"), ("status",)])
+def test_a_callable_is_looked_for_where_alembic_looks(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    (project.folder / "app_tenants.py").write_text("def listing():\n    return ['acme']\n")
+    ini = project.ini.read_text().replace("sys_path = ", "sys_path = %(here)s:")
+    project.ini.write_text(ini)
+    project.settings('source = "callable"\nsource_callable = "app_tenants:listing"\n')
+    assert "acme" in project.run(*command).out
 
 
 @pytest.mark.parametrize("state", [TenantState.ONBOARDING, TenantState.OFFBOARDING])
