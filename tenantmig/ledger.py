@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -32,6 +32,15 @@ from tenantmig.tenant import Tenant
 LEDGER_VERSION = 1
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
 CREATION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What the latest run of a tenant left: it failed or is in doubt."""
+
+    run: int
+    outcome: Outcome
+    error: str | None
 
 
 def session_name(run: int) -> str:
@@ -225,10 +234,10 @@ class Ledger:
                 error=row.error,
             )
 
-    def troubled_tenants(self) -> dict[str, Outcome]:
-        """Return the tenants whose latest run failed or left them in doubt."""
+    def troubled_tenants(self) -> dict[str, Trouble]:
+        """Return the tenants whose latest run failed or left them in doubt, and why."""
         rows = self.query("troubled_tenants") if self.exists else []
-        return {row.tenant: Outcome(row.outcome) for row in rows}
+        return {row.tenant: Trouble(row.run, Outcome(row.outcome), row.error) for row in rows}
 
     def cancel_statements(self, application_name: str) -> int:
         """Cancel what other sessions of this name run right now; return how many were told."""

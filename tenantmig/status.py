@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tenantmig.ledger import Ledger
+from tenantmig.ledger import Ledger, Trouble
 from tenantmig.outcome import Outcome
-from tenantmig.plan import Plan, RunKind, show_heads
+from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.planning import plan_rollout
 from tenantmig.revisions import History
 from tenantmig.tenant import Tenant
@@ -61,51 +61,32 @@ def read_status(
     plan = plan_rollout(
         ledger.connection, history, RunKind.UPGRADE, "heads", tenants, version_table
     )
-    troubled = ledger.troubled_tenants()
-    found = _at_head(plan, troubled) + _behind(plan, troubled) + _failed(plan, troubled)
+    troubles = ledger.troubled_tenants()
+    found = [
+        _status(tenant, heads, 0, Standing.AT_HEAD, troubles) for tenant, heads in plan.at_target
+    ]
+    for group in plan.groups:
+        heads, pending = group.path.source, len(group.path.revisions)
+        found += [
+            _status(tenant, heads, pending, Standing.BEHIND, troubles) for tenant in group.tenants
+        ]
+    for problem in plan.problems:
+        status = _status(problem.tenant, problem.source, 0, Standing.FAILED, troubles)
+        found.append(replace(status, problem=problem.message))
     found.sort(key=lambda status: status.tenant.name)
     return FleetStatus(",".join(history.heads) or "base", tuple(found))
 
 
-def _at_head(plan: Plan, troubled: dict[str, Outcome]) -> list[TenantStatus]:
-    return [
-        TenantStatus(
-            tenant, show_heads(heads), 0, _standing(Standing.AT_HEAD, troubled.get(tenant.name))
-        )
-        for tenant, heads in plan.at_target
-    ]
-
-
-def _behind(plan: Plan, troubled: dict[str, Outcome]) -> list[TenantStatus]:
-    return [
-        TenantStatus(
-            tenant,
-            show_heads(group.path.source),
-            len(group.path.revisions),
-            _standing(Standing.BEHIND, troubled.get(tenant.name)),
-        )
-        for group in plan.groups
-        for tenant in group.tenants
-    ]
-
-
-def _failed(plan: Plan, troubled: dict[str, Outcome]) -> list[TenantStatus]:
-    return [
-        TenantStatus(
-            problem.tenant,
-            show_heads(problem.source),
-            0,
-            _standing(Standing.FAILED, troubled.get(problem.tenant.name)),
-            problem.message,
-        )
-        for problem in plan.problems
-    ]
-
-
-def _standing(read: Standing, latest: Outcome | None) -> Standing:
+def _status(
+    tenant: Tenant, heads: Heads, pending: int, read: Standing, troubles: dict[str, Trouble]
+) -> TenantStatus:
     """A doubt stands until a run settles it; a failure only while the tenant is behind."""
-    if latest is Outcome.IN_DOUBT:
-        return Standing.IN_DOUBT
-    if latest is Outcome.FAILED and read is Standing.BEHIND:
-        return Standing.FAILED
-    return read
+    trouble = troubles.get(tenant.name)
+    standing, problem = read, None
+    if trouble and trouble.outcome is Outcome.IN_DOUBT:
+        standing = Standing.IN_DOUBT
+    elif trouble and read is Standing.BEHIND:
+        standing = Standing.FAILED
+    if trouble and standing is not read:
+        problem = f"run {trouble.run}: {trouble.error}"
+    return TenantStatus(tenant, show_heads(heads), pending, standing, problem)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import Plan, RunKind, show_heads
-from tenantmig.status import FleetStatus
+from tenantmig.status import FleetStatus, Standing
 from tenantmig.tenant import Tenant
 
 SHOWN = 20
@@ -163,13 +163,12 @@ def print_status(status: FleetStatus) -> None:
     ]
     if counts:
         out.print(table(("revision", "tenants", ""), counts))
-    troubled = [s for s in status.tenants if s.standing.value in {"failed", "in_doubt"}]
-    if troubled:
-        rows = [
-            (s.tenant.name, s.standing.value, s.revision or "base", s.problem or "")
-            for s in troubled[:SHOWN]
-        ]
-        out.print(table(("tenant", "standing", "revision", "problem"), rows))
+    troubled = [s for s in status.tenants if s.standing in {Standing.FAILED, Standing.IN_DOUBT}]
+    for found in troubled[:SHOWN]:
+        where = f"{found.tenant.name}: {found.standing} at {found.revision or 'base'}"
+        out.print(f"{where}: {found.problem}" if found.problem else where)
+    if len(troubled) > SHOWN:
+        out.print(f"... and {len(troubled) - SHOWN} more: tenantmig status --json")
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-SELECT tenant, outcome
-  FROM (SELECT DISTINCT ON (tenant) tenant, outcome
+SELECT run, tenant, outcome, error
+  FROM (SELECT DISTINCT ON (tenant) run, tenant, outcome, error
           FROM {ledger}.run_tenant
          ORDER BY tenant, run DESC) AS latest
  WHERE outcome IN ('failed', 'in_doubt')
