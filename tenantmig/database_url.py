@@ -83,11 +83,13 @@ class DatabaseUrl:
 
     def redact(self, text: str) -> str:
         """Return `text` on one line with this URL's password, in any spelling, replaced by ***."""
-        line = " ".join(text.split())
         password = self.parameters.get("password", "")
-        for secret in {password, quote(password), quote(password, safe=""), quote_plus(password)}:
-            if secret:
-                line = line.replace(secret, "***")
+        spelled = {password, quote(password), quote(password, safe=""), quote_plus(password)}
+        for secret in spelled - {""}:
+            text = text.replace(secret, "***")
+        line = " ".join(text.split())
+        for secret in {" ".join(secret.split()) for secret in spelled} - {""}:
+            line = line.replace(secret, "***")
         return line
 
 

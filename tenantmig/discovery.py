@@ -73,10 +73,15 @@ def _required(settings: Settings, key: str) -> str:
 
 def _from_schemas(settings: Settings, ledger: Ledger) -> Iterator[Tenant]:
     reserved = settings.name_rules.reserved | {"public", "information_schema"}
-    rows = ledger.connection.execute(
-        "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s AND nspname !~ '^pg_'",
-        [_required(settings, "source_pattern")],
-    )
+    pattern = _required(settings, "source_pattern")
+    try:
+        rows = ledger.connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s AND nspname !~ '^pg_'",
+            [pattern],
+        )
+    except psycopg.DataError as error:
+        reason = error.diag.message_primary
+        raise SourceError(f"`source_pattern` {pattern!r} cannot be used: {reason}.") from error
     for (schema,) in rows:
         if schema.lower() not in reserved:
             yield Tenant(schema, schema)
@@ -100,10 +105,10 @@ def _from_callable(where: str) -> Iterator[Tenant]:
     module, _, function = where.partition(":")
     try:
         listing = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
         raise SourceError(
-            f"`source_callable` is {where!r} and cannot be imported ({error});"
-            " write module:function."
+            f"`source_callable` is {where!r} and cannot be imported"
+            f" ({type(error).__name__}: {error}); write module:function."
         ) from error
     try:
         rows = list(listing())

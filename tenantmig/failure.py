@@ -58,7 +58,12 @@ LOCKED = frozenset({"55P03"})
 TRANSIENT = frozenset({"40P01", "40001", "26000", "53200", "53300", "57P03"})
 LOST = frozenset({"57P01", "57P02", "57P05", "25P03", "25P04"})
 RUN = frozenset({"53100", "53400", "58030", "XX001", "XX002", "25006", "57P04", "3D000"})
-CATALOG_RACES = frozenset({"23505", "XX000", "42P06", "42710"})
+CATALOG_RACES = frozenset({"23505", "XX000", "42P06", "42P07", "42710"})
+UNKNOWN_TO_SERVER = frozenset({"40002", "40003", "08007"})
+REFUSALS = frozenset(
+    {"0A", "21", "22", "23", "25", "2B", "2F", "38", "39", "3F", "42", "44", "54", "55", "57", "P0"}
+)
+"""Classes by which the server says no, also to a COMMIT (a deferred constraint, for one)."""
 
 
 def classify(
@@ -73,14 +78,16 @@ def classify(
         return FailureKind.RUN
     if phase is Phase.CONNECT:
         return FailureKind.TRANSIENT
+    if sqlstate in UNKNOWN_TO_SERVER:
+        return FailureKind.LOST_COMMIT if phase is not Phase.AUTOCOMMIT else FailureKind.IN_DOUBT
     if is_broken or sqlstate in LOST or (sqlstate or "").startswith("08"):
         return _classify_lost(phase)
-    if sqlstate in {"40002", "40003"}:
-        return FailureKind.LOST_COMMIT if phase is Phase.COMMIT else FailureKind.IN_DOUBT
     if sqlstate in LOCKED:
         return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.LOCKED
     if sqlstate in TRANSIENT or (is_catalog and sqlstate in CATALOG_RACES):
         return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.TRANSIENT
+    if phase is Phase.COMMIT and (sqlstate or "")[:2] not in REFUSALS:
+        return FailureKind.LOST_COMMIT
     return FailureKind.PERMANENT
 
 

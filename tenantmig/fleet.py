@@ -127,6 +127,11 @@ class Fleet:
         finally:
             ledger.close()
 
+    def _discover(self, ledger: Ledger) -> list[Tenant]:
+        if self.settings.source == "callable":
+            _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
+        return discover(self.settings, ledger)
+
     # -- reading ----------------------------------------------------------------------------
 
     def tenants(self, selection: Selection | None = None) -> list[Tenant]:
@@ -136,14 +141,14 @@ class Fleet:
             SourceError, TenantNameError: the source cannot be read.
         """
         with self._ledger() as ledger:
-            fleet = discover(self.settings, ledger)
+            fleet = self._discover(ledger)
         return fleet if selection is None else selection.select(fleet)
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
         """Return where the selected tenants stand."""
         history = self.history
         with self._ledger() as ledger:
-            tenants = selection.select(discover(self.settings, ledger))
+            tenants = selection.select(self._discover(ledger))
             return read_status(ledger, history, tenants, self.settings.version_table)
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
@@ -192,7 +197,7 @@ class Fleet:
         history, table = self.history, self.settings.version_table
         if kind is not RunKind.OFFBOARD:
             history.target(target, kind)  # a wrong target is told before a database is asked
-        tenants = selection.select(discover(self.settings, ledger))
+        tenants = selection.select(self._discover(ledger))
         connection = ledger.connection
         if kind is RunKind.STAMP:
             return planning.plan_stamp(connection, history, target, tenants, table)
@@ -279,7 +284,7 @@ class Fleet:
         plan = planning.plan_onboarding(self.history, to, born)
         with self._ledger() as ledger:
             known = {t.name: t for t in registry.list_tenants(ledger)}
-            known |= {t.name: t for t in discover(self.settings, ledger)}
+            known |= {t.name: t for t in self._discover(ledger)}
             check_new_tenants(ledger.connection, born, list(known.values()), rules)
         return plan
 
@@ -350,7 +355,7 @@ class Fleet:
                 f"The tenants come from the source {self.settings.source!r}; change them there."
             )
         with self._ledger() as ledger:
-            tenants = selection.select(discover(self.settings, ledger))
+            tenants = selection.select(self._discover(ledger))
             unfinished = [t.name for t in tenants if t.state in UNFINISHED]
             if unfinished:
                 raise TenantStateError(

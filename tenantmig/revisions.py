@@ -67,6 +67,8 @@ class History:
             return target
         if target in {"base", "heads"}:
             return target
+        if not target or target[0] in "+-":
+            raise UnknownRevisionError(_unknown(target, f"not a target of {kind.value}"))
         if target == "head" and len(self.heads) > 1:
             raise HistoryError(
                 f"The history has {len(self.heads)} heads ({', '.join(self.heads)});"
@@ -93,7 +95,8 @@ class History:
                 ancestor of another's.
         """
         for revision in heads:
-            if revision not in self.script.revision_map._revision_map:  # noqa: SLF001  get_revision resolves prefixes
+            found = self.script.revision_map._revision_map.get(revision)  # noqa: SLF001  no prefixes
+            if found is None or found.revision != revision:
                 raise VersionTableError(
                     f"the version table names revision {revision!r}, which is not in this history"
                 )

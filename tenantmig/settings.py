@@ -4,11 +4,14 @@ environment variables; knows no database."""
 from __future__ import annotations
 
 import configparser
+import math
+import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import pydantic_settings
 from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -31,7 +34,7 @@ def parse_duration(value: object) -> float:
     Raises:
         ValueError: it is none of these.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     found = DURATION.fullmatch(str(value).strip())
     if not found:
@@ -169,26 +172,32 @@ def load_settings(**flags: object) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError(_explain(error, given)) from error
+    except pydantic_settings.SettingsError as error:
+        reason = f"{error} ({error.__cause__})" if error.__cause__ else str(error)
+        raise SettingsError(f"A TENANTMIG_* variable cannot be used: {reason}.") from error
 
 
 def _read_files(folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in reversed(Settings.files):
-        path = folder / name
-        if not path.is_file():
-            continue
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise SettingsError(f"{path} cannot be read: {error}") from error
-        if name == "pyproject.toml":
-            table = table.get("tool", {}).get("tenantmig", {})
-        if "config" in table:
-            raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
-        if table.get("source_file"):
-            table["source_file"] = folder / str(table["source_file"])
-        values |= table
+        values |= _read_file(folder / name)
     return values
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    if path.name == "pyproject.toml":
+        table = table.get("tool", {}).get("tenantmig", {})
+    if "config" in table:
+        raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
+    if table.get("source_file"):
+        table["source_file"] = path.parent / str(table["source_file"])
+    return table
 
 
 def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
@@ -197,19 +206,17 @@ def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
     reason = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such setting"
-    folder = Path(flags.get("config", "alembic.ini")).absolute().parent
-    return f"The setting `{key}` ({_origin(key, flags, folder)}) cannot be used: {reason}."
+    return f"The setting `{key}` ({_origin(key, flags)}) cannot be used: {reason}."
 
 
-def _origin(key: str, flags: dict[str, Any], folder: Path) -> str:
-    import os  # noqa: PLC0415  the one place that looks at the environment by name
-
+def _origin(key: str, flags: dict[str, Any]) -> str:
+    """Say which flag, variable or file gave a setting."""
+    variables = {name.upper(): value for name, value in os.environ.items()}
     if key in flags:
         return "--" + key.replace("_", "-")
-    if f"TENANTMIG_{key}".upper() in {name.upper() for name in os.environ}:
+    if f"TENANTMIG_{key.upper()}" in variables:
         return f"TENANTMIG_{key.upper()}"
-    for name in Settings.files:
-        path = folder / name
-        if path.is_file() and key in path.read_text(encoding="utf-8"):
-            return str(path)
-    return "default"
+    config = flags.get("config") or variables.get("TENANTMIG_CONFIG", "alembic.ini")
+    folder = Path(config).absolute().parent
+    paths = [folder / name for name in Settings.files]
+    return next((str(path) for path in paths if key in _read_file(path)), "default")

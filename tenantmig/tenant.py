@@ -145,9 +145,7 @@ class Selection:
     def _selects(self, tenant: Tenant) -> bool:
         if any(_matches(name, tenant.name) for name in self.skip):
             return False
-        if tenant.name in self.names:
-            return True
-        if tenant.state is not TenantState.ACTIVE:
+        if tenant.state is not TenantState.ACTIVE and tenant.name not in self.names:
             return False
         if self.names and not any(_matches(name, tenant.name) for name in self.names):
             return False
