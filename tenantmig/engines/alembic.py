@@ -7,14 +7,13 @@ imported the libraries and opened nothing: a fork of the driver would share its 
 
 from __future__ import annotations
 
-import multiprocessing
 from concurrent.futures import CancelledError
-from multiprocessing.context import BaseContext
 
 from pebble import ProcessExpired, ProcessPool
 
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
 from tenantmig.failure import Failure, FailureKind, Phase
+from tenantmig.forkserver import worker_context
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path
 from tenantmig.tenant import Tenant
@@ -28,7 +27,7 @@ class AlembicEngine:
     def __init__(self, options: WorkerOptions, workers: int) -> None:
         self.options = options
         self.is_closed = False
-        self._pool = ProcessPool(max_workers=workers, context=_context())
+        self._pool = ProcessPool(max_workers=workers, context=worker_context())
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Make one attempt in a worker process."""
@@ -57,12 +56,3 @@ class AlembicEngine:
         self.is_closed = True
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
-
-
-def _context() -> BaseContext:
-    """A way to start workers that share nothing with the driver, and start quickly."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tenantmig.engines.worker"])
-    return context

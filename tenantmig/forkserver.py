@@ -1,0 +1,28 @@
+"""The fork server that worker processes come from. Imports nothing, so that it can start first."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+
+PRELOAD = ["sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg", "tenantmig.engines.worker"]
+
+
+def worker_context() -> BaseContext:
+    """Return a way to start workers that share nothing with the driver, and start quickly.
+
+    A fork of the driver would share its sockets and threads; `spawn` would import everything
+    anew in each worker. Where the platform has no fork server, it is `spawn`.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def start_early() -> None:
+    """Start the fork server now, so that it imports while the caller does."""
+    if worker_context().get_start_method() == "forkserver":
+        forkserver.ensure_running()
