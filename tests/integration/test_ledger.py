@@ -351,7 +351,8 @@ def test_only_the_latest_run_of_a_tenant_counts_as_trouble(ledger: Ledger) -> No
         run = _begin(ledger, ACME, BETA)
         ledger.record_outcome(run, _outcome(acme))
         ledger.record_outcome(run, _outcome(beta, BETA))
-    assert ledger.troubled_tenants() == {"beta": Outcome.FAILED}
+    (name, trouble), *others = ledger.troubled_tenants().items()
+    assert (name, trouble.run, trouble.outcome, others) == ("beta", run, Outcome.FAILED, [])
 
 
 def test_only_what_a_run_runs_is_cancelled(database: Database, ledger: Ledger) -> None:
