@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.pooler",
     "tests.fixtures.command",
+    "tests.fixtures.published",
 ]
