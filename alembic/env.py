@@ -34,6 +34,7 @@ def run_migrations_offline() -> None:
     """Write the SQL for the tenant: `alembic -x tenant=NAME upgrade head --sql`."""
     context.configure(
         dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},  # else each % of a script is written twice
         target_metadata=target_metadata,
         literal_binds=True,
         version_table_schema=tenant.schema,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from tenantmig.errors import DatabaseUrlError
 
 SECRET_PARAMETERS = frozenset(
-    {"password", "sslpassword", "oauth_client_secret", "scram_client_key"}
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 )
 ADVICE = "give one like postgresql://user@host:5432/name"
 

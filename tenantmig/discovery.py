@@ -148,7 +148,7 @@ def read_tenant_file(path: Path) -> list[Tenant]:
         SourceError: it cannot be read; a line that is malformed is named.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
             rows = list(enumerate(csv.reader(lines), start=1))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"The tenant file {path} cannot be read: {error}") from error

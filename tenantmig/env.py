@@ -7,18 +7,24 @@ documented pattern; alone, env.py gets a session of its own from here, under the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from psycopg import sql
 
 from tenantmig import embedded
 from tenantmig.discovery import discover
-from tenantmig.errors import TenantNameError, TenantSessionError, UnknownTenantError
+from tenantmig.errors import (
+    TenantmigError,
+    TenantNameError,
+    TenantSessionError,
+    UnknownTenantError,
+)
 from tenantmig.ledger import Ledger
 from tenantmig.session import SessionOptions, TenantSession, connect, translate_map
 from tenantmig.settings import Settings, load_settings
@@ -33,22 +39,24 @@ class TenantEnv:
         """Find the tenant; offline nobody can be asked, and the name stands for the schema.
 
         Raises:
-            UnknownTenantError: no `-x tenant=`; or no source lists the tenant and no schema has
-                its name.
-            TenantNameError: the name or schema cannot be a tenant's.
+            CommandError: what Alembic prints as one sentence: no `-x tenant=`; no source lists
+                the tenant and no schema has its name; or a name that cannot be a tenant's.
         """
         self.config = config
-        self.name = x.get("tenant", "")
+        self.is_driven = "connection" in config.attributes
+        self.name, self.schema = x.get("tenant", ""), x.get("schema", "")
+        if not self.is_driven:
+            with _one_sentence():
+                self._find(is_offline=is_offline)
+
+    def _find(self, *, is_offline: bool) -> None:
         if not self.name:
             raise UnknownTenantError(USAGE)
-        self.is_driven = "connection" in config.attributes
-        self.schema = x.get("schema", "")
-        if not self.is_driven:
-            rules = self.settings.name_rules
-            rules.check(self.name)
-            if not self.schema:
-                self.schema = self.name if is_offline else _look_up(self.settings, self.name)
-            rules.check(self.schema, "tenant schema")
+        rules = self.settings.name_rules
+        rules.check(self.name)
+        if not self.schema:
+            self.schema = self.name if is_offline else _look_up(self.settings, self.name)
+        rules.check(self.schema, "tenant schema")
 
     @cached_property
     def settings(self) -> Settings:
@@ -73,22 +81,30 @@ class TenantEnv:
 
         Locks: the tenant's advisory lock, on this connection.
         Raises:
-            ConnectError, UnsafeServerError, TenantLockedError, TenantSchemaMissingError
+            CommandError: the server cannot be used, or the tenant is locked or has no schema.
         """
         if self.is_driven:
             yield self.config.attributes["connection"]
             return
-        url = embedded.resolve(self.settings.url)
-        session = TenantSession(SessionOptions.of(self.settings, url, f"tenantmig env {self.name}"))
-        try:
-            session.enter(self.schema)
-            yield session.sqlalchemy
-        finally:
-            session.close()
+        with _one_sentence():
+            url = embedded.resolve(self.settings.url)
+            options = SessionOptions.of(self.settings, url, f"tenantmig env {self.name}")
+            with closing(TenantSession(options)) as session:
+                session.enter(self.schema)
+                yield session.sqlalchemy
 
     def include_name(self, name: str | None, kind: str, _: object) -> bool:
         """Keep the version table out of autogenerate, which sees it without its schema."""
         return not (kind == "table" and name == self.settings.version_table)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Let Alembic print a refusal as it prints its own; anything else would be a traceback."""
+    try:
+        yield
+    except TenantmigError as error:
+        raise CommandError(error.message) from error
 
 
 def assert_in_tenant(*, ctx: MigrationContext, **_: object) -> None:
@@ -123,7 +139,9 @@ def _look_up(settings: Settings, name: str) -> str:
             raise TenantNameError(
                 f'"{name}" is the schema of the tenant "{owners[name]}"; give that name.'
             )
-        found = ledger.connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name])
+        found = ledger.connection.execute(
+            "SELECT FROM pg_namespace WHERE nspname = %s::text", [name]
+        )
         if found.rowcount == 1:
             return name
     finally:

@@ -27,11 +27,13 @@ from tenantmig.errors import (
     TenantmigError,
     TenantSchemaMissingError,
     TenantSessionError,
+    UnsafeServerError,
 )
 from tenantmig.failure import Failure, FailureKind, Phase, classify
 from tenantmig.settings import Settings
 
 LOCK_POLL_S = 0.1
+OLDEST_SERVER = 14_00_00  # client_connection_check_interval
 TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
 
 
@@ -100,6 +102,11 @@ def _refuse_unsafe_server(connection: psycopg.Connection, options: SessionOption
             f"A connection pooler stands before the server at {options.url};"
             " give the database's own (direct) URL."
         )
+    if connection.info.server_version < OLDEST_SERVER:
+        raise UnsafeServerError(
+            f"The server at {options.url} is older than PostgreSQL 14, which cannot notice that a"
+            " driver died while its statement runs; upgrade it."
+        )
     if is_standby:
         raise StandbyError(
             f"The server at {options.url} is a standby and read-only; give the primary's URL."
@@ -119,7 +126,8 @@ def _bind(
             "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
             "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
             "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
-            "path": [*schemas, *options.extension_schemas, "pg_temp"],
+            # pg_temp alone would make current_schema() create one, and ask for the TEMP privilege
+            "path": [*(schemas or ("pg_catalog",)), *options.extension_schemas, "pg_temp"],
         },
     )
 
@@ -231,13 +239,14 @@ class TenantSession:
         """
         with self.outside_transaction() as connection:
             row = connection.execute(
-                "SELECT current_schema(), to_regnamespace(quote_ident(%s)) IS NOT NULL",
+                "SELECT CASE WHEN has_schema_privilege(oid, 'USAGE') THEN current_schema() END"
+                " FROM pg_namespace WHERE nspname = %s::text",
                 [self.schema],
             ).fetchone()
-        current, exists = row or (None, False)
+        current = row[0] if row else None
         if current == self.schema:
             return
-        if not exists or current is None:
+        if current is None:
             raise TenantSchemaMissingError(
                 f'The tenant schema "{self.schema}" does not exist, or this role may not use it;'
                 " onboard the tenant, or correct the schema in its source."

@@ -43,6 +43,7 @@ def parse_duration(value: object) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Timeout = Annotated[Duration, Field(ge=0.001)]  # to PostgreSQL, 0 means no limit
 
 
 class Settings(BaseSettings):
@@ -84,12 +85,12 @@ class Settings(BaseSettings):
         None, description="tenants at once; default: from cores and free connections"
     )
     attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
-    lock_timeout: Duration = Field(2.0, description="longest wait for a lock, each time")
-    statement_timeout: Duration = Field(900.0, description="longest single statement")
-    idle_in_transaction_timeout: Duration = Field(
+    lock_timeout: Timeout = Field(2.0, description="longest wait for a lock, each time")
+    statement_timeout: Timeout = Field(900.0, description="longest single statement")
+    idle_in_transaction_timeout: Timeout = Field(
         300.0, description="longest pause of a script inside a transaction"
     )
-    connect_timeout: Duration = Field(10.0, description="longest wait for a connection")
+    connect_timeout: Timeout = Field(10.0, description="longest wait for a connection")
     tenant_lock_timeout: Duration = Field(
         10.0, description="longest wait for another session that migrates the same tenant"
     )

@@ -15,6 +15,9 @@ STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL docs, 4.1.1 "Identifiers and Key Words"
 
 
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
+
+
 class TenantState(StrEnum):
     """Where a tenant is in its life; only active tenants are rolled unless named."""
 
@@ -67,7 +70,7 @@ class NameRules:
             return f"it is {size} bytes long and PostgreSQL keeps {MAX_NAME_BYTES}"
         if name.lower().startswith("pg_"):
             return "PostgreSQL keeps names that begin with pg_ for itself"
-        if name.lower() in self.reserved | {"public", "information_schema"}:
+        if name.lower() in self.reserved | {"public", "information_schema", "$user"}:
             return "that schema is not a tenant's"
         return self._wide_problem(name) if self.is_wide else self._strict_problem(name)
 
@@ -82,7 +85,7 @@ class NameRules:
 
     @staticmethod
     def _wide_problem(name: str) -> str | None:
-        if any(unicodedata.category(char) in {"Cc", "Cs", "Cn"} for char in name):
+        if any(unicodedata.category(char) in UNSEEN for char in name):
             return "it holds a control character or a character that is not text"
         if name != name.strip():
             return "it begins or ends with a blank"

@@ -16,7 +16,7 @@ from tenantmig.sql import query
 
 def schema_exists(connection: psycopg.Connection, schema: str) -> bool:
     """True when a schema of exactly this name exists."""
-    found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema])
+    found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s::text", [schema])
     return found.rowcount == 1
 
 

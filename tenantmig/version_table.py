@@ -51,10 +51,22 @@ def read_versions(
     for chunk in _chunks(schemas):
         try:
             versions |= _read_chunk(connection, chunk, version_table)
-        except psycopg.errors.UndefinedTable:  # dropped between the two statements
+        except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
+            if connection.broken:
+                raise
             for schema in chunk:
-                versions |= _read_chunk(connection, [schema], version_table)
+                versions[schema] = _read_one(connection, schema, version_table)
     return versions
+
+
+def _read_one(connection: psycopg.Connection, schema: str, version_table: str) -> Version:
+    try:
+        return _read_chunk(connection, [schema], version_table)[schema]
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        reason = error.diag.message_primary
+        return Version(problem=f"the version table cannot be read: {reason}")
 
 
 def _chunks(schemas: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -85,7 +97,7 @@ def _read_rows(
 ) -> dict[str, list[str]]:
     if not schemas:
         return {}
-    one = sql.SQL("SELECT {}, version_num FROM {}")
+    one = sql.SQL("SELECT {}, version_num::text FROM {}")
     statement = sql.SQL(" UNION ALL ").join(
         one.format(sql.Literal(index), sql.Identifier(schema, version_table))
         for index, schema in enumerate(schemas)

@@ -41,6 +41,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
     except TenantmigError as error:
         return _refuse(error.message, type(error).__name__, error.exit_code, is_json)
+    except psycopg.errors.InsufficientPrivilege as error:
+        message = f"This role lacks a right: {error.diag.message_primary}. Grant it and run again."
+        return _refuse(message, "InsufficientPrivilege", REFUSED, is_json)
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         message = (

@@ -35,9 +35,12 @@ SELECT DISTINCT pg_describe_object(depend.classid, depend.objid, depend.objsubid
  WHERE depend.deptype IN ('n', 'a')
    AND depend.classid <> 'pg_publication_rel'::regclass
    AND (pg_identify_object(depend.classid, depend.objid, depend.objsubid)).schema
-       IS DISTINCT FROM %(schema)s
+       IS DISTINCT FROM quote_ident(%(schema)s)
    AND NOT EXISTS (SELECT FROM member AS own
                     WHERE own.classid = depend.classid AND own.objid = depend.objid)
+   AND NOT EXISTS (SELECT FROM pg_depend AS part -- the extension itself is listed below
+                    WHERE part.classid = depend.classid AND part.objid = depend.objid
+                      AND part.deptype = 'e')
 UNION
 SELECT 'extension ' || extname
   FROM member

@@ -54,9 +54,9 @@ def test_without_a_usable_tenant_one_sentence_says_so(
     before = untouched_mark(database.connect())
     result = project.alembic(*arguments, expect=None)
     assert result.code != 0
-    assert re.search(sentence, result.err)
+    assert re.search(sentence, result.out)
     assert untouched_mark(database.connect()) == before
-    lines = result.err.strip().splitlines()
+    lines = (result.out + result.err).strip().splitlines()
     assert len(lines) == 1, lines[0]
 
 
@@ -96,7 +96,7 @@ def test_the_schema_of_another_tenant_is_no_name(project: Project, database: Dat
     project.settings('source = "file"\nsource_file = "tenants.csv"\n')
     result = project.alembic("-x", "tenant=other", "upgrade", "head", expect=None)
     assert result.code != 0
-    assert '"other" is the schema of the tenant "acme"; give that name.' in result.err
+    assert '"other" is the schema of the tenant "acme"; give that name.' in result.out
     assert content(database.connect(), "other") == {}
 
 
@@ -112,7 +112,7 @@ def test_a_tenant_that_is_being_migrated_is_left_alone(
     finally:
         session.close()
     assert result.code != 0
-    assert 'Another session is migrating the tenant schema "acme"' in result.err
+    assert 'Another session is migrating the tenant schema "acme"' in result.out
     assert content(database.connect(), "acme") == {}
 
 
@@ -145,7 +145,7 @@ def test_an_irreversible_revision_stops_a_downgrade_with_its_reason(
     before = catalog(database.connect(), "acme")
     result = project.alembic("-x", "tenant=acme", "downgrade", "0005", expect=None)
     assert result.code != 0
-    assert "cannot be downgraded: the password hashes were destroyed." in result.err
+    assert "cannot be downgraded: the password hashes were destroyed." in result.out
     assert catalog(database.connect(), "acme") == before
 
 
@@ -160,7 +160,7 @@ def test_a_script_that_leaves_the_tenant_is_rolled_back(
     before = catalog(database.connect(), "acme")
     result = project.alembic("-x", "tenant=acme", "upgrade", "head", expect=None)
     assert result.code != 0
-    assert 'left the tenant schema "acme" for "beta"' in result.err
+    assert 'left the tenant schema "acme" for "beta"' in result.out
     assert catalog(database.connect(), "acme") == before
     assert content(database.connect(), "beta") == {}
 
