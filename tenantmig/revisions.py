@@ -82,7 +82,7 @@ class History:
                 warnings.simplefilter("ignore")
                 found = self.script.get_revisions(target)
         except CommandError as error:
-            raise UnknownRevisionError(_unknown(target, error)) from error
+            raise UnknownRevisionError(_unknown(target, error.__cause__ or error)) from error
         if any(script is None for script in found):
             raise UnknownRevisionError(_unknown(target, "no such revision"))
         return tuple(sorted(script.revision for script in found))

@@ -194,6 +194,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     if path.name == "pyproject.toml":
         table = table.get("tool", {}).get("tenantmig", {})
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: `tool.tenantmig` is not a table of settings.")
     if "config" in table:
         raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
     if table.get("source_file"):

@@ -103,14 +103,15 @@ def _printable(name: str) -> str:
 class Selection:
     """Which tenants of a fleet a command is about.
 
-    `names` may hold `*` wildcards. Nothing given selects nothing; `is_all` selects every active
-    tenant. Names and labels narrow each other; `skip` always removes. A tenant that is not
-    active is selected only by its exact name.
+    `names` may hold `*` wildcards, unless `has_wildcards` is false. Nothing given selects
+    nothing; `is_all` selects every active tenant. Names and labels narrow each other; `skip`
+    always removes. A tenant that is not active is selected only by its exact name.
     """
 
     is_all: bool = False
     names: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    has_wildcards: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -136,7 +137,7 @@ class Selection:
         unknown = [
             name
             for name in (*self.names, *self.skip)
-            if name not in known and not ("*" in name and any(_matches(name, k) for k in known))
+            if name not in known and not any(self._matches(name, k) for k in known)
         ]
         if unknown:
             shown = ", ".join(_printable(name) for name in unknown[:5])
@@ -146,15 +147,16 @@ class Selection:
             )
 
     def _selects(self, tenant: Tenant) -> bool:
-        if any(_matches(name, tenant.name) for name in self.skip):
+        if any(self._matches(name, tenant.name) for name in self.skip):
             return False
         if tenant.state is not TenantState.ACTIVE and tenant.name not in self.names:
             return False
-        if self.names and not any(_matches(name, tenant.name) for name in self.names):
+        if self.names and not any(self._matches(name, tenant.name) for name in self.names):
             return False
         return all(tenant.labels.get(key) == value for key, value in self.labels.items())
 
-
-def _matches(pattern: str, name: str) -> bool:
-    literal = re.sub(r"([?\[\]])", r"[\1]", pattern)  # only * is a wildcard here
-    return pattern == name or ("*" in pattern and fnmatch.fnmatchcase(name, literal))
+    def _matches(self, pattern: str, name: str) -> bool:
+        if pattern == name or not (self.has_wildcards and "*" in pattern):
+            return pattern == name
+        literal = re.sub(r"([?\[\]])", r"[\1]", pattern)  # only * is a wildcard here
+        return fnmatch.fnmatchcase(name, literal)

@@ -121,7 +121,8 @@ def _problem(facts: _Facts | None, heads: Heads, version_table: str) -> str | No
     if not heads and facts.has_other_tables:
         return (
             "the version table is empty though the schema holds tables; say where it stands with"
-            " `tenantmig stamp REV -t NAME`"
+            " `tenantmig stamp REV -t NAME`, or, if its tables are older than the history, run the"
+            " first revision with `alembic -x tenant=NAME upgrade REV`"
         )
     return None
 

@@ -7,9 +7,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import psycopg
 import typer
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from tenantmig.errors import TenantmigError
@@ -30,9 +30,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     is_json = "--json" in arguments
     try:
         code = get_command(app).main(list(arguments), "tenantmig", standalone_mode=False)
-    except click.ClickException as error:
+    except TyperException as error:
         return _refuse(error.format_message(), "UsageError", REFUSED, is_json)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return _refuse(
             "Interrupted; `tenantmig runs` shows what was done.",
             "Interrupted",

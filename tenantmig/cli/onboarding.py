@@ -74,7 +74,7 @@ def offboard(
 ) -> None:
     """Drop tenant schemas, with all they hold, and their registrations."""
     fleet = open_fleet(ctx)
-    selection = Selection(names=tuple(names))
+    selection = Selection(names=tuple(names), has_wildcards=False)
     if dry_run:
         plan = fleet.plan("base", selection, RunKind.OFFBOARD)
         print_json(plan_json(plan)) if json else print_plan(plan)

@@ -65,7 +65,7 @@ def label(
     labels, removed = parse_labels(put), tuple(remove or ())
     if not labels and not removed:
         raise SelectionError("Say which label: --label key=value, or --remove key.")
-    fleet, selection = open_fleet(ctx), Selection(names=tuple(names))
+    fleet, selection = open_fleet(ctx), Selection(names=tuple(names), has_wildcards=False)
     if dry_run:
         _print(fleet.tenants(selection), json=json)
     else:
@@ -75,7 +75,7 @@ def label(
 def _set_state(
     ctx: typer.Context, names: list[str], state: TenantState, *, dry_run: bool, json: bool
 ) -> None:
-    fleet, selection = open_fleet(ctx), Selection(names=tuple(names))
+    fleet, selection = open_fleet(ctx), Selection(names=tuple(names), has_wildcards=False)
     tenants = fleet.tenants(selection) if dry_run else fleet.set_state(selection, state)
     _print(tenants, json=json)
 

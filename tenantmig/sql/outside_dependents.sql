@@ -28,24 +28,30 @@ WITH tenant AS (
     SELECT 'pg_policy'::regclass, pg_policy.oid FROM pg_policy JOIN relation ON polrelid = relation.oid
     UNION ALL
     SELECT 'pg_rewrite'::regclass, pg_rewrite.oid FROM pg_rewrite JOIN relation ON ev_class = relation.oid
+), extension AS (
+    SELECT DISTINCT refobjid AS oid
+      FROM member JOIN pg_depend USING (classid, objid)
+     WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 )
-SELECT DISTINCT pg_describe_object(depend.classid, depend.objid, depend.objsubid) AS object
-  FROM member
-  JOIN pg_depend AS depend ON depend.refclassid = member.classid AND depend.refobjid = member.objid
- WHERE depend.deptype IN ('n', 'a')
-   AND depend.classid <> 'pg_publication_rel'::regclass
-   AND (pg_identify_object(depend.classid, depend.objid, depend.objsubid)).schema
-       IS DISTINCT FROM quote_ident(%(schema)s)
-   AND NOT EXISTS (SELECT FROM member AS own
-                    WHERE own.classid = depend.classid AND own.objid = depend.objid)
-   AND NOT EXISTS (SELECT FROM pg_depend AS part -- the extension itself is listed below
-                    WHERE part.classid = depend.classid AND part.objid = depend.objid
-                      AND part.deptype = 'e')
-UNION
-SELECT 'extension ' || extname
-  FROM member
-  JOIN pg_depend AS depend ON depend.classid = member.classid AND depend.objid = member.objid
-  JOIN pg_extension ON depend.refclassid = 'pg_extension'::regclass AND depend.refobjid = pg_extension.oid
- WHERE depend.deptype = 'e'
- ORDER BY object
+SELECT object
+  FROM (
+    SELECT 1 AS rank, 'extension ' || extname AS object
+      FROM extension JOIN pg_extension USING (oid)
+    UNION
+    SELECT 2, pg_describe_object(depend.classid, depend.objid, depend.objsubid)
+      FROM member
+      JOIN pg_depend AS depend
+        ON depend.refclassid = member.classid AND depend.refobjid = member.objid
+     WHERE depend.deptype IN ('n', 'a')
+       AND depend.classid <> 'pg_publication_rel'::regclass
+       AND (pg_identify_object(depend.classid, depend.objid, depend.objsubid)).schema
+           IS DISTINCT FROM quote_ident(%(schema)s)
+       AND NOT EXISTS (SELECT FROM member AS own
+                        WHERE own.classid = depend.classid AND own.objid = depend.objid)
+       -- casts, operator families, access methods: parts of an extension that is listed itself
+       AND NOT EXISTS (SELECT FROM pg_depend AS part
+                        WHERE part.classid = depend.classid AND part.objid = depend.objid
+                          AND part.deptype = 'e' AND part.refobjid IN (SELECT oid FROM extension))
+  ) AS outside
+ ORDER BY rank, object
  LIMIT 20
