@@ -205,7 +205,7 @@ class Ledger:
         """Return the newest runs, newest first, without their tenants' rows."""
         if not self.exists:
             return ()
-        return tuple(_report(row, ()) for row in self.query("list_runs", {"limit": limit}))
+        return tuple(_report(row, ()) for row in self.query("runs", {"run": None, "limit": limit}))
 
     def run(self, run: int) -> RunReport:
         """Return one run with what it did to each tenant.
@@ -213,13 +213,13 @@ class Ledger:
         Raises:
             UnknownRunError: there is no such run.
         """
-        rows = self.query("show_run", {"run": run}) if self.exists else []
+        rows = self.query("runs", {"run": run, "limit": 1}) if self.exists else []
         if not rows:
             raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
         return _report(rows[0], self._tenant_outcomes(run))
 
     def _tenant_outcomes(self, run: int) -> Iterator[TenantOutcome]:
-        for row in self.query("show_run_tenants", {"run": run}):
+        for row in self.query("run_tenants", {"run": run}):
             yield TenantOutcome(
                 tenant=row.tenant,
                 schema=row.schema,

@@ -8,5 +8,6 @@ SELECT id, kind, target, reason, started_at,
             THEN 'interrupted' ELSE state END AS state,
        extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float AS duration_s
   FROM {ledger}.run
+ WHERE %(run)s::bigint IS NULL OR id = %(run)s
  ORDER BY id DESC
  LIMIT %(limit)s
