@@ -57,8 +57,11 @@ class DatabaseUrl:
 
     @classmethod
     def _embedded(cls, url: URL) -> DatabaseUrl:
-        if not url.database:
-            raise DatabaseUrlError("The embedded URL names no folder; write embedded:///folder.")
+        if url.host or not url.database:
+            raise DatabaseUrlError(
+                "The embedded URL names no absolute folder; write embedded:///folder, with three"
+                " slashes."
+            )
         version = url.query.get("version", "18")
         if version not in {"16", "18"}:
             raise DatabaseUrlError("The embedded PostgreSQL has versions 16 and 18.")

@@ -16,9 +16,7 @@ from tenantmig.errors import SourceError, TenantNameError
 from tenantmig.ledger import Ledger
 from tenantmig.registry import list_tenants
 from tenantmig.settings import Settings
-from tenantmig.tenant import Tenant, TenantState
-
-UNFINISHED = frozenset({TenantState.ONBOARDING, TenantState.OFFBOARDING})
+from tenantmig.tenant import UNFINISHED, Tenant, TenantState
 
 
 def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
@@ -85,6 +83,13 @@ def _from_schemas(settings: Settings, ledger: Ledger) -> Iterator[Tenant]:
     for (schema,) in rows:
         if schema.lower() not in reserved:
             yield Tenant(schema, schema)
+
+
+def is_in_pattern(settings: Settings, ledger: Ledger, tenant: Tenant) -> bool:
+    """True when the source `schemas` would list a schema of this name."""
+    like = "SELECT %s::text LIKE %s"
+    row = ledger.connection.execute(like, [tenant.schema, settings.source_pattern]).fetchone()
+    return bool(row and row[0])
 
 
 def _from_query(query: str, ledger: Ledger) -> Iterator[Tenant]:

@@ -103,6 +103,10 @@ class TenantSessionError(TenantmigError):
     """The session left its tenant schema; the transaction was rolled back."""
 
 
+class PartialRevisionError(TenantmigError):
+    """An attempt was cut off in a revision of which a part is committed; it is not run again."""
+
+
 class DependentObjectsError(TenantmigError):
     """Objects outside the tenant schema depend on it; nothing was dropped."""
 
@@ -117,6 +121,10 @@ class UnknownRunError(LedgerError):
 
 class EnvironmentFileError(TenantmigError):
     """The env.py of the Alembic environment does not do what tenantmig relies on."""
+
+
+class MainGuardError(TenantmigError):
+    """The program starts a run when it is imported; put it under `if __name__ == "__main__":`."""
 
 
 class ScaffoldError(TenantmigError):

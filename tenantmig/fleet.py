@@ -17,13 +17,14 @@ from typing import Self
 from tenantmig import embedded, planning, registry
 from tenantmig.capacity import default_parallel
 from tenantmig.database_url import DatabaseUrl
-from tenantmig.discovery import UNFINISHED, discover
+from tenantmig.discovery import discover
 from tenantmig.engines.pool import EnginePool
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
 from tenantmig.events import OnEvent, ignore
+from tenantmig.forkserver import refuse_in_worker
 from tenantmig.ledger import Ledger
-from tenantmig.onboarding import check_new_tenants, undo_onboarding
+from tenantmig.onboarding import check_listed, check_new_tenants, undo_onboarding
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.retry import RetryPolicy
@@ -32,7 +33,7 @@ from tenantmig.rollout import RolloutOptions, StopSignal, carry_out
 from tenantmig.session import SessionOptions, connect
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
-from tenantmig.tenant import Selection, Tenant, TenantState
+from tenantmig.tenant import UNFINISHED, Selection, Tenant, TenantState
 
 EVERYONE = Selection(is_all=True)
 
@@ -166,16 +167,19 @@ class Fleet:
             return ledger.run(run)
 
     def failed_in(self, run: int) -> Selection:
-        """Select the tenants that a run did not bring to its target.
+        """Select the tenants that a run did not bring to its target and that are still active.
 
         Raises:
             UnknownRunError: there is no such run.
             SelectionError: every tenant of the run arrived.
         """
         report = self.run(run)
-        names = tuple(t.tenant for t in report.tenants if not t.outcome.is_at_target)
-        if not names:
+        behind = {t.tenant for t in report.tenants if not t.outcome.is_at_target}
+        if not behind:
             raise SelectionError(f"Every tenant of run {run} is at its target.")
+        names = tuple(tenant.name for tenant in self.tenants(EVERYONE) if tenant.name in behind)
+        if not names:
+            raise SelectionError(f"The tenants that run {run} left behind are no longer active.")
         return Selection(names=names)
 
     def plan(
@@ -275,6 +279,8 @@ class Fleet:
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
         """Check that these tenants can be born, and return the plan; changes nothing."""
+        if isinstance(tenants, str):
+            raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
         born = [Tenant(t, t) if isinstance(t, str) else t for t in tenants]
         if not born:
             raise SelectionError("No tenant is named to onboard.")
@@ -283,9 +289,9 @@ class Fleet:
             rules.check(tenant.name)
         plan = planning.plan_onboarding(self.history, to, born)
         with self._ledger() as ledger:
-            known = {t.name: t for t in registry.list_tenants(ledger)}
-            known |= {t.name: t for t in self._discover(ledger)}
-            check_new_tenants(ledger.connection, born, list(known.values()), rules)
+            if self.settings.source != "registry":
+                check_listed(self.settings, ledger, born, self._discover(ledger))
+            check_new_tenants(ledger.connection, born, registry.list_tenants(ledger), rules)
         return plan
 
     def _roll(
@@ -300,8 +306,9 @@ class Fleet:
         plan: Plan,
         ledger: Ledger,
         options: RunOptions,
-        undo: Callable[[Tenant], None] | None = None,
+        undo: Callable[[Tenant], bool] | None = None,
     ) -> RunReport:
+        refuse_in_worker()
         wanted = options.parallel or self.settings.parallel
         rollout = RolloutOptions(
             parallel=wanted or default_parallel(ledger.connection, plan.pending),
@@ -328,7 +335,7 @@ class Fleet:
         """
         with self._registered(selection) as (ledger, tenants):
             names = [tenant.name for tenant in tenants]
-            registry.set_state(ledger.connection, ledger.schema, names, state)
+            registry.set_state(ledger.connection, ledger.schema, names, TenantState(state))
         return [replace(tenant, state=state) for tenant in tenants]
 
     def set_labels(
@@ -344,7 +351,7 @@ class Fleet:
             registry.set_labels(ledger.connection, ledger.schema, names, labels, removed)
         kept = [{k: v for k, v in t.labels.items() if k not in removed} for t in tenants]
         return [
-            replace(tenant, labels={**old, **labels})
+            replace(tenant, labels={k: v for k, v in {**old, **labels}.items() if k not in removed})
             for tenant, old in zip(tenants, kept, strict=True)
         ]
 
@@ -359,7 +366,7 @@ class Fleet:
             unfinished = [t.name for t in tenants if t.state in UNFINISHED]
             if unfinished:
                 raise TenantStateError(
-                    f'The onboarding of "{unfinished[0]}" was cut off;'
-                    f" run `tenantmig onboard {unfinished[0]}` again."
+                    f'The tenant "{unfinished[0]}" is half-made or half-dropped;'
+                    " finish that first (`tenantmig tenants list` shows which)."
                 )
             yield ledger, tenants

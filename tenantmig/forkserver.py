@@ -1,10 +1,12 @@
-"""The fork server that worker processes come from. Imports nothing, so that it can start first."""
+"""The fork server that worker processes come from. Imports little, so that it can start first."""
 
 from __future__ import annotations
 
 import multiprocessing
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+
+from tenantmig.errors import MainGuardError
 
 PRELOAD = ["sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg", "tenantmig.engines.worker"]
 
@@ -26,3 +28,14 @@ def start_early() -> None:
     """Start the fork server now, so that it imports while the caller does."""
     if worker_context().get_start_method() == "forkserver":
         forkserver.ensure_running()
+
+
+def refuse_in_worker() -> None:
+    """Refuse to start a run while a worker process imports the program that started it.
+
+    Raises:
+        MainGuardError: the program calls tenantmig outside `if __name__ == "__main__":`.
+    """
+    # the mark that multiprocessing.spawn itself looks at for the same purpose
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise MainGuardError

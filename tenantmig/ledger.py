@@ -10,8 +10,9 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -118,6 +119,7 @@ class Ledger:
             with self.connection.transaction():
                 self.connection.execute(CREATION_LOCK)
                 if not self.exists:
+                    self._create_schema()
                     self.connection.execute(sql.query("ledger_v1", self.schema))
         except psycopg.errors.InsufficientPrivilege as error:
             raise PrivilegeError(
@@ -125,6 +127,13 @@ class Ledger:
                 f" {error.diag.message_primary}. Grant CREATE on the database to this role,"
                 " or have its owner create the schema and give it to this role."
             ) from error
+
+    def _create_schema(self) -> None:
+        """Create the ledger's schema unless its owner made it: IF NOT EXISTS asks for the right."""
+        lookup = "SELECT FROM pg_namespace WHERE nspname = %s::text"
+        if self.connection.execute(lookup, [self.schema]).rowcount == 0:
+            create = psycopg.sql.SQL("CREATE SCHEMA {}")
+            self.connection.execute(create.format(psycopg.sql.Identifier(self.schema)))
 
     # -- runs -------------------------------------------------------------------------------
 
@@ -134,8 +143,10 @@ class Ledger:
         target: str,
         intended: Sequence[tuple[Tenant, Path]],
         decided: Sequence[TenantOutcome] = (),
-    ) -> int:
-        """Write a run, what it intends for each tenant and what is decided already; return its id.
+    ) -> tuple[int, datetime]:
+        """Write a run, what it intends for each tenant and what is decided already.
+
+        Returns its id and when it began, by the database's clock.
 
         Locks: an advisory lock of the run, held on the control connection while the driver lives,
         so that a run whose driver died is seen as interrupted.
@@ -170,11 +181,11 @@ class Ledger:
         names = ("tenants", "schemas", "sources", "targets", "outcomes", "errors")
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
         with self.transaction():
-            run = int(self.query("begin_run", facts)[0].id)
+            run, started_at = self.query("begin_run", facts)[0]
             self._lock_run(run)
             self.query("write_intents", {"run": run, **columns})
         self._held_run = run
-        return run
+        return run, started_at
 
     def _lock_run(self, run: int) -> None:
         # shared, so that a driver that reconnects never waits for its own lost connection
@@ -252,30 +263,45 @@ class Ledger:
             yield self.connection
 
 
-def begin_attempt(
-    connection: psycopg.Connection, ledger: str, assignment: Assignment
-) -> Outcome | None:
+class Claim(NamedTuple):
+    """What earlier attempts of the same run left: an outcome, or a revision committed in part."""
+
+    outcome: Outcome | None
+    is_partial: bool
+
+
+def begin_attempt(connection: psycopg.Connection, ledger: str, assignment: Assignment) -> Claim:
     """Claim an attempt, on the tenant's own connection and under its lock.
 
-    Returns the outcome if an earlier attempt's last transaction did commit after all.
+    The claim has an outcome if an earlier attempt's last transaction did commit after all.
 
     Raises:
         LedgerError: a later attempt has been claimed: this driver was overtaken.
     """
-    claimed = connection.execute(
-        sql.query("begin_attempt", ledger),
-        {
-            "run": assignment.run,
-            "tenant": assignment.tenant.name,
-            "attempt": assignment.attempt,
-        },
-    ).fetchone()
+    claimed = connection.execute(sql.query("begin_attempt", ledger), _key(assignment)).fetchone()
     if claimed is None:
         raise LedgerError(
             f'Attempt {assignment.attempt} on "{assignment.tenant.name}" in run {assignment.run}'
             " was taken over by another driver."
         )
-    return Outcome(claimed[0]) if claimed[0] else None
+    outcome, is_partial = claimed
+    return Claim(Outcome(outcome) if outcome else None, is_partial)
+
+
+def record_part(connection: psycopg.Connection, ledger: str, assignment: Assignment) -> None:
+    """Write that a part of a revision is being committed, in the transaction of that part.
+
+    Until `record_step` of the same revision, nothing may run it again blindly.
+    """
+    connection.execute(sql.query("record_part", ledger), _key(assignment))
+
+
+def _key(assignment: Assignment) -> dict[str, object]:
+    return {
+        "run": assignment.run,
+        "tenant": assignment.tenant.name,
+        "attempt": assignment.attempt,
+    }
 
 
 def record_step(
@@ -299,10 +325,8 @@ def record_step(
     written = connection.execute(
         sql.query("record_step", ledger),
         {
-            "run": assignment.run,
-            "tenant": assignment.tenant.name,
+            **_key(assignment),
             "schema": assignment.tenant.schema if is_bound else None,
-            "attempt": assignment.attempt,
             "revision": show_heads(heads),
             "outcome": DONE[assignment.kind].value if is_done else None,
         },

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psycopg
 
-from tenantmig.errors import PrivilegeError, TenantExistsError, TenantmigError
+from tenantmig.discovery import is_in_pattern
+from tenantmig.errors import PrivilegeError, SourceError, TenantExistsError, TenantmigError
+from tenantmig.ledger import Ledger
 from tenantmig.registry import abandon_onboarding
 from tenantmig.session import SessionOptions, TenantSession
+from tenantmig.settings import Settings
 from tenantmig.tenant import NameRules, Tenant, TenantState
+from tenantmig.tenant_schema import schema_exists
 
 
 def check_new_tenants(
@@ -50,6 +54,27 @@ def check_new_tenants(
     _refuse_without_privilege(connection)
 
 
+def check_listed(
+    settings: Settings, ledger: Ledger, tenants: Sequence[Tenant], fleet: Sequence[Tenant]
+) -> None:
+    """Refuse tenants that the source, which is not the registry, does not or would not list.
+
+    Raises:
+        SourceError: no rollout would ever reach such a tenant.
+    """
+    listed = {(tenant.name, tenant.schema) for tenant in fleet}
+    for tenant in tenants:
+        is_listed = (tenant.name, tenant.schema) in listed
+        if settings.source == "schemas":
+            is_listed = tenant.name == tenant.schema and is_in_pattern(settings, ledger, tenant)
+        if not is_listed:
+            raise SourceError(
+                f'The source {settings.source!r} does not list the tenant "{tenant.name}" with the'
+                f' schema "{tenant.schema}", so no rollout would reach it; list it there first.'
+                " Nothing was touched."
+            )
+
+
 def _refuse_twice(tenants: Sequence[Tenant]) -> None:
     for what in ("name", "schema"):
         counted = Counter(getattr(tenant, what).casefold() for tenant in tenants)
@@ -80,17 +105,16 @@ def _refuse_without_privilege(connection: psycopg.Connection) -> None:
         )
 
 
-def undo_onboarding(options: SessionOptions, ledger: str, tenant: Tenant) -> None:
+def undo_onboarding(options: SessionOptions, ledger: str, tenant: Tenant) -> bool:
     """Leave nothing of a tenant whose onboarding failed: no schema, no registration.
 
-    If the server cannot be reached now, the registry keeps it as `onboarding`; the next
+    Returns True when nothing is left. False when the tenant had become active after all, or the
+    server cannot be reached now; then the registry keeps it as `onboarding`, and the next
     `onboard` of that name drops what is left first.
     """
-    with suppress(TenantmigError, psycopg.Error):
-        session = TenantSession(options)
-        try:
-            session.lock(tenant.schema)
-            with session.outside_transaction() as connection:
-                abandon_onboarding(connection, ledger, tenant)
-        finally:
-            session.close()
+    with suppress(TenantmigError, psycopg.Error), closing(TenantSession(options)) as session:
+        session.lock(tenant.schema)
+        with session.outside_transaction() as connection:
+            abandon_onboarding(connection, ledger, tenant)
+            return not schema_exists(connection, tenant.schema)
+    return False

@@ -40,13 +40,17 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One tenant's part of a run, as it is given to an engine. `attempt` counts from 1."""
+    """One tenant's part of a run, as it is given to an engine. `attempt` counts from 1.
+
+    `is_reading` asks for nothing but to find out what earlier attempts left.
+    """
 
     run: int
     kind: RunKind
     tenant: Tenant
     path: Path
     attempt: int = 1
+    is_reading: bool = False
 
 
 @dataclass(frozen=True, slots=True)

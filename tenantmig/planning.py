@@ -9,7 +9,7 @@ import psycopg
 from tenantmig.errors import TenantmigError
 from tenantmig.plan import Heads, Path, Plan, PlanGroup, Problem, RunKind
 from tenantmig.revisions import History
-from tenantmig.tenant import Tenant
+from tenantmig.tenant import UNFINISHED, Tenant
 from tenantmig.version_table import Version, read_versions
 
 
@@ -34,7 +34,7 @@ def plan_rollout(
     groups: dict[Heads, list[Tenant]] = {}
     problems = []
     for tenant in tenants:
-        problem = _problem(history, versions[tenant.schema])
+        problem = _unfinished(tenant) or _problem(history, versions[tenant.schema])
         if problem:
             problems.append(Problem(tenant, problem, versions[tenant.schema].heads))
         else:
@@ -68,8 +68,9 @@ def plan_stamp(
     problems = []
     for tenant in tenants:
         version = versions[tenant.schema]
-        if version.is_schema_missing:
-            problems.append(Problem(tenant, str(version.problem)))
+        problem = _unfinished(tenant)
+        if problem or version.is_schema_missing:
+            problems.append(Problem(tenant, problem or str(version.problem)))
         else:
             groups.setdefault(version.heads, []).append(tenant)
     paths = tuple(
@@ -99,6 +100,13 @@ def plan_offboarding(
         for heads, members in sorted(groups.items())
     )
     return Plan(RunKind.OFFBOARD, "base", paths)
+
+
+def _unfinished(tenant: Tenant) -> str | None:
+    """A tenant that is being born or dropped: the next `onboard` would drop what a run did."""
+    if tenant.state in UNFINISHED:
+        return f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` for it again"
+    return None
 
 
 def _problem(history: History, version: Version) -> str | None:

@@ -84,6 +84,14 @@ def _result(state: tenacity.RetryCallState) -> Attempt:
     return result
 
 
+def is_connection_loss(error: BaseException) -> bool:
+    """True for a lost or refused connection; lock and statement timeouts are of the same class."""
+    if isinstance(error, psycopg.OperationalError):
+        state = error.sqlstate
+        return state is None or (state[:2] in {"08", "57"} and state != "57014")
+    return isinstance(error, ConnectError)
+
+
 def survive_restart(call: Callable[[], T], within_s: float = 60.0) -> T:
     """Call again while the connection is lost or refused; for idempotent statements only.
 
@@ -91,7 +99,7 @@ def survive_restart(call: Callable[[], T], within_s: float = 60.0) -> T:
         psycopg.OperationalError, ConnectError: still so after `within_s` seconds.
     """
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((psycopg.OperationalError, ConnectError)),
+        retry=tenacity.retry_if_exception(is_connection_loss),
         stop=tenacity.stop_after_delay(within_s),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
         reraise=True,

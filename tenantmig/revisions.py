@@ -4,6 +4,7 @@ the paths through them. Knows no tenant and no connection."""
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import traceback
 import warnings
@@ -50,6 +51,7 @@ class History:
         self.ini = ini
         config = alembic_config(ini)
         with _history_errors():
+            _refuse_shadow(config)
             self.script = ScriptDirectory.from_config(config)
             self.heads: Heads = tuple(sorted(self.script.get_heads()))
             self.script.get_bases()
@@ -73,6 +75,10 @@ class History:
             raise HistoryError(
                 f"The history has {len(self.heads)} heads ({', '.join(self.heads)});"
                 " join them with `alembic merge heads`, name one of them, or say `heads`."
+            )
+        if re.search(r"@(base|[+-]\d+)$", target):
+            raise UnknownRevisionError(
+                f"{target!r} depends on where each tenant stands; name a revision id instead."
             )
         return ",".join(self._resolve(target)) or "base"
 
@@ -120,6 +126,10 @@ class History:
         Raises:
             UnknownRevisionError: the target cannot be reached from there.
         """
+        if target[:1] in "+-" and len(source) > 1:
+            raise UnknownRevisionError(
+                f"{target} is ambiguous from {show_heads(source)}; name a revision id instead"
+            )
         try:
             steps = list(self.steps(kind, target)(source, None))
         except (CommandError, RevisionError) as error:
@@ -127,6 +137,8 @@ class History:
             raise UnknownRevisionError(
                 f"there is no {kind.value} from {where} to {target}: {_one_line(error)}"
             ) from error
+        except AttributeError as error:  # a script without upgrade() or downgrade()
+            raise UnknownRevisionError(f"a script is incomplete: {_one_line(error)}") from error
         heads = set(source)
         for step in steps:
             heads = _apply(step, heads)
@@ -156,6 +168,18 @@ class History:
         """Return the first line of a script's docstring, or "" when it has none."""
         script = self.script.get_revision(revision)
         return (script.doc or "") if script else ""
+
+
+def _refuse_shadow(config: Config) -> None:
+    """Refuse a scripts folder that `import alembic` would find in the library's place."""
+    folder = Path(config.get_main_option("script_location", ""))
+    roots = (config.get_main_option("prepend_sys_path") or "").split(os.pathsep)
+    is_found = str(folder.parent) in roots or folder.parent.resolve() == Path.cwd()
+    if folder.name == "alembic" and is_found and (folder / "__init__.py").exists():
+        raise HistoryError(
+            f"{folder / '__init__.py'} makes the folder a package that shadows the alembic library;"
+            " remove it."
+        )
 
 
 def _apply(step: RevisionStep, heads: set[str]) -> set[str]:

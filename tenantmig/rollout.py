@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tenantmig.engines import Engine
 from tenantmig.events import AttemptFailed, OnEvent, RunFinished, RunStarted, TenantFinished, ignore
@@ -26,6 +27,7 @@ from tenantmig.tenant import Tenant
 
 TICK_S = 0.2  # how often a stop and the deadline are looked for
 STOP_WITHIN_S = 15.0
+CUT_OFF = frozenset({"57014", "57P01", None})  # what a statement says that was stopped by us
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class _Work:
     retry: Retry
     is_deferred: bool = False
     is_in_doubt: bool = False
+    last: Attempt | None = None
     began: float | None = None
 
 
@@ -89,12 +92,12 @@ def carry_out(
     open_engine: Callable[[int], AbstractContextManager[Engine]],
     options: RolloutOptions,
     signal: StopSignal | None = None,
-    undo: Callable[[Tenant], None] | None = None,
+    undo: Callable[[Tenant], bool] | None = None,
 ) -> RunReport:
     """Do what a plan says, tenant by tenant, and report it.
 
     `open_engine(workers)` is called if there is anything to do. `undo(tenant)` is called for a
-    tenant that did not arrive, before its outcome is written: it then counts as never begun.
+    tenant that did not arrive, before its outcome is written; if it says True, nothing is left.
 
     Locks: each tenant's advisory lock while it is worked on; the run's own in the ledger.
     Idempotent: yes; a tenant at its target is left alone.
@@ -106,7 +109,7 @@ def carry_out(
     pending = [(tenant, group.path) for group in plan.groups for tenant in group.tenants]
     ledger.create()
     started = time.monotonic()
-    run = ledger.begin_run(plan.kind, plan.target, pending, decided)
+    run, started_at = ledger.begin_run(plan.kind, plan.target, pending, decided)
     parallel = max(1, min(options.parallel, len(pending)))
     options.on_event(RunStarted(run, plan.kind, plan.target, plan.tenants, len(pending), parallel))
     rollout = _Rollout(run, plan.kind, ledger, options, signal, undo)
@@ -114,7 +117,7 @@ def carry_out(
     if pending:
         with open_engine(parallel) as engine:
             outcomes = rollout.work(engine, pending, parallel)
-    return _finish(rollout, plan, started, [*decided, *outcomes])
+    return _finish(rollout, plan, started_at, started, [*decided, *outcomes])
 
 
 def _decided(plan: Plan) -> list[TenantOutcome]:
@@ -144,7 +147,11 @@ def _decided(plan: Plan) -> list[TenantOutcome]:
 
 
 def _finish(
-    rollout: _Rollout, plan: Plan, started: float, outcomes: list[TenantOutcome]
+    rollout: _Rollout,
+    plan: Plan,
+    started_at: datetime,
+    started: float,
+    outcomes: list[TenantOutcome],
 ) -> RunReport:
     signal = rollout.signal
     is_done = all(outcome.outcome.is_at_target for outcome in outcomes)
@@ -157,6 +164,7 @@ def _finish(
         target=plan.target,
         state=state,
         tenants=tuple(sorted(outcomes, key=lambda outcome: outcome.tenant)),
+        started_at=started_at,
         duration_s=round(time.monotonic() - started, 3),
         reason=None if is_done else signal.reason,
     )
@@ -175,7 +183,7 @@ class _Rollout:
         ledger: Ledger,
         options: RolloutOptions,
         signal: StopSignal,
-        undo: Callable[[Tenant], None] | None,
+        undo: Callable[[Tenant], bool] | None,
     ) -> None:
         self.run = run
         self.kind = kind
@@ -184,7 +192,7 @@ class _Rollout:
         self.signal = signal
         self.undo = undo
         self._claims: deque[_Work] = deque()
-        self._results: queue.Queue[AttemptFailed | tuple[_Work, Attempt]] = queue.Queue()
+        self._results: queue.Queue[AttemptFailed | _Work] = queue.Queue()
         self._outcomes: list[TenantOutcome] = []
         self._pending = 0
         self._engine: str | None = None
@@ -208,7 +216,7 @@ class _Rollout:
                 engine.close()
                 raise
         for work in self._claims:
-            self._settle(work, None)
+            self._settle(work)
         return self._outcomes
 
     # -- in the claiming threads ------------------------------------------------------------
@@ -220,32 +228,40 @@ class _Rollout:
                 work = self._claims.popleft()
             except IndexError:
                 return
-            attempt = self._bring(engine, work)
-            if self._is_deferred(work, attempt):
+            self._bring(engine, work)
+            if self._is_deferred(work):
                 self._claims.append(work)
             else:
-                self._results.put((work, attempt))
+                self._results.put(work)
 
-    def _bring(self, engine: Engine, work: _Work) -> Attempt:
+    def _bring(self, engine: Engine, work: _Work) -> None:
         if work.began is None:
             work.began = time.monotonic()
 
-        def attempt(number: int) -> Attempt:
-            made = engine.attempt(Assignment(self.run, self.kind, work.tenant, work.path, number))
+        def attempt(number: int, *, is_reading: bool = False) -> Attempt:
+            made = engine.attempt(
+                Assignment(self.run, self.kind, work.tenant, work.path, number, is_reading)
+            )
             work.is_in_doubt = _is_in_doubt(made, work.is_in_doubt)
             return made
 
         def tell(number: int, made: Attempt) -> None:
             self._tell(work, number, made.failure)
 
-        return work.retry.until_settled(attempt, tell)
+        last = work.retry.until_settled(attempt, tell)
+        if work.is_in_doubt and last.failure and last.failure.is_retryable:
+            work.retry.made += 1
+            found = attempt(work.retry.made, is_reading=True)
+            last = found if found.outcome else last
+        work.last = last
 
-    def _is_deferred(self, work: _Work, attempt: Attempt) -> bool:
+    def _is_deferred(self, work: _Work) -> bool:
         """Put a tenant that kept meeting locks behind all others, once."""
-        if self.signal.is_set or work.is_deferred or not is_worth_deferring(attempt):
+        assert work.last is not None
+        if self.signal.is_set or work.is_deferred or not is_worth_deferring(work.last):
             return False
         work.is_deferred = True
-        self._tell(work, work.retry.made, attempt.failure)
+        self._tell(work, work.retry.made, work.last.failure)
         return True
 
     def _tell(self, work: _Work, number: int, failure: Failure | None) -> None:
@@ -257,7 +273,8 @@ class _Rollout:
     def _collect(self, engine: Engine, claimants: Sequence[Future[None]]) -> None:
         began = time.monotonic()
         stopped: float | None = None
-        while self._results.qsize() or not all(claimant.done() for claimant in claimants):
+        # first whether all are done: what they put after that question would be lost
+        while not all(claimant.done() for claimant in claimants) or self._results.qsize():
             try:
                 result = self._results.get(timeout=TICK_S)
             except queue.Empty:
@@ -266,7 +283,7 @@ class _Rollout:
                 if isinstance(result, AttemptFailed):
                     self.options.on_event(result)
                 else:
-                    self._settle(*result)
+                    self._settle(result)
             now = time.monotonic()
             if self.options.deadline_s is not None and now - began > self.options.deadline_s:
                 self.signal.cancel(f"the deadline of {self.options.deadline_s:g} s passed")
@@ -278,13 +295,18 @@ class _Rollout:
         for claimant in claimants:
             claimant.result()
 
-    def _settle(self, work: _Work, attempt: Attempt | None) -> None:
+    def _settle(self, work: _Work) -> None:
         """Decide a tenant's outcome, write it, and tell of it."""
-        failure = attempt.failure if attempt else None
-        outcome = self._outcome(work, attempt)
-        is_undone = self.undo is not None and not outcome.is_at_target and attempt is not None
-        if self.undo is not None and is_undone:
-            self.undo(work.tenant)
+        failure = work.last.failure if work.last else None
+        outcome = self._outcome(work)
+        is_undone = bool(
+            self.undo is not None
+            and work.last
+            and not outcome.is_at_target
+            and self.undo(work.tenant)
+        )
+        if is_undone and outcome is Outcome.IN_DOUBT:
+            outcome = Outcome.FAILED
         settled = self.ledger.record_outcome(
             self.run,
             TenantOutcome(
@@ -293,7 +315,7 @@ class _Rollout:
                 outcome=outcome,
                 from_revision=show_heads(work.path.source),
                 to_revision=show_heads(work.path.target),
-                engine=self._engine if attempt else None,
+                engine=self._engine if work.last else None,
                 attempts=work.retry.made,
                 duration_s=round(time.monotonic() - work.began, 3) if work.began else 0.0,
                 sqlstate=failure.sqlstate if failure else None,
@@ -306,15 +328,17 @@ class _Rollout:
             self.signal.stop(failure.message)
         self.options.on_event(TenantFinished(settled, len(self._outcomes), self._pending))
 
-    def _outcome(self, work: _Work, attempt: Attempt | None) -> Outcome:
-        if attempt is None and not work.is_in_doubt:
-            is_interrupted = self.signal.state is RunState.INTERRUPTED
-            return Outcome.INTERRUPTED if is_interrupted else Outcome.SKIPPED
-        if attempt and attempt.outcome is not None:
-            return attempt.outcome
+    def _outcome(self, work: _Work) -> Outcome:
+        if work.last and work.last.outcome is not None:
+            return work.last.outcome
         if work.is_in_doubt:
             return Outcome.IN_DOUBT
-        return Outcome.INTERRUPTED if self.signal.is_cancelling else Outcome.FAILED
+        is_interrupted = self.signal.state is RunState.INTERRUPTED
+        if work.last is None:
+            return Outcome.INTERRUPTED if is_interrupted else Outcome.SKIPPED
+        assert work.last.failure is not None
+        is_cut_off = self.signal.is_cancelling and work.last.failure.sqlstate in CUT_OFF
+        return Outcome.INTERRUPTED if is_cut_off else Outcome.FAILED
 
 
 def _is_in_doubt(attempt: Attempt, was_in_doubt: bool) -> bool:

@@ -9,9 +9,11 @@ connection; every wait has a limit. It knows nothing of revisions, runs or the l
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from tenantmig import sql
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import (
     ConnectError,
+    PartialRevisionError,
     PoolerError,
     StandbyError,
     TenantLockedError,
@@ -144,13 +147,17 @@ class TenantSession:
         self.phase = Phase.CONNECT
         self.schema: str | None = None
         self.application_name = options.application_name
+        self.is_recorded = False
+        """The running revision's journal row is written in its open transaction."""
+        self.is_partial = False
+        """The running revision has committed a part of itself and not the rest."""
+        self._on_part: Callable[[psycopg.Connection], None] | None = None
         engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=lambda: connect(options, self._path),  # also for what a script opens itself
             poolclass=sa.NullPool,
             hide_parameters=True,
         )
-        self._watch_phase(engine)
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -158,22 +165,40 @@ class TenantSession:
         self.sqlalchemy.rollback()
         self.driver.autocommit = False
         self.phase = Phase.PREPARE
+        self.end_revision()
+        self._watch()
 
     @property
     def _path(self) -> tuple[str, ...]:
         return () if self.schema is None else (self.schema,)
 
-    def _watch_phase(self, engine: sa.Engine) -> None:
-        def before_statement(connection: sa.Connection, *_: object) -> None:
-            driver = connection.connection.driver_connection
-            autocommit = driver is not None and driver.autocommit
-            self.phase = Phase.AUTOCOMMIT if autocommit else Phase.TRANSACTION
+    def _watch(self) -> None:
+        """Follow the phase, and see a revision commit a part of itself."""
+
+        def before_statement(*_: object) -> None:
+            self.phase = Phase.AUTOCOMMIT if self.driver.autocommit else Phase.TRANSACTION
 
         def before_commit(_: sa.Connection) -> None:
+            if self._on_part is not None and not (self.is_recorded or self.is_partial):
+                self.is_partial = True
+                self._on_part(self.driver)
             self.phase = Phase.COMMIT
 
-        event.listen(engine, "before_cursor_execute", before_statement)
-        event.listen(engine, "commit", before_commit)
+        event.listen(self.sqlalchemy, "before_cursor_execute", before_statement)
+        event.listen(self.sqlalchemy, "commit", before_commit)
+
+    def begin_revision(self, on_part: Callable[[psycopg.Connection], None]) -> None:
+        """Watch a revision: a COMMIT before it is recorded (`autocommit_block`) commits a part.
+
+        `on_part` is called in the transaction of that part.
+        """
+        self.end_revision()
+        self._on_part = on_part
+
+    def end_revision(self) -> None:
+        """The revision is committed as a whole, or none runs."""
+        self._on_part = None
+        self.is_recorded = self.is_partial = False
 
     @contextmanager
     def outside_transaction(self) -> Iterator[psycopg.Connection]:
@@ -310,12 +335,27 @@ def explain(
         message = origin.message
         if isinstance(origin, TenantLockedError):
             kind = FailureKind.LOCKED
+        if isinstance(origin, PartialRevisionError):
+            kind = FailureKind.IN_DOUBT
         if isinstance(origin, ConnectError):
             kind, phase = FailureKind.TRANSIENT, Phase.CONNECT
     else:
-        message = f"{type(origin).__name__}: {origin}"
+        message = f"{type(origin).__name__}: {origin}{_where(origin)}"
+    if session is not None and session.is_partial and kind is not FailureKind.RUN:
+        kind = FailureKind.IN_DOUBT
+        message += " (a part of the revision is committed: what stood before an autocommit_block)"
     where = f"revision {revision}: " if revision else ""
     return Failure(kind, url.redact(where + message), phase, sqlstate)
+
+
+def _where(error: BaseException | None) -> str:
+    """Name the last line of a script that an exception passed through, or nothing."""
+    frames = traceback.extract_tb(error.__traceback__ if error else None)
+    ours = str(Path(__file__).parent)
+    for frame in reversed(frames):
+        if "site-packages" not in frame.filename and not frame.filename.startswith((ours, "<")):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
 
 
 def _classify(error: psycopg.Error, session: TenantSession | None, phase: Phase) -> FailureKind:

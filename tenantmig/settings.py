@@ -94,7 +94,9 @@ class Settings(BaseSettings):
     tenant_lock_timeout: Duration = Field(
         10.0, description="longest wait for another session that migrates the same tenant"
     )
-    deadline: Duration | None = Field(None, description="longest run; then nothing is begun")
+    deadline: Duration | None = Field(
+        None, description="longest run; then nothing is begun and what is in flight is cancelled"
+    )
     recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod

@@ -88,5 +88,5 @@ def _status(
     elif trouble and read is Standing.BEHIND:
         standing = Standing.FAILED
     if trouble and standing is not read:
-        problem = f"run {trouble.run}: {trouble.error}"
+        problem = f"run {trouble.run}: {trouble.error or trouble.outcome}"
     return TenantStatus(tenant, show_heads(heads), pending, standing, problem)

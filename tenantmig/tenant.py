@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,14 @@ class TenantState(StrEnum):
     SUSPENDED = "suspended"
     ONBOARDING = "onboarding"
     OFFBOARDING = "offboarding"
+
+    @property
+    def verb(self) -> str:
+        """The command that begins this state."""
+        return self.value.removesuffix("ing")
+
+
+UNFINISHED = frozenset({TenantState.ONBOARDING, TenantState.OFFBOARDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,11 @@ class Selection:
     has_wildcards: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a bare string where a sequence of names belongs: it would be its letters."""
+        if isinstance(self.names, str) or isinstance(self.skip, str):
+            raise SelectionError("Give names as a sequence, such as Selection(names=('acme',)).")
+
     @property
     def is_empty(self) -> bool:
         """True when nothing says which tenants are meant."""
@@ -123,21 +135,25 @@ class Selection:
         """Return the selected tenants in the order of the fleet.
 
         Raises:
-            SelectionError: nothing was selected explicitly.
+            SelectionError: nothing was selected explicitly, or names and labels select nobody.
             UnknownTenantError: a name (or a wildcard) that no tenant has.
         """
         if self.is_empty:
             raise SelectionError
         tenants = list(fleet)
-        self._refuse_unknown(tenants)
-        return [tenant for tenant in tenants if self._selects(tenant)]
-
-    def _refuse_unknown(self, tenants: Sequence[Tenant]) -> None:
         known = {tenant.name for tenant in tenants}
+        self._refuse_unknown(known)
+        names, skip = self._words(self.names, known), self._words(self.skip, known)
+        selected = [tenant for tenant in tenants if self._selects(tenant, names, skip)]
+        if not selected and (self.names or self.labels):
+            raise SelectionError("No active tenant is selected by these names and labels.")
+        return selected
+
+    def _refuse_unknown(self, known: set[str]) -> None:
         unknown = [
-            name
-            for name in (*self.names, *self.skip)
-            if name not in known and not any(self._matches(name, k) for k in known)
+            word
+            for word in (*self.names, *self.skip)
+            if word not in known and not any(map(self._words((word,), known).match, known))
         ]
         if unknown:
             shown = ", ".join(_printable(name) for name in unknown[:5])
@@ -146,17 +162,30 @@ class Selection:
                 f"No such tenant: {shown}{more}; `tenantmig tenants list` shows those that exist."
             )
 
-    def _selects(self, tenant: Tenant) -> bool:
-        if any(self._matches(name, tenant.name) for name in self.skip):
+    def _words(self, words: Sequence[str], known: set[str]) -> _Words:
+        return _Words(words if self.has_wildcards else set(words) & known, known)
+
+    def _selects(self, tenant: Tenant, names: _Words, skip: _Words) -> bool:
+        if skip.match(tenant.name):
             return False
-        if tenant.state is not TenantState.ACTIVE and tenant.name not in self.names:
+        if tenant.state is not TenantState.ACTIVE and tenant.name not in names.exact:
             return False
-        if self.names and not any(self._matches(name, tenant.name) for name in self.names):
+        if self.names and not names.match(tenant.name):
             return False
         return all(tenant.labels.get(key) == value for key, value in self.labels.items())
 
-    def _matches(self, pattern: str, name: str) -> bool:
-        if pattern == name or not (self.has_wildcards and "*" in pattern):
-            return pattern == name
-        literal = re.sub(r"([?\[\]])", r"[\1]", pattern)  # only * is a wildcard here
-        return fnmatch.fnmatchcase(name, literal)
+
+class _Words:
+    """Names as a user gives them: a word that is a tenant's name is that name and no wildcard."""
+
+    def __init__(self, words: Iterable[str], known: set[str]) -> None:
+        given = set(words)
+        self.exact = given & known
+        self.patterns = [
+            re.compile(".*".join(map(re.escape, word.split("*"))), re.DOTALL)
+            for word in given - known
+            if "*" in word
+        ]
+
+    def match(self, name: str) -> bool:
+        return name in self.exact or any(p.fullmatch(name) for p in self.patterns)

@@ -30,7 +30,10 @@ def _show_version(wanted: bool) -> None:
 def configure(
     ctx: typer.Context,
     config: Annotated[
-        Path, typer.Option("--config", metavar="PATH", help="The Alembic ini.")
+        Path,
+        typer.Option(
+            "--config", metavar="PATH", envvar="TENANTMIG_CONFIG", help="The Alembic ini."
+        ),
     ] = Path("alembic.ini"),
     _: Annotated[
         bool,

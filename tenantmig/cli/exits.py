@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from tenantmig.errors import TenantmigError
 from tenantmig.outcome import RunReport, RunState
+from tenantmig.retry import is_connection_loss
 
 OK, BUG, REFUSED, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -29,10 +30,14 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors become one line, or JSON with --json."""
     is_json = "--json" in arguments
     try:
-        code = get_command(app).main(list(arguments), "tenantmig", standalone_mode=False)
+        code = get_command(app).main(
+            list(arguments) or ["--help"], "tenantmig", standalone_mode=False
+        )
     except TyperException as error:
         return _refuse(error.format_message(), "UsageError", REFUSED, is_json)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
+        return _refuse("Nothing was done.", "Abort", INTERRUPTED, is_json)
+    except KeyboardInterrupt:
         return _refuse(
             "Interrupted; `tenantmig runs` shows what was done.",
             "Interrupted",
@@ -46,11 +51,13 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return _refuse(message, "InsufficientPrivilege", REFUSED, is_json)
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
-        message = (
-            f"The connection to the database was lost: {reason}. `tenantmig status` shows"
-            " where the fleet stands."
+        what = (
+            "The connection to the database was lost"
+            if is_connection_loss(error)
+            else (f"The ledger could not be read or written [{error.sqlstate}]")
         )
-        return _refuse(message, "ConnectionLost", INCOMPLETE, is_json)
+        message = f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
+        return _refuse(message, "DatabaseError", INCOMPLETE, is_json)
     except Exception as error:  # noqa: BLE001  the last line of defence
         traceback.print_exc()
         message = f"This is a bug in tenantmig: {type(error).__name__}: {error}"

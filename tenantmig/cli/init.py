@@ -22,4 +22,7 @@ def init(
         return
     for path in write_scaffold(folder):
         typer.echo(f"wrote {path}")
-    typer.echo("Next: put the database's URL into alembic.ini, then `tenantmig onboard NAME`.")
+    typer.echo(
+        "Next: put the database's URL into alembic.ini (or TENANTMIG_DATABASE_URL), write a first"
+        " revision with `alembic revision -m ...`, then `tenantmig onboard NAME`."
+    )

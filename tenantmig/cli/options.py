@@ -147,7 +147,7 @@ class RolloutFlags:
     ] = None
     deadline: Annotated[
         str | None,
-        typer.Option("--deadline", metavar="1h", help="Longest run; then nothing is begun."),
+        typer.Option("--deadline", metavar="1h", help="Longest run; then it is cancelled."),
     ] = None
     engine: Annotated[
         str, typer.Option("--engine", metavar="auto|alembic", help="What runs the revisions.")

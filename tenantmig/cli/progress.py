@@ -19,9 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tenantmig.cli.render import console, failure_line
+from tenantmig.cli.render import SHOWN, console, failure_line
 from tenantmig.events import AttemptFailed, Event, RunStarted, TenantFinished
 from tenantmig.fleet import RunOptions
+from tenantmig.outcome import Outcome
 from tenantmig.rollout import StopSignal
 
 LINE_EVERY_S = 2.0
@@ -79,9 +80,12 @@ class Reporter:
 
     def _finish(self, event: TenantFinished) -> None:
         outcome = event.outcome
-        if not outcome.outcome.is_at_target:
+        if outcome.outcome in {Outcome.FAILED, Outcome.IN_DOUBT}:
             self._failed += 1
-            self._line(failure_line(outcome))
+            if self._failed <= SHOWN:
+                self._line(failure_line(outcome))
+            elif self._failed == SHOWN + 1:
+                self._line("further failures are in the report")
         now = time.monotonic()
         rate = event.done / max(now - self._began, 0.001)
         if self._bar is not None:
@@ -96,7 +100,7 @@ class Reporter:
 
 
 @contextmanager
-def reported(parallel: int | None = None) -> Iterator[RunOptions]:
+def reported() -> Iterator[RunOptions]:
     """Run options with progress on stderr, and Ctrl-C and SIGTERM as words to stop."""
     stop, reporter = StopSignal(), Reporter()
 
@@ -108,7 +112,7 @@ def reported(parallel: int | None = None) -> Iterator[RunOptions]:
     watched = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in watched}
     try:
-        yield RunOptions(parallel=parallel, on_event=reporter, signal=stop)
+        yield RunOptions(on_event=reporter, signal=stop)
     finally:
         reporter.close()
         for number, handler in before.items():

@@ -80,7 +80,11 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         out.print(failure_line(tenant))
     if not everyone and len(failed) > SHOWN:
         out.print(f"... and {len(failed) - SHOWN} more: tenantmig show {report.run}")
-    if failed and report.kind in {RunKind.UPGRADE, RunKind.DOWNGRADE, RunKind.STAMP}:
+    if any(tenant.attempts for tenant in failed) and report.kind in {
+        RunKind.UPGRADE,
+        RunKind.DOWNGRADE,
+        RunKind.STAMP,
+    }:
         again = f"tenantmig {report.kind} {report.target} --failed-in {report.run}"
         out.print(f"Mend what the errors say, then: {again}")
 

@@ -1,15 +1,16 @@
 """The alembic engine: the user's env.py and scripts as they are, in long-lived worker processes.
 
-Owns the pool. A worker that is killed costs the attempt it was making and nothing else (pebble
-replaces it; `concurrent.futures` loses the whole pool). Workers come from a fork server that has
-imported the libraries and opened nothing: a fork of the driver would share its sockets.
+A worker that is killed costs the attempt it was making and nothing else (pebble replaces it;
+`concurrent.futures` loses the whole pool). Workers come from a fork server that has imported the
+libraries and opened nothing: a fork of the driver would share its sockets.
 """
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import CancelledError
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
 from tenantmig.failure import Failure, FailureKind, Phase
@@ -19,40 +20,61 @@ from tenantmig.plan import Assignment, Path
 from tenantmig.tenant import Tenant
 
 
+def new_workers(count: int) -> ProcessPool:
+    """Return a pool of worker processes; they start with the first attempt."""
+    return ProcessPool(max_workers=count, context=worker_context())
+
+
+def end_workers(workers: ProcessPool) -> None:
+    """End worker processes; an attempt in flight is cut off (its transaction rolls back)."""
+    workers.stop()  # type: ignore[no-untyped-call]
+    workers.join()
+
+
 class AlembicEngine:
-    """A pool of worker processes; `attempt` is for as many threads as it has workers."""
+    """Makes the attempts of one run in worker processes that it was lent."""
 
     name = "alembic"
 
-    def __init__(self, options: WorkerOptions, workers: int) -> None:
+    def __init__(self, options: WorkerOptions, workers: ProcessPool) -> None:
         self.options = options
-        self.is_closed = False
-        self._pool = ProcessPool(max_workers=workers, context=worker_context())
+        self._workers = workers
+        self._in_flight: set[ProcessFuture[Attempt]] = set()
+        self._is_closed = False
+        self._guard = threading.Lock()
 
     def attempt(self, assignment: Assignment) -> Attempt:
-        """Make one attempt in a worker process."""
+        """Make one attempt in a worker process; may be called from many threads."""
+        with self._guard:
+            if self._is_closed:
+                failure = Failure(FailureKind.PERMANENT, "the run was ended before this attempt")
+                return Attempt(failure=failure)
+            future = self._workers.schedule(run_assignment, args=(self.options, assignment))
+            self._in_flight.add(future)
         try:
-            future = self._pool.schedule(run_assignment, args=(self.options, assignment))
-            attempt: Attempt = future.result()
+            return future.result()
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
-        except (CancelledError, RuntimeError):
-            failure = Failure(FailureKind.LOST_COMMIT, "the engine was stopped", Phase.PREPARE)
+        except CancelledError:
+            message = "the attempt was ended together with its worker"
+            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
         except Exception as error:  # noqa: BLE001  the worker could not start
             message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
             failure = Failure(FailureKind.RUN, message, Phase.PREPARE)
-        else:
-            return attempt
+        finally:
+            with self._guard:
+                self._in_flight.discard(future)
         return Attempt(failure=failure)
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
-        rendered: str = self._pool.schedule(render_sql, args=(self.options, tenant, path)).result()
-        return rendered
+        return self._workers.schedule(render_sql, args=(self.options, tenant, path)).result()
 
     def close(self) -> None:
-        """End the workers; an attempt in flight is cut off (its transaction rolls back)."""
-        self.is_closed = True
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        """Begin nothing more and end the workers that are at work for this run, and no others."""
+        with self._guard:
+            self._is_closed = True
+            in_flight = list(self._in_flight)
+        for future in in_flight:
+            future.cancel()  # type: ignore[no-untyped-call]

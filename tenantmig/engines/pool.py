@@ -1,13 +1,16 @@
-"""Which engine carries out which kind of run, and how long it lives."""
+"""Which engine carries out which kind of run, and how long its worker processes live."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from pebble import ProcessPool
+
 from tenantmig.engines import Engine
-from tenantmig.engines.alembic import AlembicEngine
+from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
 from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.plan import RunKind
@@ -16,26 +19,26 @@ WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 
 
 class EnginePool:
-    """Opens an engine for a run, or lends the one that it keeps from run to run."""
+    """Opens an engine for a run, over worker processes of its own or over those that it keeps."""
 
     def __init__(self, options: WorkerOptions, kept_workers: int | None = None) -> None:
         self.options = options
-        self.kept_workers = kept_workers
-        self._kept: AlembicEngine | None = None
+        self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
+        self._kept: ProcessPool | None = None
         self._is_keeping = False
         self._guard = threading.Lock()
 
     def keep(self) -> None:
-        """Keep the worker processes of the next run, and of those after it, until `close`."""
+        """Keep `kept_workers` processes for all runs from the next one on, until `close`."""
         self._is_keeping = True
 
     def close(self) -> None:
         """End the worker processes that were kept."""
         with self._guard:
             self._is_keeping = False
-            if self._kept is not None:
-                self._kept.close()
-            self._kept = None
+            kept, self._kept = self._kept, None
+        if kept is not None:
+            end_workers(kept)
 
     @contextmanager
     def engine(self, kind: RunKind, workers: int) -> Iterator[Engine]:
@@ -51,12 +54,19 @@ class EnginePool:
 
     @contextmanager
     def alembic(self, workers: int) -> Iterator[AlembicEngine]:
-        """The alembic engine, new or kept."""
-        if not self._is_keeping:
-            with closing(AlembicEngine(self.options, workers)) as engine:
-                yield engine
+        """The alembic engine, over new worker processes or over the kept ones."""
+        with self._workers(workers) as lent, closing(AlembicEngine(self.options, lent)) as engine:
+            yield engine
+
+    @contextmanager
+    def _workers(self, count: int) -> Iterator[ProcessPool]:
+        if self._is_keeping:
+            with self._guard:
+                self._kept = self._kept or new_workers(self.kept_workers)
+            yield self._kept
             return
-        with self._guard:
-            if self._kept is None or self._kept.is_closed:
-                self._kept = AlembicEngine(self.options, self.kept_workers or workers)
-        yield self._kept
+        workers = new_workers(count)
+        try:
+            yield workers
+        finally:
+            end_workers(workers)

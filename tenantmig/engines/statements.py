@@ -31,12 +31,14 @@ class StatementsEngine:
     def attempt(self, assignment: Assignment) -> Attempt:
         """Do one tenant's part in one transaction, under its lock."""
         session: TenantSession | None = getattr(self._local, "session", None)
+        knows_version = False
         try:
             session = session or self._open_session()
             session.application_name = session_name(assignment.run)
             session.lock(assignment.tenant.schema)
             with session.outside_transaction() as connection:
-                recorded = begin_attempt(connection, self.ledger, assignment)
+                recorded = begin_attempt(connection, self.ledger, assignment).outcome
+            knows_version = True
             if recorded is None:
                 self._carry_out(session, assignment)
             session.leave()
@@ -46,7 +48,7 @@ class StatementsEngine:
             if session is not None:
                 session.close()
             self._local.session = None
-            return Attempt(failure=failure)
+            return Attempt(failure=failure, knows_version=knows_version)
 
     def _open_session(self) -> TenantSession:
         session = TenantSession(self.options)

@@ -10,15 +10,22 @@ import io
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import psycopg
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.errors import EnvironmentFileError, TenantmigError, VersionTableError
-from tenantmig.ledger import begin_attempt, record_step, session_name
+from tenantmig.errors import (
+    EnvironmentFileError,
+    PartialRevisionError,
+    TenantmigError,
+    VersionTableError,
+)
+from tenantmig.failure import FailureKind
+from tenantmig.ledger import Claim, begin_attempt, record_part, record_step, session_name
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
@@ -26,7 +33,7 @@ from tenantmig.registry import begin_onboarding, end_onboarding
 from tenantmig.revisions import History, alembic_config
 from tenantmig.session import SessionOptions, TenantSession, explain
 from tenantmig.tenant import Tenant
-from tenantmig.version_table import read_versions
+from tenantmig.version_table import read_versions, write_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,9 @@ class Worker:
             return Attempt(self._bring(self._open_session(assignment.run), assignment))
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             failure = explain(error, self.session, self.options.session.url, self.running)
+            if assignment.kind is RunKind.ONBOARD and failure.kind is FailureKind.IN_DOUBT:
+                # whatever is left of it is dropped before the next attempt
+                failure = replace(failure, kind=FailureKind.TRANSIENT)
             self._close_session()
             return Attempt(failure=failure, knows_version=self.knows_version)
 
@@ -98,39 +108,57 @@ class Worker:
         tenant, ledger = assignment.tenant, self.options.ledger
         session.lock(tenant.schema)
         with session.outside_transaction() as connection:
-            recorded = begin_attempt(connection, ledger, assignment)
-        if assignment.kind is RunKind.ONBOARD:
-            with session.outside_transaction() as connection:
+            claim = begin_attempt(connection, ledger, assignment)
+            self.knows_version = claim.outcome is not None
+            if claim.outcome is None and assignment.kind is RunKind.ONBOARD:
                 begin_onboarding(connection, ledger, tenant)
-            self.knows_version = True
+                self.knows_version = True
+        if claim.outcome is None:
             session.bind(tenant.schema)
-            self._migrate(session, assignment)
-            with session.outside_transaction() as connection:
-                end_onboarding(connection, ledger, tenant, keep=self.options.is_registry_source)
-            outcome = DONE[assignment.kind]
-        else:
-            session.bind(tenant.schema)
-            outcome = self._resume(session, assignment, recorded)
+            outcome = self._move(session, assignment, claim)
         session.leave()
-        return outcome
+        return claim.outcome or outcome
 
-    def _resume(
-        self, session: TenantSession, assignment: Assignment, recorded: Outcome | None
-    ) -> Outcome:
+    def _move(self, session: TenantSession, assignment: Assignment, claim: Claim) -> Outcome:
         """Go on from where the tenant stands, which an earlier attempt may have moved."""
-        heads = self._read_heads(session, assignment.tenant)
-        self.knows_version = True
         path = assignment.path
-        if heads == path.target:
-            return recorded or Outcome.ALREADY_CURRENT
+        if assignment.kind is not RunKind.ONBOARD:
+            if claim.is_partial:
+                raise PartialRevisionError
+            heads = self._read_heads(session, assignment.tenant)
+            self.knows_version = True
+            if heads == path.target:
+                return Outcome.ALREADY_CURRENT
+            self._refuse_moved(heads, assignment)
+            if assignment.is_reading:
+                raise VersionTableError("the last attempt left nothing; run again")
+        if path.revisions:
+            self._migrate(session, assignment)
+        else:
+            self._write_base(session, assignment)
+        return DONE[assignment.kind]
+
+    def _refuse_moved(self, heads: Heads, assignment: Assignment) -> None:
+        path = assignment.path
         rest = self.history.path(assignment.kind, heads, path.destination)
         if rest.target != path.target or rest.revisions != path.revisions[-len(rest.revisions) :]:
             raise VersionTableError(
                 f"the tenant was moved to {show_heads(heads) or 'base'} by something else since"
                 " this run was planned; nothing was run, run again"
             )
-        self._migrate(session, assignment)
-        return DONE[assignment.kind]
+
+    def _write_base(self, session: TenantSession, assignment: Assignment) -> None:
+        """Onboard at base: a history without revisions, or `--to base`."""
+        with session.transaction() as connection:
+            write_version(connection, assignment.tenant.schema, self.options.version_table, ())
+            self._record(connection, assignment, ())
+
+    def _record(self, connection: psycopg.Connection, assignment: Assignment, heads: Heads) -> None:
+        """Write the journal, and at the target end an onboarding, in the revision's transaction."""
+        record_step(connection, self.options.ledger, assignment, heads)
+        if assignment.kind is RunKind.ONBOARD and heads == assignment.path.target:
+            is_kept = self.options.is_registry_source
+            end_onboarding(connection, self.options.ledger, assignment.tenant, keep=is_kept)
 
     def _read_heads(self, session: TenantSession, tenant: Tenant) -> Heads:
         with session.outside_transaction() as connection:
@@ -147,7 +175,11 @@ class Worker:
 
         def journal(*, heads: set[str], **_: object) -> None:
             reached.append(tuple(sorted(heads)))
-            record_step(session.driver, self.options.ledger, assignment, reached[-1])
+            self._record(session.driver, assignment, reached[-1])
+            session.is_recorded = True
+
+        def on_part(connection: psycopg.Connection) -> None:
+            record_part(connection, self.options.ledger, assignment)
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self._check_environment(context, session, assignment.tenant)
@@ -155,7 +187,9 @@ class Worker:
             steps = self.history.steps(assignment.kind, assignment.path.destination)
             for step in steps(heads, context):
                 self.running = step.revision.revision
+                session.begin_revision(on_part)
                 yield step
+            session.end_revision()
             self.running = None
 
         self.config.attributes["connection"] = session.sqlalchemy

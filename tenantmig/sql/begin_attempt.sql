@@ -1,4 +1,4 @@
 UPDATE {ledger}.run_tenant
    SET attempts = %(attempt)s, updated_at = clock_timestamp()
  WHERE run = %(run)s AND tenant = %(tenant)s AND attempts < %(attempt)s
-RETURNING outcome
+RETURNING outcome, is_partial

@@ -1,3 +1,3 @@
 INSERT INTO {ledger}.run (kind, target, state, host, tool_version)
 VALUES (%(kind)s, %(target)s, 'running', %(host)s, %(tool_version)s)
-RETURNING id
+RETURNING id, started_at

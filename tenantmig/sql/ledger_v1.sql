@@ -1,5 +1,3 @@
-CREATE SCHEMA IF NOT EXISTS {ledger};
-
 CREATE TABLE {ledger}.ledger_version (
     version integer PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -39,6 +37,7 @@ CREATE TABLE {ledger}.run_tenant (
     target text,
     engine text,
     attempts integer NOT NULL DEFAULT 0,
+    is_partial boolean NOT NULL DEFAULT false, -- a part of a revision is committed, not the rest
     wave integer NOT NULL DEFAULT 1,
     duration_s double precision NOT NULL DEFAULT 0,
     sqlstate text,

@@ -1,5 +1,5 @@
 UPDATE {ledger}.run_tenant
-   SET outcome = coalesce(outcome, %(outcome)s),
+   SET outcome = CASE WHEN %(is_undone)s THEN %(outcome)s ELSE coalesce(outcome, %(outcome)s) END,
        from_revision = %(from_revision)s,
        to_revision = CASE WHEN %(is_undone)s THEN NULL
                           WHEN %(outcome)s = 'already_current' THEN %(to_revision)s

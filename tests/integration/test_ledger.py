@@ -60,7 +60,7 @@ def tenant_connection(database: Database) -> psycopg.Connection:
 
 
 def _begin(ledger: Ledger, *tenants: Tenant) -> int:
-    return ledger.begin_run(RunKind.UPGRADE, "a3", [(t, PATH) for t in tenants or (ACME,)])
+    return ledger.begin_run(RunKind.UPGRADE, "a3", [(t, PATH) for t in tenants or (ACME,)])[0]
 
 
 def _outcome(outcome: Outcome, tenant: Tenant = ACME, **more: object) -> TenantOutcome:
@@ -163,7 +163,7 @@ def test_a_role_that_may_not_make_it_is_told_what_it_needs(
 
 def test_intents_are_written_before_anything_is_done(ledger: Ledger, open_ledger: Open) -> None:
     decided = _outcome(Outcome.FAILED, Tenant("corp", "corp"), error="no version table")
-    run = ledger.begin_run(RunKind.UPGRADE, "a3", [(ACME, PATH), (BETA, PATH)], [decided])
+    run, _ = ledger.begin_run(RunKind.UPGRADE, "a3", [(ACME, PATH), (BETA, PATH)], [decided])
     report = open_ledger().run(run)
     assert (report.kind, report.target, report.state) == (RunKind.UPGRADE, "a3", RunState.RUNNING)
     assert [(t.tenant, t.schema, t.outcome, t.from_revision) for t in report.tenants] == [
@@ -176,7 +176,7 @@ def test_intents_are_written_before_anything_is_done(ledger: Ledger, open_ledger
 
 
 def test_a_run_without_tenants_is_a_run(ledger: Ledger) -> None:
-    run = ledger.begin_run(RunKind.DOWNGRADE, "base", [])
+    run, _ = ledger.begin_run(RunKind.DOWNGRADE, "base", [])
     ledger.finish_run(run, RunState.COMPLETE, None)
     assert ledger.run(run).is_complete
     assert ledger.run(run).tenants == ()
@@ -243,7 +243,7 @@ def test_a_step_is_written_in_the_transaction_of_the_ddl(
     ledger: Ledger, tenant_connection: psycopg.Connection
 ) -> None:
     run = _begin(ledger)
-    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run)) is None
+    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run)).outcome is None
     with tenant_connection.transaction(force_rollback=True):
         record_step(tenant_connection, SCHEMA, _assignment(run), ("a2",))
     assert _row(ledger, run).to_revision == "a1"
@@ -312,7 +312,7 @@ def test_an_attempt_after_a_lost_commit_learns_that_it_arrived(
     run = _begin(ledger)
     begin_attempt(tenant_connection, SCHEMA, _assignment(run, 1))
     record_step(tenant_connection, SCHEMA, _assignment(run, 1), ("a3",))
-    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run, 2)) is Outcome.UPGRADED
+    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run, 2)).outcome is Outcome.UPGRADED
 
 
 @pytest.mark.parametrize("path", ["elsewhere", "elsewhere, acme", "public, acme", "pg_temp"])

@@ -168,19 +168,40 @@ def _select(**selection: object) -> list[str]:
         ({"names": ("a?m*",)}, ["a?me"]),
         ({"names": ("*",)}, ["acme", "acme2", "a?me"]),
         ({"names": ("beta",)}, ["beta"]),
-        ({"names": ("b*",)}, []),
         ({"names": ("b*", "born")}, ["born"]),
         ({"labels": GOLD}, ["acme"]),
         ({"labels": FREE, "names": ("acme*",)}, ["acme2"]),
-        ({"labels": {"tier": "none"}}, []),
         ({"is_all": True, "labels": FREE}, ["acme2", "a?me"]),
         ({"is_all": True, "skip": ("acme", "*?*")}, ["acme2"]),
-        ({"names": ("acme",), "skip": ("acme",)}, []),
-        ({"names": ("beta",), "skip": ("b*",)}, []),
     ],
 )
 def test_what_a_selection_selects(selection: dict[str, object], selected: list[str]) -> None:
     assert _select(**selection) == selected
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"names": ("b*",)},
+        {"labels": {"tier": "none"}},
+        {"names": ("acme",), "skip": ("acme",)},
+        {"names": ("beta",), "skip": ("b*",)},
+    ],
+)
+def test_a_selection_of_nobody_is_refused(selection: dict[str, object]) -> None:
+    with pytest.raises(SelectionError, match="No active tenant is selected"):
+        _select(**selection)
+
+
+def test_a_name_that_is_also_a_wildcard_is_that_name() -> None:
+    fleet = [Tenant("a*", "x"), Tenant("acme", "acme"), Tenant("*", "y")]
+    assert [t.name for t in Selection(names=("a*",)).select(fleet)] == ["a*"]
+    assert [t.name for t in Selection(is_all=True, skip=("*",)).select(fleet)] == ["a*", "acme"]
+
+
+def test_a_bare_string_is_no_list_of_names() -> None:
+    with pytest.raises(SelectionError, match="sequence"):
+        Selection(names="acme")  # type: ignore[arg-type]
 
 
 def test_names_and_labels_narrow_each_other() -> None:
