@@ -249,7 +249,8 @@ class _Rollout:
             self._tell(work, number, made.failure)
 
         last = work.retry.until_settled(attempt, tell)
-        if work.is_in_doubt and last.failure and last.failure.is_retryable:
+        # an onboarding is not read: `undo` finds out what is left of it, and drops it
+        if work.is_in_doubt and self.undo is None and last.failure and last.failure.is_retryable:
             work.retry.made += 1
             found = attempt(work.retry.made, is_reading=True)
             last = found if found.outcome else last

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+from tenantmig.errors import LedgerError
 from tenantmig.ledger import begin_attempt, record_step, session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment, RunKind
@@ -39,6 +40,8 @@ class StatementsEngine:
             with session.outside_transaction() as connection:
                 recorded = begin_attempt(connection, self.ledger, assignment).outcome
             knows_version = True
+            if recorded is None and assignment.is_reading:
+                raise LedgerError("The last attempt left nothing; run again.")
             if recorded is None:
                 self._carry_out(session, assignment)
             session.leave()

@@ -1,7 +1,7 @@
 """A worker process of the alembic engine: the history loaded once, one connection reused.
 
 `alembic.op` and `alembic.context` are module globals, so migrations of two tenants must never run
-in two threads of one process. Everything here runs in a spawned process; only data crosses back.
+in two threads of one process. Everything here runs in a process of its own; only data crosses back.
 """
 
 from __future__ import annotations

@@ -244,3 +244,15 @@ def test_an_interrupted_driver_leaves_a_run_that_says_so(
         30,
     )
     wait_until(lambda: database.fetch(f"{sleeping} AND state = 'active'") == [(0,)], "ended", 30)
+
+
+def test_an_onboarding_whose_worker_always_dies_is_tried_no_oftener_than_said(
+    database: Database, fleet: Fleet, history: Path, tmp_path: Path
+) -> None:
+    tries = tmp_path / "tries"
+    kill = f"import os\nopen({str(tries)!r}, 'a').write('x')\nos.kill(os.getpid(), 9)"
+    write_history(history, CREATE, ("r2", kill))
+    report = fleet.onboard(["acme"])
+    assert (report.tenants[0].outcome, report.tenants[0].attempts) == (Outcome.FAILED, 2)
+    assert tries.read_text() == "xx"
+    assert database.fetch("SELECT nspname FROM pg_namespace WHERE nspname = 'acme'") == []
