@@ -164,11 +164,6 @@ class History:
 
         return downgrade if kind is RunKind.DOWNGRADE else upgrade
 
-    def describe(self, revision: str) -> str:
-        """Return the first line of a script's docstring, or "" when it has none."""
-        script = self.script.get_revision(revision)
-        return (script.doc or "") if script else ""
-
 
 def _refuse_shadow(config: Config) -> None:
     """Refuse a scripts folder that `import alembic` would find in the library's place."""

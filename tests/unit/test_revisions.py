@@ -257,11 +257,6 @@ def test_a_stamp_to_heads_takes_all_of_them() -> None:
     assert history("two_heads").stamp_path((), "heads").target == ("b1", "c2")
 
 
-def test_scripts_are_described_by_their_first_line() -> None:
-    assert history("linear").describe("a2") == "Create a2."
-    assert all(history("own").describe(revision) for revision in OWN)
-
-
 @pytest.mark.parametrize(
     ("name", "old", "new", "reason"),
     [
