@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 from tenantmig.errors import TenantmigError, irreversible
 
 if TYPE_CHECKING:
-    from tenantmig.fleet import Fleet, RunOptions
+    from tenantmig.driver import RunOptions
+    from tenantmig.fleet import Fleet
     from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
-    from tenantmig.rollout import StopSignal
+    from tenantmig.stop_signal import StopSignal
     from tenantmig.tenant import Selection, Tenant, TenantState
 
 _HOMES = {
     "Fleet": "fleet",
     "Outcome": "outcome",
-    "RunOptions": "fleet",
+    "RunOptions": "driver",
     "RunReport": "outcome",
     "RunState": "outcome",
     "Selection": "tenant",
-    "StopSignal": "rollout",
+    "StopSignal": "stop_signal",
     "Tenant": "tenant",
     "TenantOutcome": "outcome",
     "TenantState": "tenant",

@@ -18,6 +18,7 @@ from alembic.util import CommandError
 from psycopg import sql
 
 from tenantmig import embedded
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.discovery import discover
 from tenantmig.errors import (
     TenantmigError,
@@ -26,7 +27,7 @@ from tenantmig.errors import (
     UnknownTenantError,
 )
 from tenantmig.ledger import Ledger
-from tenantmig.session import SessionOptions, TenantSession, connect, translate_map
+from tenantmig.session import TenantSession, translate_map
 from tenantmig.settings import Settings, load_settings
 
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."

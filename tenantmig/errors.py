@@ -71,6 +71,10 @@ class IrreversibleRevisionError(TenantmigError):
     """The revision cannot be downgraded."""
 
 
+class OlderCodeError(HistoryError):
+    """The code is older than what the fleet is rolled to; deploy the newer one."""
+
+
 class VersionTableError(TenantmigError):
     """The version table of the tenant schema cannot be trusted; nothing was run for this tenant."""
 
@@ -113,6 +117,28 @@ class DependentObjectsError(TenantmigError):
 
 class LedgerError(TenantmigError):
     """The ledger cannot be used."""
+
+
+class FleetBusyError(TenantmigError):
+    """Another run holds the fleet; nothing was touched."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class OvertakenError(LedgerError):
+    """The run was taken over by another driver; this one stopped."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class RunCutOffError(LedgerError):
+    """The run was cut off; `tenantmig resume` goes on."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class ServerChangedError(UnsafeServerError):
+    """The server is not the one on which the run began: another server, or a promoted standby."""
 
 
 class UnknownRunError(LedgerError):

@@ -23,6 +23,22 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class WaveStarted:
+    """A wave begins, of so many tenants; wave 0 is the canary."""
+
+    wave: int
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLock:
+    """A revision locks a table that tenants share: it is run one tenant at a time from here on."""
+
+    revision: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """An attempt failed and will be made again (`is_deferred`: at the end of the run)."""
 
@@ -48,7 +64,7 @@ class RunFinished:
     report: RunReport
 
 
-Event = RunStarted | AttemptFailed | TenantFinished | RunFinished
+Event = RunStarted | WaveStarted | SharedLock | AttemptFailed | TenantFinished | RunFinished
 OnEvent = Callable[[Event], None]
 
 

@@ -30,9 +30,9 @@ class FailureKind(StrEnum):
     TRANSIENT = "transient"
     """Retry: nothing was committed."""
     LOST_COMMIT = "lost_commit"
-    """The COMMIT may or may not have arrived: take the tenant's lock again, then read."""
+    """The last step may or may not have arrived: take the tenant's lock again, then read."""
     IN_DOUBT = "in_doubt"
-    """A step outside a transaction was cut off: never run it again blindly."""
+    """Nobody can tell whether a step outside a transaction was run: never run it again blindly."""
     PERMANENT = "permanent"
     """The same SQL would fail again."""
     RUN = "run"
@@ -79,19 +79,14 @@ def classify(
     if phase is Phase.CONNECT:
         return FailureKind.TRANSIENT
     if sqlstate in UNKNOWN_TO_SERVER:
-        return FailureKind.LOST_COMMIT if phase is not Phase.AUTOCOMMIT else FailureKind.IN_DOUBT
+        return FailureKind.LOST_COMMIT
     if is_broken or sqlstate in LOST or (sqlstate or "").startswith("08"):
-        return _classify_lost(phase)
+        is_open = phase in {Phase.COMMIT, Phase.AUTOCOMMIT}
+        return FailureKind.LOST_COMMIT if is_open else FailureKind.TRANSIENT
     if sqlstate in LOCKED:
-        return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.LOCKED
+        return FailureKind.LOCKED
     if sqlstate in TRANSIENT or (is_catalog and sqlstate in CATALOG_RACES):
-        return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.TRANSIENT
+        return FailureKind.TRANSIENT
     if phase is Phase.COMMIT and (sqlstate or "")[:2] not in REFUSALS:
         return FailureKind.LOST_COMMIT
     return FailureKind.PERMANENT
-
-
-def _classify_lost(phase: Phase) -> FailureKind:
-    if phase is Phase.COMMIT:
-        return FailureKind.LOST_COMMIT
-    return FailureKind.IN_DOUBT if phase is Phase.AUTOCOMMIT else FailureKind.TRANSIENT

@@ -8,49 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tenantmig import embedded, planning, registry
-from tenantmig.capacity import default_parallel
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.discovery import discover
-from tenantmig.engines.pool import EnginePool
-from tenantmig.engines.worker import WorkerOptions
+from tenantmig import onboarding, planning, registry
+from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
-from tenantmig.events import OnEvent, ignore
-from tenantmig.forkserver import refuse_in_worker
-from tenantmig.ledger import Ledger
-from tenantmig.onboarding import check_listed, check_new_tenants, undo_onboarding
+from tenantmig.ledger import Ledger, RunRecord
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
-from tenantmig.retry import RetryPolicy
+from tenantmig.resumption import find_run, settings_of
 from tenantmig.revisions import History
-from tenantmig.rollout import RolloutOptions, StopSignal, carry_out
-from tenantmig.session import SessionOptions, connect
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
 from tenantmig.tenant import UNFINISHED, Selection, Tenant, TenantState
 
 EVERYONE = Selection(is_all=True)
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a caller may say about one run.
-
-    `on_event` is called in the thread that started the run; `signal` stops the run from any
-    thread.
-    """
-
-    parallel: int | None = None
-    on_event: OnEvent = ignore
-    signal: StopSignal | None = None
-
-
 DEFAULT = RunOptions()
 
 
@@ -62,6 +37,7 @@ class Fleet:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._driver = Driver(settings)
 
     @classmethod
     def open(cls, config: str | Path = "alembic.ini", **settings: object) -> Self:
@@ -73,7 +49,7 @@ class Fleet:
         return cls(load_settings(config=Path(config), **settings))
 
     def __enter__(self) -> Self:
-        self._engines.keep()
+        self._driver.engines.keep()
         return self
 
     def __exit__(
@@ -86,52 +62,16 @@ class Fleet:
 
     def close(self) -> None:
         """End the worker processes that a `with` block keeps."""
-        self._engines.close()
+        self._driver.engines.close()
 
-    @cached_property
+    @property
     def history(self) -> History:
         """The migration history, loaded once.
 
         Raises:
             HistoryError: it is broken.
         """
-        return History(self.settings.config)
-
-    @cached_property
-    def _url(self) -> DatabaseUrl:
-        return embedded.resolve(self.settings.url)
-
-    @property
-    def _session_options(self) -> SessionOptions:
-        return SessionOptions.of(self.settings, self._url)
-
-    @cached_property
-    def _engines(self) -> EnginePool:
-        return EnginePool(
-            WorkerOptions(
-                ini=self.settings.config.absolute(),
-                session=self._session_options,
-                ledger=self.settings.ledger_schema,
-                version_table=self.settings.version_table,
-                recycle_after=self.settings.recycle_after,
-                is_registry_source=self.settings.source == "registry",
-            ),
-            self.settings.parallel,
-        )
-
-    @contextmanager
-    def _ledger(self) -> Iterator[Ledger]:
-        options = self._session_options
-        ledger = Ledger(lambda: connect(options), self.settings.ledger_schema)
-        try:
-            yield ledger
-        finally:
-            ledger.close()
-
-    def _discover(self, ledger: Ledger) -> list[Tenant]:
-        if self.settings.source == "callable":
-            _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
-        return discover(self.settings, ledger)
+        return self._driver.history
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -141,20 +81,20 @@ class Fleet:
         Raises:
             SourceError, TenantNameError: the source cannot be read.
         """
-        with self._ledger() as ledger:
-            fleet = self._discover(ledger)
+        with self._driver.ledger() as ledger:
+            fleet = self._driver.discover(ledger)
         return fleet if selection is None else selection.select(fleet)
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
         """Return where the selected tenants stand."""
         history = self.history
-        with self._ledger() as ledger:
-            tenants = selection.select(self._discover(ledger))
+        with self._driver.ledger() as ledger:
+            tenants = selection.select(self._driver.discover(ledger))
             return read_status(ledger, history, tenants, self.settings.version_table)
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants."""
-        with self._ledger() as ledger:
+        with self._driver.ledger() as ledger:
             return ledger.runs(limit)
 
     def run(self, run: int) -> RunReport:
@@ -163,7 +103,7 @@ class Fleet:
         Raises:
             UnknownRunError: there is no such run.
         """
-        with self._ledger() as ledger:
+        with self._driver.ledger() as ledger:
             return ledger.run(run)
 
     def failed_in(self, run: int) -> Selection:
@@ -187,6 +127,7 @@ class Fleet:
         target: str = "head",
         selection: Selection = EVERYONE,
         kind: RunKind = RunKind.UPGRADE,
+        options: RunOptions = DEFAULT,
     ) -> Plan:
         """Return what a run would do; nothing is changed. For upgrade, downgrade, stamp, offboard.
 
@@ -194,20 +135,22 @@ class Fleet:
             UnknownRevisionError, HistoryError: the target is unusable.
             UnknownTenantError: the selection names a tenant that does not exist.
         """
-        with self._ledger() as ledger:
-            return self._plan(ledger, target, selection, kind)
+        with self._driver.ledger() as ledger:
+            plan = self._plan(ledger, target, selection, kind)
+        return planning.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
 
     def _plan(self, ledger: Ledger, target: str, selection: Selection, kind: RunKind) -> Plan:
-        history, table = self.history, self.settings.version_table
         if kind is not RunKind.OFFBOARD:
-            history.target(target, kind)  # a wrong target is told before a database is asked
-        tenants = selection.select(self._discover(ledger))
-        connection = ledger.connection
-        if kind is RunKind.STAMP:
-            return planning.plan_stamp(connection, history, target, tenants, table)
-        if kind is RunKind.OFFBOARD:
-            return planning.plan_offboarding(connection, tenants, table)
-        return planning.plan_rollout(connection, history, kind, target, tenants, table)
+            self.history.target(target, kind)  # a wrong target is told before a database is asked
+        return planning.plan_rollout(
+            ledger.connection,
+            self.history,
+            kind,
+            target,
+            selection.select(self._driver.discover(ledger)),
+            self.settings.version_table,
+            is_fleetwide=selection.is_everyone,
+        )
 
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
@@ -215,7 +158,7 @@ class Fleet:
         Raises:
             EnvironmentFileError: a script of the path cannot be written offline.
         """
-        with self._engines.alembic(1) as engine:
+        with self._driver.engines.alembic(1) as engine:
             for group in plan.groups:
                 yield group, engine.render_sql(group.tenants[0], group.path)
 
@@ -268,13 +211,14 @@ class Fleet:
                 nothing was touched.
         """
         plan = self.plan_onboarding(tenants, to)
-        session, ledger_schema = self._session_options, self.settings.ledger_schema
-        with self._ledger() as ledger:
-            return self._carry_out(
+        session, schema = self._driver.session_options, self.settings.ledger_schema
+        with self._driver.ledger() as ledger:
+            return self._driver.carry_out(
                 plan,
                 ledger,
                 options,
-                lambda tenant: undo_onboarding(session, ledger_schema, tenant),
+                undo=lambda tenant: onboarding.undo_onboarding(session, schema, tenant),
+                check=lambda: onboarding.refuse_older_code(ledger, self.history),
             )
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
@@ -288,42 +232,111 @@ class Fleet:
         for tenant in born:
             rules.check(tenant.name)
         plan = planning.plan_onboarding(self.history, to, born)
-        with self._ledger() as ledger:
+        with self._driver.ledger() as ledger:
             if self.settings.source != "registry":
-                check_listed(self.settings, ledger, born, self._discover(ledger))
-            check_new_tenants(ledger.connection, born, registry.list_tenants(ledger), rules)
+                onboarding.check_listed(self.settings, ledger, born, self._driver.discover(ledger))
+            onboarding.refuse_older_code(ledger, self.history)
+            onboarding.check_new_tenants(
+                ledger.connection, born, registry.list_tenants(ledger), rules
+            )
         return plan
 
     def _roll(
         self, target: str, selection: Selection, kind: RunKind, options: RunOptions
     ) -> RunReport:
-        with self._ledger() as ledger:
+        with self._driver.ledger() as ledger:
             plan = self._plan(ledger, target, selection, kind)
-            return self._carry_out(plan, ledger, options)
+            return self._start(plan, ledger, options, sweep=self._sweep(plan, ledger, selection))
 
-    def _carry_out(
+    def _start(
         self,
         plan: Plan,
         ledger: Ledger,
         options: RunOptions,
-        undo: Callable[[Tenant], bool] | None = None,
+        driver: Driver | None = None,
+        **belongings: object,
     ) -> RunReport:
-        refuse_in_worker()
-        wanted = options.parallel or self.settings.parallel
-        rollout = RolloutOptions(
-            parallel=wanted or default_parallel(ledger.connection, plan.pending),
-            retry=RetryPolicy(attempts=self.settings.attempts),
-            deadline_s=self.settings.deadline,
-            on_event=options.on_event,
-        )
-        return carry_out(
-            plan,
-            ledger,
-            lambda workers: self._engines.engine(plan.kind, workers),
-            rollout,
-            options.signal,
-            undo,
-        )
+        skip = options.skip_irreversible
+        plan = planning.heed_irreversible(self.history, plan, skip=skip)
+        return (driver or self._driver).carry_out(plan, ledger, options, **belongings)
+
+    def _sweep(
+        self, plan: Plan, ledger: Ledger, selection: Selection
+    ) -> Callable[[frozenset[str]], Plan] | None:
+        """Plan for tenants that are onboarded while an upgrade of the fleet runs."""
+        if plan.kind is not RunKind.UPGRADE or not selection.is_open or plan.target[0] == "+":
+            return None
+
+        def sweep(known: frozenset[str]) -> Plan:
+            fleet = [t for t in self._driver.discover(ledger) if t.name not in known]
+            tenants = selection.among(fleet)
+            connection, table = ledger.connection, self.settings.version_table
+            return planning.plan_rollout(
+                connection, self.history, plan.kind, plan.target, tenants, table
+            )
+
+        return sweep
+
+    def rollback(self, run: int, options: RunOptions = DEFAULT) -> RunReport:
+        """Return every tenant that a run moved to the revision it had before, and no other.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            SelectionError: the run moved nobody, or is of a kind that cannot be undone.
+            IrreversibleRevisionError: a revision on the way cannot be downgraded.
+        """
+        with self._driver.ledger() as ledger:
+            return self._start(self._plan_rollback(ledger, run), ledger, options)
+
+    def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
+        """Return what `rollback` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            plan = self._plan_rollback(ledger, run)
+        return planning.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
+
+    def _plan_rollback(self, ledger: Ledger, run: int) -> Plan:
+        record = ledger.record(run)
+        fleet, table = self._driver.discover(ledger), self.settings.version_table
+        return planning.plan_rollback(ledger.connection, self.history, record, fleet, table)
+
+    def resume(
+        self,
+        run: int | None = None,
+        options: RunOptions = DEFAULT,
+        given: Mapping[str, object] | None = None,
+    ) -> RunReport:
+        """Finish a run that was cut off or did not bring every tenant along.
+
+        Without `run` it is the newest that moves the fleet. It goes on with the settings with which
+        it was begun, but for those `given`.
+
+        Raises:
+            UnknownRunError, SelectionError: there is nothing to resume.
+            FleetBusyError: its driver lives.
+        """
+        with self._driver.ledger() as ledger:
+            record = find_run(ledger, run)
+            driver = Driver(settings_of(self.settings, record, given or {}))
+            plan = self._plan_resumption(ledger, record)
+            skip = options.skip_irreversible or bool(record.options.get("skip_irreversible"))
+            return self._start(
+                plan,
+                ledger,
+                replace(options, skip_irreversible=skip),
+                driver,
+                sweep=self._sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
+                resumed=record.report.run,
+                attempts_before={r.outcome.tenant: r.outcome.attempts for r in record.tenants},
+            )
+
+    def plan_resumption(self, run: int | None = None) -> Plan:
+        """Return what `resume` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return self._plan_resumption(ledger, find_run(ledger, run))
+
+    def _plan_resumption(self, ledger: Ledger, record: RunRecord) -> Plan:
+        fleet, table = self._driver.discover(ledger), self.settings.version_table
+        return planning.plan_resumption(ledger.connection, self.history, record, fleet, table)
 
     # -- the registry -----------------------------------------------------------------------
 
@@ -361,8 +374,8 @@ class Fleet:
             raise SourceError(
                 f"The tenants come from the source {self.settings.source!r}; change them there."
             )
-        with self._ledger() as ledger:
-            tenants = selection.select(self._discover(ledger))
+        with self._driver.ledger() as ledger:
+            tenants = selection.select(self._driver.discover(ledger))
             unfinished = [t.name for t in tenants if t.state in UNFINISHED]
             if unfinished:
                 raise TenantStateError(

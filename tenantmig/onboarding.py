@@ -8,11 +8,20 @@ from contextlib import closing, suppress
 
 import psycopg
 
+from tenantmig.connection import SessionOptions
 from tenantmig.discovery import is_in_pattern
-from tenantmig.errors import PrivilegeError, SourceError, TenantExistsError, TenantmigError
+from tenantmig.errors import (
+    OlderCodeError,
+    PrivilegeError,
+    SourceError,
+    TenantExistsError,
+    TenantmigError,
+)
 from tenantmig.ledger import Ledger
+from tenantmig.plan import RunKind
 from tenantmig.registry import abandon_onboarding
-from tenantmig.session import SessionOptions, TenantSession
+from tenantmig.revisions import History
+from tenantmig.session import TenantSession
 from tenantmig.settings import Settings
 from tenantmig.tenant import NameRules, Tenant, TenantState
 from tenantmig.tenant_schema import schema_exists
@@ -52,6 +61,26 @@ def check_new_tenants(
                 " If it is a tenant's, list it in the source; else choose another with --schema."
             )
     _refuse_without_privilege(connection)
+
+
+def refuse_older_code(ledger: Ledger, history: History) -> None:
+    """Refuse to onboard with a history that lacks what the fleet is being rolled to.
+
+    Such a tenant would be born behind the fleet, and no rollout would know of it.
+
+    Raises:
+        OlderCodeError: the newest upgrade of the whole fleet has a target unknown to this code.
+    """
+    direction, target = ledger.fleet_target() or (RunKind.STAMP, "")
+    if direction is not RunKind.UPGRADE or target in {"base", "heads"} or target[:1] == "+":
+        return
+    unknown = [revision for revision in target.split(",") if not history.knows(revision)]
+    if unknown:
+        raise OlderCodeError(
+            f"The fleet is rolled to revision {unknown[0]}, which is not in this history: this code"
+            " is older than the fleet. Deploy the newer code and onboard from there."
+            " Nothing was touched."
+        )
 
 
 def check_listed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     ONBOARDED = "onboarded"
     OFFBOARDED = "offboarded"
     STAMPED = "stamped"
+    RESTORED = "restored"
     ALREADY_CURRENT = "already_current"
     FAILED = "failed"
     IN_DOUBT = "in_doubt"
@@ -38,6 +39,7 @@ DONE: Mapping[RunKind, Outcome] = {
     RunKind.ONBOARD: Outcome.ONBOARDED,
     RunKind.OFFBOARD: Outcome.OFFBOARDED,
     RunKind.STAMP: Outcome.STAMPED,
+    RunKind.RESTORE: Outcome.RESTORED,
 }
 AT_TARGET = frozenset({*DONE.values(), Outcome.ALREADY_CURRENT})
 
@@ -56,12 +58,17 @@ class Attempt:
     """What one try on one tenant came to: an outcome or a failure, never both.
 
     `knows_version` says that the version was read under the tenant's lock, so that whatever an
-    earlier attempt left open is known.
+    earlier attempt left open is known. `is_partial`: a revision has committed a part of itself.
+    `xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision that
+    locked one, a table outside the tenant schema.
     """
 
     outcome: Outcome | None = None
     failure: Failure | None = None
     knows_version: bool = False
+    is_partial: bool = False
+    xid: str | None = None
+    shared_locks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,8 @@ class TenantOutcome:
     duration_s: float = 0.0
     sqlstate: str | None = None
     error: str | None = None
+    backup: str | None = None
+    xid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class RunReport:
     started_at: datetime | None = None
     duration_s: float = 0.0
     reason: str | None = None
+    undoes: int | None = None
 
     @property
     def counts(self) -> dict[str, int]:

@@ -17,9 +17,15 @@ class RunKind(StrEnum):
 
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
+    ROLLBACK = "rollback"
     ONBOARD = "onboard"
     OFFBOARD = "offboard"
     STAMP = "stamp"
+    RESTORE = "restore"
+
+
+MOVES_FLEET = frozenset({RunKind.UPGRADE, RunKind.DOWNGRADE, RunKind.ROLLBACK, RunKind.STAMP})
+"""The kinds of which one runs at a time in a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,26 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A stretch of a path. A concurrent one holds revisions with an autocommit_block.
+
+    Transactional and concurrent legs never run at the same time: CREATE INDEX CONCURRENTLY waits
+    for every transaction that is older than itself.
+    """
+
+    path: Path
+    is_concurrent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One tenant's part of a run, as it is given to an engine. `attempt` counts from 1.
 
-    `is_reading` asks for nothing but to find out what earlier attempts left.
+    `leg` is the stretch of the path to go now (all of it by default). `is_reading` asks for nothing
+    but to find out what earlier attempts left; `is_witness` to look which shared tables the
+    revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
+    `xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
+    where the run began.
     """
 
     run: int
@@ -51,6 +73,16 @@ class Assignment:
     path: Path
     attempt: int = 1
     is_reading: bool = False
+    epoch: int = 1
+    leg: Path | None = None
+    is_witness: bool = False
+    xid: str | None = None
+    server: str | None = None
+
+    @property
+    def stretch(self) -> Path:
+        """What is to be gone now."""
+        return self.leg or self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +91,7 @@ class PlanGroup:
 
     path: Path
     tenants: tuple[Tenant, ...]
+    legs: tuple[Leg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +112,17 @@ class Plan:
     groups: tuple[PlanGroup, ...] = ()
     at_target: tuple[tuple[Tenant, Heads], ...] = ()
     problems: tuple[Problem, ...] = field(default=())
+    left_out: tuple[Problem, ...] = ()
+    """Tenants that are left where they are on purpose."""
+    undoes: int | None = None
+    """The run that a rollback undoes; `direction` is then what it does to each tenant."""
+    direction: RunKind | None = None
+    is_fleetwide: bool = False
+
+    @property
+    def moves(self) -> RunKind:
+        """What is done to each tenant: the kind, or a rollback's direction."""
+        return self.direction or self.kind
 
     @property
     def pending(self) -> int:
@@ -88,7 +132,7 @@ class Plan:
     @property
     def tenants(self) -> int:
         """How many tenants were selected."""
-        return self.pending + len(self.at_target) + len(self.problems)
+        return self.pending + len(self.at_target) + len(self.problems) + len(self.left_out)
 
 
 def show_heads(heads: Sequence[str]) -> str | None:

@@ -2,15 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 
-from tenantmig.errors import TenantmigError
-from tenantmig.plan import Heads, Path, Plan, PlanGroup, Problem, RunKind
+from tenantmig.errors import IrreversibleRevisionError, SelectionError, TenantmigError
+from tenantmig.ledger import RunRecord, TenantRecord
+from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, show_heads
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
 from tenantmig.version_table import Version, read_versions
+
+UNDONE_BY: Mapping[RunKind, RunKind] = {
+    RunKind.UPGRADE: RunKind.DOWNGRADE,
+    RunKind.DOWNGRADE: RunKind.UPGRADE,
+    RunKind.STAMP: RunKind.STAMP,
+}
+SHOWN = 5
+
+
+class _Planner:
+    """Sorts tenants into groups with the same path, those that are there, and problems."""
+
+    def __init__(self, history: History, moves: RunKind) -> None:
+        self.history = history
+        self.moves = moves
+        self._groups: dict[Path, list[Tenant]] = {}
+        self._paths: dict[tuple[Heads, str], Path] = {}
+        self._at_target: list[tuple[Tenant, Heads]] = []
+        self._problems: list[Problem] = []
+
+    def refuse(self, tenant: Tenant, message: str, heads: Heads = ()) -> None:
+        """A tenant cannot be brought along."""
+        self._problems.append(Problem(tenant, message, heads))
+
+    def add(self, tenant: Tenant, version: Version, destination: str, must_be: str = "") -> None:
+        """Find a tenant's way to `destination`; `must_be` is the exact version to be reached."""
+        try:
+            self._check(tenant, version)
+            path = self._path(version.heads, destination)
+        except TenantmigError as error:
+            self.refuse(tenant, error.message, version.heads)
+            return
+        if must_be and show_heads(path.target) != must_be:
+            self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)
+        elif path.is_empty and self.moves is not RunKind.STAMP:
+            self._at_target.append((tenant, version.heads))
+        else:
+            self._groups.setdefault(path, []).append(tenant)
+
+    def arrived(self, tenant: Tenant, heads: Heads) -> None:
+        """A tenant is where it should be."""
+        self._at_target.append((tenant, heads))
+
+    def _check(self, tenant: Tenant, version: Version) -> None:
+        problem = _unfinished(tenant)
+        if self.moves is RunKind.STAMP:
+            problem = problem or (version.problem if version.is_schema_missing else None)
+        elif self.moves is not RunKind.OFFBOARD:
+            problem = problem or version.problem
+            if not problem:
+                self.history.check_heads(version.heads)
+        else:
+            problem = None
+        if problem:
+            raise SelectionError(problem)
+
+    def _path(self, heads: Heads, destination: str) -> Path:
+        key = heads, destination
+        if key not in self._paths:
+            if self.moves is RunKind.STAMP:
+                self._paths[key] = self.history.stamp_path(heads, destination)
+            elif self.moves is RunKind.OFFBOARD:
+                self._paths[key] = Path(heads, (), (), "base")
+            else:
+                self._paths[key] = self.history.path(self.moves, heads, destination)
+        return self._paths[key]
+
+    def plan(self, kind: RunKind, target: str, **facts: Any) -> Plan:
+        """Return the plan."""
+        groups = [
+            PlanGroup(path, tuple(tenants), self._legs(path))
+            for path, tenants in sorted(self._groups.items(), key=lambda item: item[0].source)
+        ]
+        direction = self.moves if self.moves is not kind else None
+        current, problems = tuple(self._at_target), tuple(self._problems)
+        return Plan(kind, target, tuple(groups), current, problems, direction=direction, **facts)
+
+    def _legs(self, path: Path) -> tuple[Leg, ...]:
+        if self.moves in {RunKind.UPGRADE, RunKind.DOWNGRADE}:
+            return self.history.legs(self.moves, path)
+        return (Leg(path),)
 
 
 def plan_rollout(
@@ -20,64 +104,23 @@ def plan_rollout(
     target: str,
     tenants: Sequence[Tenant],
     version_table: str,
+    *,
+    is_fleetwide: bool = False,
 ) -> Plan:
     """Group the tenants by where they stand and find each group's path to `target`.
 
-    A tenant whose version cannot be trusted, or from which no path leads there, is a problem of
-    its own and does not keep the others.
+    For upgrade, downgrade, stamp and offboard. A tenant whose version cannot be trusted, or from
+    which no path leads there, is a problem of its own and does not keep the others.
 
     Raises:
         UnknownRevisionError, HistoryError: the target itself is unusable.
     """
-    resolved = history.target(target, kind)
+    resolved = "base" if kind is RunKind.OFFBOARD else history.target(target, kind)
     versions = read_versions(connection, [tenant.schema for tenant in tenants], version_table)
-    groups: dict[Heads, list[Tenant]] = {}
-    problems = []
+    planner = _Planner(history, kind)
     for tenant in tenants:
-        problem = _unfinished(tenant) or _problem(history, versions[tenant.schema])
-        if problem:
-            problems.append(Problem(tenant, problem, versions[tenant.schema].heads))
-        else:
-            groups.setdefault(versions[tenant.schema].heads, []).append(tenant)
-    paths: list[PlanGroup] = []
-    current: list[tuple[Tenant, Heads]] = []
-    for heads, members in sorted(groups.items()):
-        try:
-            path = history.path(kind, heads, resolved)
-        except TenantmigError as error:
-            problems += [Problem(tenant, error.message, heads) for tenant in members]
-            continue
-        if path.is_empty:
-            current += [(tenant, heads) for tenant in members]
-        else:
-            paths.append(PlanGroup(path, tuple(members)))
-    return Plan(kind, resolved, tuple(paths), tuple(current), tuple(problems))
-
-
-def plan_stamp(
-    connection: psycopg.Connection,
-    history: History,
-    target: str,
-    tenants: Sequence[Tenant],
-    version_table: str,
-) -> Plan:
-    """Plan to write `target` into the version table of each tenant, whatever stands there now."""
-    resolved = history.target(target, RunKind.STAMP)
-    versions = read_versions(connection, [tenant.schema for tenant in tenants], version_table)
-    groups: dict[Heads, list[Tenant]] = {}
-    problems = []
-    for tenant in tenants:
-        version = versions[tenant.schema]
-        problem = _unfinished(tenant)
-        if problem or version.is_schema_missing:
-            problems.append(Problem(tenant, problem or str(version.problem)))
-        else:
-            groups.setdefault(version.heads, []).append(tenant)
-    paths = tuple(
-        PlanGroup(history.stamp_path(heads, resolved), tuple(members))
-        for heads, members in sorted(groups.items())
-    )
-    return Plan(RunKind.STAMP, resolved, paths, problems=tuple(problems))
+        planner.add(tenant, versions[tenant.schema], resolved)
+    return planner.plan(kind, resolved, is_fleetwide=is_fleetwide)
 
 
 def plan_onboarding(history: History, target: str, tenants: Sequence[Tenant]) -> Plan:
@@ -87,33 +130,133 @@ def plan_onboarding(history: History, target: str, tenants: Sequence[Tenant]) ->
     return Plan(RunKind.ONBOARD, resolved, (PlanGroup(path, tuple(tenants)),))
 
 
-def plan_offboarding(
-    connection: psycopg.Connection, tenants: Sequence[Tenant], version_table: str
+def plan_rollback(
+    connection: psycopg.Connection,
+    history: History,
+    record: RunRecord,
+    fleet: Iterable[Tenant],
+    version_table: str,
 ) -> Plan:
-    """Plan to drop tenants from wherever they stand."""
-    versions = read_versions(connection, [tenant.schema for tenant in tenants], version_table)
-    groups: dict[Heads, list[Tenant]] = {}
-    for tenant in tenants:
-        groups.setdefault(versions[tenant.schema].heads, []).append(tenant)
-    paths = tuple(
-        PlanGroup(Path(heads, (), (), "base"), tuple(members))
-        for heads, members in sorted(groups.items())
+    """Plan to bring each tenant that a run moved back to where it stood before, and no other.
+
+    A tenant that was moved on since is a problem of its own.
+
+    Raises:
+        SelectionError: the run cannot be undone, or moved nobody.
+    """
+    run, moves = record.report.run, UNDONE_BY.get(record.direction)
+    if moves is None:
+        raise SelectionError(
+            f"Run {run} is of kind {record.direction}; only an upgrade, a downgrade, a stamp or a"
+            " rollback can be rolled back."
+        )
+    moved = [r for r in record.tenants if r.outcome.to_revision != r.outcome.from_revision]
+    if not moved:
+        raise SelectionError(f"Run {run} moved no tenant; there is nothing to roll back.")
+    planner = _Planner(history, moves)
+    for tenant, version, known in _stand(connection, moved, fleet, version_table, planner):
+        before, after = known.outcome.from_revision, known.outcome.to_revision
+        stands = show_heads(version.heads)
+        if version.problem is None and stands == before:
+            planner.arrived(tenant, version.heads)
+        elif version.problem is None and stands != after:
+            planner.refuse(
+                tenant,
+                f"it stands at {stands or 'base'} and not at {after or 'base'}, where run {run}"
+                " left it; roll back what moved it since, first",
+                version.heads,
+            )
+        else:
+            planner.add(tenant, version, before or "base", must_be=before or "")
+    return planner.plan(RunKind.ROLLBACK, f"run {run}", undoes=run)
+
+
+def plan_resumption(
+    connection: psycopg.Connection,
+    history: History,
+    record: RunRecord,
+    fleet: Iterable[Tenant],
+    version_table: str,
+) -> Plan:
+    """Plan to bring the tenants of a run that are not at its target there.
+
+    A relative target counts from where the tenant stood when the run began.
+    """
+    rest = [known for known in record.tenants if not known.outcome.outcome.is_at_target]
+    report = record.report
+    planner = _Planner(history, record.direction)
+    for tenant, version, known in _stand(connection, rest, fleet, version_table, planner):
+        planner.add(tenant, version, known.destination or report.target)
+    facts = {"undoes": report.undoes, "is_fleetwide": record.is_fleetwide}
+    return planner.plan(report.kind, report.target, **facts)
+
+
+def _stand(
+    connection: psycopg.Connection,
+    records: Sequence[TenantRecord],
+    fleet: Iterable[Tenant],
+    version_table: str,
+    planner: _Planner,
+) -> Iterable[tuple[Tenant, Version, TenantRecord]]:
+    """Find a run's tenants in the fleet, and where they stand."""
+    named = {tenant.name: tenant for tenant in fleet}
+    versions = read_versions(connection, [r.outcome.schema for r in records], version_table)
+    for record in records:
+        name, schema = record.outcome.tenant, record.outcome.schema
+        tenant = named.get(name)
+        if tenant is None and planner.moves is RunKind.OFFBOARD:
+            planner.arrived(Tenant(name, schema), ())
+        elif tenant is None or tenant.schema != schema:
+            planner.refuse(Tenant(name, schema), "there is no such tenant any more")
+        else:
+            yield tenant, versions[schema], record
+
+
+def heed_irreversible(history: History, plan: Plan, *, skip: bool) -> Plan:
+    """Refuse a plan that passes a revision which cannot be undone, or leave its tenants out.
+
+    Raises:
+        IrreversibleRevisionError: naming the revision and the tenants; nothing was touched.
+    """
+    if plan.moves is not RunKind.DOWNGRADE:
+        return plan
+    reasons: dict[str, list[Tenant]] = {}
+    kept = []
+    for group in plan.groups:
+        found = next(filter(history.irreversible, group.path.revisions), None)
+        if found is None:
+            kept.append(group)
+        else:
+            reasons.setdefault(found, []).extend(group.tenants)
+    if reasons and not skip:
+        raise IrreversibleRevisionError(_irreversible(history, reasons))
+    left_out = [
+        Problem(tenant, f"revision {revision} is irreversible", group.path.source)
+        for revision, tenants in reasons.items()
+        for tenant in tenants
+        for group in plan.groups
+        if tenant in group.tenants
+    ]
+    return replace(plan, groups=tuple(kept), left_out=tuple(left_out))
+
+
+def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> str:
+    parts = []
+    for revision, tenants in reasons.items():
+        names = ", ".join(tenant.name for tenant in tenants[:SHOWN])
+        more = f" and {len(tenants) - SHOWN} more" if len(tenants) > SHOWN else ""
+        parts.append(
+            f"Revision {revision} cannot be downgraded ({history.irreversible(revision)});"
+            f" {len(tenants)} tenants would pass it: {names}{more}."
+        )
+    return (
+        " ".join(parts) + " Choose a later revision, or leave these tenants where they are with"
+        " --skip-irreversible. Nothing was touched."
     )
-    return Plan(RunKind.OFFBOARD, "base", paths)
 
 
 def _unfinished(tenant: Tenant) -> str | None:
     """A tenant that is being born or dropped: the next `onboard` would drop what a run did."""
     if tenant.state in UNFINISHED:
         return f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` for it again"
-    return None
-
-
-def _problem(history: History, version: Version) -> str | None:
-    if version.problem:
-        return version.problem
-    try:
-        history.check_heads(version.heads)
-    except TenantmigError as error:
-        return error.message
     return None

@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tenantmig.errors import TenantExistsError
+from tenantmig.journal import forget_parts
 from tenantmig.ledger import Ledger
 from tenantmig.tenant import Tenant, TenantState
 from tenantmig.tenant_schema import create_schema, drop_schema
@@ -120,3 +121,4 @@ def abandon_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tena
     with connection.transaction():
         if connection.execute(statement, [tenant.name, tenant.schema]).rowcount == 1:
             drop_schema(connection, tenant.schema)
+            forget_parts(connection, ledger, tenant.schema)

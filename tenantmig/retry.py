@@ -6,6 +6,7 @@ again, and end at once when the run is stopped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
@@ -15,7 +16,7 @@ import psycopg
 import tenacity
 
 from tenantmig.errors import ConnectError
-from tenantmig.failure import FailureKind
+from tenantmig.failure import FailureKind, Phase
 from tenantmig.outcome import Attempt
 
 T = TypeVar("T")
@@ -23,11 +24,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` tries at most; waits grow from `first_wait_s` to `longest_wait_s`, in seconds."""
+    """`attempts` tries at most; waits grow from `first_wait_s` to `longest_wait_s`, in seconds.
+
+    Tries that found no server do not count; they are made again for `reconnect_s`, so that a run
+    rides through a restart.
+    """
 
     attempts: int = 4
     first_wait_s: float = 0.2
     longest_wait_s: float = 5.0
+    reconnect_s: float = 60.0
 
 
 class Retry:
@@ -37,15 +43,19 @@ class Retry:
         self.policy = policy
         self.stopping = stopping
         self.made = 0
+        self._counted = 0
+        self._unconnected_since: float | None = None
 
     def until_settled(
         self, attempt: Callable[[int], Attempt], on_retry: Callable[[int, Attempt], None]
     ) -> Attempt:
         """Call `attempt(number)` until it succeeds, is not worth another try, or tries run out.
 
-        Returns the last attempt. `on_retry` is told of each that will be made again.
+        Returns the last attempt. `on_retry` is told of each that will be made again. A later call
+        has tries of its own.
         """
         last: Attempt | None = None
+        self._counted, self._unconnected_since = 0, None
 
         def once() -> Attempt:
             nonlocal last
@@ -56,8 +66,7 @@ class Retry:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(_is_retryable),
-            stop=tenacity.stop_after_attempt(self.policy.attempts)
-            | tenacity.stop_when_event_set(self.stopping),
+            stop=lambda state: self._is_spent(state) or self.stopping.is_set(),
             wait=tenacity.wait_random_exponential(
                 multiplier=self.policy.first_wait_s, max=self.policy.longest_wait_s
             ),
@@ -66,6 +75,18 @@ class Retry:
             retry_error_callback=_result,
         )
         return retrying(once)
+
+    def _is_spent(self, state: tenacity.RetryCallState) -> bool:
+        if _is_unconnected(_result(state)):
+            self._unconnected_since = self._unconnected_since or time.monotonic()
+            return time.monotonic() - self._unconnected_since > self.policy.reconnect_s
+        self._unconnected_since = None
+        self._counted += 1
+        return self._counted >= self.policy.attempts
+
+
+def _is_unconnected(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.phase is Phase.CONNECT
 
 
 def is_worth_deferring(attempt: Attempt) -> bool:

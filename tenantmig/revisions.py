@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
-from tenantmig.plan import Heads, RunKind, show_heads
+from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
+from tenantmig.script_source import has_autocommit_block, irreversible_reason
 from tenantmig.settings import read_ini
 
 MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[RevisionStep]]
@@ -118,6 +120,10 @@ class History:
         scripts = self.script.iterate_revisions(tuple(heads), "base")
         return {script.revision for script in scripts}
 
+    def is_applied(self, revision: str, heads: Heads) -> bool:
+        """True when a tenant whose version table says `heads` has had this revision."""
+        return revision in heads or revision in self._ancestors(heads)
+
     def path(self, kind: RunKind, source: Heads, target: str) -> RevisionPath:
         """Return the revisions from `source` to `target`, relative targets counted from `source`.
 
@@ -146,6 +152,42 @@ class History:
         revisions = tuple(step.revision.revision for step in steps)
         destination = (show_heads(reached) or "base") if target[:1] in "+-" else target
         return RevisionPath(source, reached, revisions, destination)
+
+    def legs(self, kind: RunKind, path: RevisionPath) -> tuple[Leg, ...]:
+        """Cut a path where it goes from transactional to concurrent revisions, or back.
+
+        A path through branches is left whole.
+        """
+        runs = [(flag, tuple(g)) for flag, g in groupby(path.revisions, self._is_concurrent)]
+        if len(runs) < 2:
+            return (Leg(path, any(flag for flag, _ in runs)),)
+        legs, source = [], path.source
+        for flag, revisions in runs:
+            last = self.script.get_revision(revisions[-1])
+            assert last is not None
+            after = last.down_revision or "base" if kind is RunKind.DOWNGRADE else last.revision
+            stretch = self.path(kind, source, after) if isinstance(after, str) else None
+            if stretch is None or stretch.revisions != revisions:
+                return (Leg(path, is_concurrent=True),)
+            legs.append(Leg(stretch, flag))
+            source = stretch.target
+        return tuple(legs) if source == path.target else (Leg(path, is_concurrent=True),)
+
+    def _is_concurrent(self, revision: str) -> bool:
+        return has_autocommit_block(self._file(revision))
+
+    def irreversible(self, revision: str) -> str | None:
+        """Say why a revision can never be downgraded, or None."""
+        return irreversible_reason(self._file(revision))
+
+    def _file(self, revision: str) -> str:
+        script = self.script.get_revision(revision)
+        assert script is not None
+        return str(script.path)
+
+    def knows(self, revision: str) -> bool:
+        """True when the history has a revision of exactly this id."""
+        return revision in self.script.revision_map._revision_map  # noqa: SLF001  no prefixes
 
     def stamp_path(self, source: Heads, target: str) -> RevisionPath:
         """Return the path of a stamp: from anywhere to `target`, over no revision."""

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic_settings
-from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,6 +30,7 @@ from pydantic_settings import (
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError
 from tenantmig.tenant import NameRules
+from tenantmig.waves import Canary, FailureBudget
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -97,6 +105,21 @@ class Settings(BaseSettings):
     deadline: Duration | None = Field(
         None, description="longest run; then nothing is begun and what is in flight is cancelled"
     )
+    attempt_timeout: Timeout = Field(
+        3600.0, description="longest attempt on a tenant, whatever its script does"
+    )
+    reconnect_timeout: Duration = Field(60.0, description="longest wait for a server that restarts")
+    canary: str = Field("1", description="tenants that go first: how many, or names with commas")
+    wave: PositiveInt | None = Field(
+        None, description="tenants in each wave after the canary; default: all"
+    )
+    max_failures: str = Field(
+        "5%", description="a run stops when more have failed: a number, or a share (at least 1)"
+    )
+    gate: str = Field(
+        "", description="command asked between waves; the run stops unless it exits 0"
+    )
+    gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod
@@ -113,6 +136,18 @@ class Settings(BaseSettings):
         folder = Path(given.get("config", "alembic.ini")).absolute().parent
         read = InitSettingsSource(settings_cls, init_kwargs=_read_files(folder))
         return (init_settings, env_settings, read)
+
+    @field_validator("canary", mode="before")
+    @classmethod
+    def check_canary(cls, value: object) -> str:
+        """Read the canary now, so that a mistake is told with the setting's name."""
+        return str(Canary.parse(str(value)))
+
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def check_budget(cls, value: object) -> str:
+        """Read the failure budget now, for the same reason."""
+        return str(FailureBudget.parse(str(value)))
 
     @property
     def name_rules(self) -> NameRules:

@@ -61,7 +61,7 @@ def read_status(
     plan = plan_rollout(
         ledger.connection, history, RunKind.UPGRADE, "heads", tenants, version_table
     )
-    troubles = ledger.troubled_tenants()
+    troubles, partial = ledger.troubled_tenants(), ledger.partial_schemas()
     found = [
         _status(tenant, heads, 0, Standing.AT_HEAD, troubles) for tenant, heads in plan.at_target
     ]
@@ -73,8 +73,18 @@ def read_status(
     for problem in plan.problems:
         status = _status(problem.tenant, problem.source, 0, Standing.FAILED, troubles)
         found.append(replace(status, problem=problem.message))
+    found = [_with_parts(status, partial) for status in found]
     found.sort(key=lambda status: status.tenant.name)
     return FleetStatus(",".join(history.heads) or "base", tuple(found))
+
+
+def _with_parts(status: TenantStatus, partial: dict[str, str]) -> TenantStatus:
+    """A revision that has committed a part of itself leaves a tenant behind in doubt."""
+    revision = partial.get(status.tenant.schema)
+    if revision is None or status.standing is Standing.AT_HEAD:
+        return status
+    told = status.problem or f"revision {revision} has committed a part of itself"
+    return replace(status, standing=Standing.IN_DOUBT, problem=told)
 
 
 def _status(

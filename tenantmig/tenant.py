@@ -131,6 +131,27 @@ class Selection:
         """True when nothing says which tenants are meant."""
         return not (self.is_all or self.names or self.labels)
 
+    @property
+    def is_everyone(self) -> bool:
+        """True when it stands for all active tenants of the fleet."""
+        return self.is_all and not (self.names or self.labels or self.skip)
+
+    @property
+    def is_open(self) -> bool:
+        """True when a tenant that is born later may belong to it."""
+        return (
+            self.is_all
+            or bool(self.labels)
+            or (self.has_wildcards and any("*" in name for name in self.names))
+        )
+
+    def among(self, fleet: Iterable[Tenant]) -> list[Tenant]:
+        """Return the selected tenants; names that are not there are no error."""
+        tenants = list(fleet)
+        known = {tenant.name for tenant in tenants}
+        names, skip = self._words(self.names, known), self._words(self.skip, known)
+        return [tenant for tenant in tenants if self._selects(tenant, names, skip)]
+
     def select(self, fleet: Iterable[Tenant]) -> list[Tenant]:
         """Return the selected tenants in the order of the fleet.
 
@@ -143,8 +164,7 @@ class Selection:
         tenants = list(fleet)
         known = {tenant.name for tenant in tenants}
         self._refuse_unknown(known)
-        names, skip = self._words(self.names, known), self._words(self.skip, known)
-        selected = [tenant for tenant in tenants if self._selects(tenant, names, skip)]
+        selected = self.among(tenants)
         if not selected and (self.names or self.labels):
             raise SelectionError("No active tenant is selected by these names and labels.")
         return selected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-RUNS_SCRIPTS = frozenset({"upgrade", "downgrade", "onboard"})
+RUNS_SCRIPTS = frozenset({"upgrade", "downgrade", "rollback", "resume", "onboard"})
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except psycopg.errors.InsufficientPrivilege as error:
         message = f"This role lacks a right: {error.diag.message_primary}. Grant it and run again."
         return _refuse(message, "InsufficientPrivilege", REFUSED, is_json)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         reason = " ".join(str(error).split())
         what = (
             "The connection to the database was lost"

@@ -17,8 +17,7 @@ from tenantmig.cli.options import (
     takes,
 )
 from tenantmig.cli.progress import reported
-from tenantmig.cli.render import plan_json, print_json, print_plan
-from tenantmig.cli.rollouts import finish
+from tenantmig.cli.rollouts import finish, show_plan
 from tenantmig.discovery import read_tenant_file
 from tenantmig.errors import SelectionError
 from tenantmig.plan import RunKind
@@ -57,8 +56,7 @@ def onboard(
     born = [Tenant(tenant.name, tenant.schema, labels=labels) for tenant in born]
     fleet = open_fleet(ctx, **rollout.settings())
     if dry_run:
-        plan = fleet.plan_onboarding(born, to)
-        print_json(plan_json(plan)) if json else print_plan(plan)
+        show_plan(fleet.plan_onboarding(born, to), json=json)
         return
     with reported() as options:
         report = fleet.onboard(born, to, options)
@@ -76,8 +74,7 @@ def offboard(
     fleet = open_fleet(ctx)
     selection = Selection(names=tuple(names), has_wildcards=False)
     if dry_run:
-        plan = fleet.plan("base", selection, RunKind.OFFBOARD)
-        print_json(plan_json(plan)) if json else print_plan(plan)
+        show_plan(fleet.plan("base", selection, RunKind.OFFBOARD), json=json)
         return
     if not yes:
         raise SelectionError("offboard drops all data of these tenants; say --yes if you mean it.")

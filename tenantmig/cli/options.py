@@ -165,6 +165,39 @@ class RolloutFlags:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass
+class WaveFlags:
+    """In which order a run goes over its tenants, and when it stops."""
+
+    canary: Annotated[
+        str | None,
+        typer.Option("--canary", metavar="N|NAME,...", help="Who goes first [1]; 0 is nobody."),
+    ] = None
+    wave: Annotated[
+        int | None, typer.Option("--wave", help="Tenants in each wave after that.", min=1)
+    ] = None
+    max_failures: Annotated[
+        str | None,
+        typer.Option("--max-failures", metavar="N|P%", help="Stop when more have failed [5%]."),
+    ] = None
+    gate: Annotated[
+        str | None,
+        typer.Option("--gate", metavar="CMD", help="Asked between waves; not 0 stops the run."),
+    ] = None
+
+    def settings(self) -> dict[str, object]:
+        """Return the flags that were given, by the name of their setting."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+SkipIrreversibleFlag = Annotated[
+    bool,
+    typer.Option(
+        "--skip-irreversible", help="Leave tenants whose way back passes an irreversible revision."
+    ),
+]
+
+
 def open_fleet(ctx: typer.Context, **flags: object) -> Fleet:
     """Open the fleet of the `--config` before the command, with a command's flags as settings."""
     return Fleet(load_settings(config=ctx.obj, **flags))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from rich.progress import (
@@ -20,10 +21,17 @@ from rich.progress import (
 )
 
 from tenantmig.cli.render import SHOWN, console, failure_line
-from tenantmig.events import AttemptFailed, Event, RunStarted, TenantFinished
-from tenantmig.fleet import RunOptions
+from tenantmig.driver import RunOptions
+from tenantmig.events import (
+    AttemptFailed,
+    Event,
+    RunStarted,
+    SharedLock,
+    TenantFinished,
+    WaveStarted,
+)
 from tenantmig.outcome import Outcome
-from tenantmig.rollout import StopSignal
+from tenantmig.stop_signal import StopSignal
 
 LINE_EVERY_S = 2.0
 
@@ -44,6 +52,13 @@ class Reporter:
         match event:
             case RunStarted():
                 self._start(event)
+            case WaveStarted():
+                self._tell_wave(event)
+            case SharedLock():
+                self._line(
+                    f"revision {event.revision} locks {event.table}, which tenants share:"
+                    " one tenant at a time from here on"
+                )
             case AttemptFailed():
                 last = "put behind the others" if event.is_deferred else "tried again"
                 self._line(
@@ -78,6 +93,12 @@ class Reporter:
         self._task = self._bar.add_task("", total=event.pending, rate=0.0, failed=0)
         self._bar.start()
 
+    def _tell_wave(self, event: WaveStarted) -> None:
+        if event.wave == 0:
+            self._line(f"canary: {', '.join(event.tenants)}")
+        elif event.wave > 1:
+            self._line(f"wave {event.wave}: {len(event.tenants)} tenants")
+
     def _finish(self, event: TenantFinished) -> None:
         outcome = event.outcome
         if outcome.outcome in {Outcome.FAILED, Outcome.IN_DOUBT}:
@@ -100,7 +121,7 @@ class Reporter:
 
 
 @contextmanager
-def reported() -> Iterator[RunOptions]:
+def reported(options: RunOptions = RunOptions()) -> Iterator[RunOptions]:  # noqa: B008  frozen
     """Run options with progress on stderr, and Ctrl-C and SIGTERM as words to stop."""
     stop, reporter = StopSignal(), Reporter()
 
@@ -112,7 +133,7 @@ def reported() -> Iterator[RunOptions]:
     watched = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in watched}
     try:
-        yield RunOptions(on_event=reporter, signal=stop)
+        yield replace(options, on_event=reporter, signal=stop)
     finally:
         reporter.close()
         for number, handler in before.items():

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import Plan, RunKind, show_heads
+from tenantmig.resumption import RESUMABLE
 from tenantmig.status import FleetStatus, Standing
 from tenantmig.tenant import Tenant
 
@@ -50,6 +51,7 @@ def _tenant_json(tenant: TenantOutcome) -> dict[str, Any]:
         "duration_s": tenant.duration_s,
         "sqlstate": tenant.sqlstate,
         "error": tenant.error,
+        "backup": tenant.backup,
     }
 
 
@@ -59,6 +61,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "run": report.run,
         "kind": report.kind.value,
         "target": report.target,
+        "undoes": report.undoes,
         "state": report.state.value,
         "reason": report.reason,
         "started_at": report.started_at.isoformat() if report.started_at else None,
@@ -80,13 +83,8 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         out.print(failure_line(tenant))
     if not everyone and len(failed) > SHOWN:
         out.print(f"... and {len(failed) - SHOWN} more: tenantmig show {report.run}")
-    if any(tenant.attempts for tenant in failed) and report.kind in {
-        RunKind.UPGRADE,
-        RunKind.DOWNGRADE,
-        RunKind.STAMP,
-    }:
-        again = f"tenantmig {report.kind} {report.target} --failed-in {report.run}"
-        out.print(f"Mend what the errors say, then: {again}")
+    if failed and report.kind in RESUMABLE:
+        out.print(f"Mend what the errors say, then: tenantmig resume {report.run}")
 
 
 def _run_row(tenant: TenantOutcome) -> tuple[object, ...]:
@@ -111,6 +109,7 @@ def _headline(report: RunReport) -> str:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in report.counts.items()) or "no tenants"
     reason = f" ({report.reason})" if report.reason else ""
     target = "" if report.kind is RunKind.OFFBOARD else f" to {report.target}"
+    target = f" of {report.target}" if report.kind is RunKind.ROLLBACK else target
     return (
         f"Run {report.run}, {report.kind}{target}: {report.state}{reason};"
         f" {counts}; {report.duration_s:.1f} s"
@@ -192,6 +191,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for group in plan.groups
         ],
         "problems": [{"tenant": p.tenant.name, "error": p.message} for p in plan.problems],
+        "left_out": [{"tenant": p.tenant.name, "error": p.message} for p in plan.left_out],
     }
 
 
@@ -213,8 +213,9 @@ def print_plan(plan: Plan) -> None:
     ]
     if rows:
         out.print(table(("from", "to", "tenants", "revisions"), rows))
-    if plan.problems:
-        problems = [(p.tenant.name, p.message) for p in plan.problems[:SHOWN]]
+    refused = [*plan.problems, *plan.left_out]
+    if refused:
+        problems = [(p.tenant.name, p.message) for p in refused[:SHOWN]]
         out.print(table(("tenant", "problem"), problems))
 
 

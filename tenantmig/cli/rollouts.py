@@ -1,4 +1,4 @@
-"""upgrade, downgrade, stamp: the commands that move existing tenants."""
+"""upgrade, downgrade, rollback, resume, stamp: the commands that move existing tenants."""
 
 from __future__ import annotations
 
@@ -13,50 +13,113 @@ from tenantmig.cli.options import (
     JsonFlag,
     RolloutFlags,
     SelectionFlags,
+    SkipIrreversibleFlag,
+    WaveFlags,
     YesFlag,
     open_fleet,
     takes,
 )
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_json, print_plan, print_run, run_json
-from tenantmig.fleet import EVERYONE, Fleet, RunOptions
+from tenantmig.driver import RunOptions
+from tenantmig.fleet import EVERYONE
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, RunKind
-from tenantmig.tenant import Selection
 
 
-@takes(SelectionFlags, RolloutFlags)
+@takes(SelectionFlags, RolloutFlags, WaveFlags)
 def upgrade(
     ctx: typer.Context,
     selected: SelectionFlags,
     rollout: RolloutFlags,
+    waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
     json: JsonFlag = False,
 ) -> None:
     """Roll tenants forward; all active ones unless some are selected."""
-    fleet = open_fleet(ctx, **rollout.settings())
+    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     selection = selected.selection(fleet, EVERYONE)
-    _roll(fleet, RunKind.UPGRADE, target, selection, dry_run=dry_run, json=json)
+    if dry_run:
+        show_plan(fleet.plan(target, selection), json=json)
+        return
+    with reported() as options:
+        report = fleet.upgrade(target, selection, options)
+    finish(report, json=json)
 
 
-@takes(SelectionFlags, RolloutFlags)
+@takes(SelectionFlags, RolloutFlags, WaveFlags)
 def downgrade(
     ctx: typer.Context,
     selected: SelectionFlags,
     rollout: RolloutFlags,
+    waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="REV")],
+    skip_irreversible: SkipIrreversibleFlag = False,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Bring the selected tenants back to a revision, or -N revisions back."""
-    fleet = open_fleet(ctx, **rollout.settings())
+    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     selection = selected.selection(fleet, None)
-    if not (dry_run or yes or json):
-        _ask(fleet.plan(target, selection, RunKind.DOWNGRADE))
-    _roll(fleet, RunKind.DOWNGRADE, target, selection, dry_run=dry_run, json=json)
+    leaving = RunOptions(skip_irreversible=skip_irreversible)
+    if dry_run or not (yes or json):
+        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, leaving)
+        if dry_run:
+            show_plan(plan, json=json)
+            return
+        _ask(plan)
+    with reported(leaving) as options:
+        report = fleet.downgrade(target, selection, options)
+    finish(report, json=json)
+
+
+@takes(RolloutFlags, WaveFlags)
+def rollback(
+    ctx: typer.Context,
+    rollout: RolloutFlags,
+    waves: WaveFlags,
+    run: Annotated[int, typer.Argument(metavar="RUN")],
+    skip_irreversible: SkipIrreversibleFlag = False,
+    dry_run: DryRunFlag = False,
+    yes: YesFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Return every tenant that a run moved to the revision it had before, and no other."""
+    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
+    leaving = RunOptions(skip_irreversible=skip_irreversible)
+    if dry_run or not (yes or json):
+        plan = fleet.plan_rollback(run, leaving)
+        if dry_run:
+            show_plan(plan, json=json)
+            return
+        _ask(plan)
+    with reported(leaving) as options:
+        report = fleet.rollback(run, options)
+    finish(report, json=json)
+
+
+@takes(RolloutFlags, WaveFlags)
+def resume(
+    ctx: typer.Context,
+    rollout: RolloutFlags,
+    waves: WaveFlags,
+    run: Annotated[int | None, typer.Argument(metavar="[RUN]")] = None,
+    skip_irreversible: SkipIrreversibleFlag = False,
+    dry_run: DryRunFlag = False,
+    yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
+    json: JsonFlag = False,
+) -> None:
+    """Finish a run that was cut off or left tenants behind, with its own target and options."""
+    fleet = open_fleet(ctx)
+    if dry_run:
+        show_plan(fleet.plan_resumption(run), json=json)
+        return
+    with reported(RunOptions(skip_irreversible=skip_irreversible)) as options:
+        report = fleet.resume(run, options, rollout.settings() | waves.settings())
+    finish(report, json=json)
 
 
 @takes(SelectionFlags)
@@ -70,7 +133,12 @@ def stamp(
     """Write a revision into version tables without running anything."""
     fleet = open_fleet(ctx)
     selection = selected.selection(fleet, None)
-    _roll(fleet, RunKind.STAMP, target, selection, dry_run=dry_run, json=json)
+    if dry_run:
+        show_plan(fleet.plan(target, selection, RunKind.STAMP), json=json)
+        return
+    with reported() as options:
+        report = fleet.stamp(target, selection, options)
+    finish(report, json=json)
 
 
 def _ask(plan: Plan) -> None:
@@ -79,32 +147,9 @@ def _ask(plan: Plan) -> None:
         typer.confirm("Do it?", abort=True, err=True)
 
 
-def _roll(
-    fleet: Fleet,
-    kind: RunKind,
-    target: str,
-    selection: Selection,
-    *,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    if dry_run:
-        plan = fleet.plan(target, selection, kind)
-        print_json(plan_json(plan)) if json else print_plan(plan)
-        return
-    with reported() as options:
-        report = _run(fleet, kind, target, selection, options)
-    finish(report, json=json)
-
-
-def _run(
-    fleet: Fleet, kind: RunKind, target: str, selection: Selection, options: RunOptions
-) -> RunReport:
-    if kind is RunKind.UPGRADE:
-        return fleet.upgrade(target, selection, options)
-    if kind is RunKind.DOWNGRADE:
-        return fleet.downgrade(target, selection, options)
-    return fleet.stamp(target, selection, options)
+def show_plan(plan: Plan, *, json: bool) -> None:
+    """Print what a run would do."""
+    print_json(plan_json(plan)) if json else print_plan(plan)
 
 
 def finish(report: RunReport, *, json: bool) -> None:

@@ -49,12 +49,19 @@ class AlembicEngine:
             if self._is_closed:
                 failure = Failure(FailureKind.PERMANENT, "the run was ended before this attempt")
                 return Attempt(failure=failure)
-            future = self._workers.schedule(run_assignment, args=(self.options, assignment))
+            future = self._workers.schedule(
+                run_assignment,
+                args=(self.options, assignment),
+                timeout=self.options.attempt_timeout_s,
+            )
             self._in_flight.add(future)
         try:
             return future.result()
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
+            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
+        except TimeoutError:
+            message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
         except CancelledError:
             message = "the attempt was ended together with its worker"

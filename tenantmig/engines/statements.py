@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import threading
 
+from tenantmig.connection import SessionOptions, refuse_other_server
+from tenantmig.diagnosis import explain
 from tenantmig.errors import LedgerError
-from tenantmig.ledger import begin_attempt, record_step, session_name
+from tenantmig.journal import begin_attempt, record_step
+from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment, RunKind
 from tenantmig.registry import remove_tenant
-from tenantmig.session import SessionOptions, TenantSession, explain
+from tenantmig.session import TenantSession
 from tenantmig.tenant_schema import drop_schema
 from tenantmig.version_table import write_version
 
@@ -36,9 +39,10 @@ class StatementsEngine:
         try:
             session = session or self._open_session()
             session.application_name = session_name(assignment.run)
+            refuse_other_server(session.driver, assignment.server, assignment.run)
             session.lock(assignment.tenant.schema)
             with session.outside_transaction() as connection:
-                recorded = begin_attempt(connection, self.ledger, assignment).outcome
+                recorded = begin_attempt(connection, self.ledger, assignment)
             knows_version = True
             if recorded is None and assignment.is_reading:
                 raise LedgerError("The last attempt left nothing; run again.")

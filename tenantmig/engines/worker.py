@@ -10,28 +10,34 @@ import io
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import psycopg
+import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
+from tenantmig.connection import SessionOptions, refuse_other_server
+from tenantmig.diagnosis import explain
 from tenantmig.errors import (
     EnvironmentFileError,
-    PartialRevisionError,
     TenantmigError,
     VersionTableError,
 )
-from tenantmig.failure import FailureKind
-from tenantmig.ledger import Claim, begin_attempt, record_part, record_step, session_name
+from tenantmig.failure import FailureKind, Phase
+from tenantmig.journal import begin_attempt, record_step
+from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt, Outcome
+from tenantmig.parts import RevisionParts
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.registry import begin_onboarding, end_onboarding
 from tenantmig.revisions import History, alembic_config
-from tenantmig.session import SessionOptions, TenantSession, explain
+from tenantmig.session import TenantSession
+from tenantmig.sql import query
 from tenantmig.tenant import Tenant
 from tenantmig.version_table import read_versions, write_version
 
@@ -46,6 +52,7 @@ class WorkerOptions:
     version_table: str
     recycle_after: int = 200
     is_registry_source: bool = True
+    attempt_timeout_s: float = 3600.0
 
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -73,30 +80,58 @@ class Worker:
         self.config = alembic_config(options.ini)
         self.session: TenantSession | None = None
         self.served = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what was found out about the tenant before."""
         self.knows_version = False
         self.running: str | None = None
+        self.xid: str | None = None
+        self.parts: RevisionParts | None = None
+        self.shared_locks: dict[str, str] = {}
 
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not."""
-        self.knows_version, self.running = False, None
+        self._forget()
         try:
-            return Attempt(self._bring(self._open_session(assignment.run), assignment))
+            outcome = self._bring(self._open_session(assignment), assignment)
+            return Attempt(outcome, shared_locks=self.shared_locks)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
-            failure = explain(error, self.session, self.options.session.url, self.running)
-            if assignment.kind is RunKind.ONBOARD and failure.kind is FailureKind.IN_DOUBT:
-                # whatever is left of it is dropped before the next attempt
-                failure = replace(failure, kind=FailureKind.TRANSIENT)
-            self._close_session()
-            return Attempt(failure=failure, knows_version=self.knows_version)
+            return self._fail(error, assignment)
 
-    def _open_session(self, run: int) -> TenantSession:
+    def _fail(self, error: BaseException, assignment: Assignment) -> Attempt:
+        failure = explain(error, self.session, self.options.session.url, self.running)
+        is_partial = self.parts is not None and self.parts.is_partial
+        if self.session and self.parts and self.session.phase is Phase.AUTOCOMMIT:
+            with (
+                suppress(sa.exc.SQLAlchemyError, psycopg.Error),
+                self.session.outside_transaction(),
+            ):
+                self.parts.fail()
+                is_partial = self.parts.is_partial
+        if assignment.kind is RunKind.ONBOARD:
+            # whatever is left of it is dropped before the next attempt
+            is_partial = False
+            if failure.kind is FailureKind.IN_DOUBT:
+                failure = replace(failure, kind=FailureKind.TRANSIENT)
+        xid = self.xid if failure.kind is FailureKind.LOST_COMMIT else None
+        self._close_session()
+        return Attempt(
+            failure=failure,
+            knows_version=self.knows_version,
+            is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
+            xid=xid,
+        )
+
+    def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:
             self._close_session()
         if self.session is None:
             self.session = TenantSession(self.options.session)
             self.served = 0
         self.served += 1
-        self.session.application_name = session_name(run)
+        self.session.application_name = session_name(assignment.run)
+        refuse_other_server(self.session.driver, assignment.server, assignment.run)
         return self.session
 
     def _close_session(self) -> None:
@@ -108,38 +143,52 @@ class Worker:
         tenant, ledger = assignment.tenant, self.options.ledger
         session.lock(tenant.schema)
         with session.outside_transaction() as connection:
-            claim = begin_attempt(connection, ledger, assignment)
-            self.knows_version = claim.outcome is not None
-            if claim.outcome is None and assignment.kind is RunKind.ONBOARD:
+            recorded = begin_attempt(connection, ledger, assignment)
+            self.knows_version = recorded is not None
+            if recorded is None and assignment.kind is RunKind.ONBOARD:
                 begin_onboarding(connection, ledger, tenant)
                 self.knows_version = True
-        if claim.outcome is None:
+            if recorded is None:
+                self.parts = RevisionParts(connection, ledger, tenant.schema)
+        if recorded is None:
             session.bind(tenant.schema)
-            outcome = self._move(session, assignment, claim)
+            recorded = self._move(session, assignment)
         session.leave()
-        return claim.outcome or outcome
+        return recorded
 
-    def _move(self, session: TenantSession, assignment: Assignment, claim: Claim) -> Outcome:
+    def _move(self, session: TenantSession, assignment: Assignment) -> Outcome:
         """Go on from where the tenant stands, which an earlier attempt may have moved."""
-        path = assignment.path
+        stretch = assignment.stretch
         if assignment.kind is not RunKind.ONBOARD:
-            if claim.is_partial:
-                raise PartialRevisionError
             heads = self._read_heads(session, assignment.tenant)
+            self._forget_finished_parts(session, heads, assignment.kind)
             self.knows_version = True
-            if heads == path.target:
+            if heads == assignment.path.target:
                 return Outcome.ALREADY_CURRENT
+            if heads == stretch.target:
+                return DONE[assignment.kind]
             self._refuse_moved(heads, assignment)
             if assignment.is_reading:
                 raise VersionTableError("the last attempt left nothing; run again")
-        if path.revisions:
+        if stretch.revisions:
             self._migrate(session, assignment)
         else:
             self._write_base(session, assignment)
         return DONE[assignment.kind]
 
+    def _forget_finished_parts(self, session: TenantSession, heads: Heads, kind: RunKind) -> None:
+        """Forget parts of a revision that somebody has finished since, with plain Alembic."""
+        assert self.parts is not None
+        for part in self.parts.left[:1]:
+            is_applied = self.history.is_applied(part.revision, heads)
+            if is_applied is (part.direction is not RunKind.DOWNGRADE):
+                with session.outside_transaction():
+                    self.parts.forget()
+            elif part.direction is not kind:
+                self.parts.begin("", kind)  # says which revision is to be finished first
+
     def _refuse_moved(self, heads: Heads, assignment: Assignment) -> None:
-        path = assignment.path
+        path = assignment.stretch
         rest = self.history.path(assignment.kind, heads, path.destination)
         if rest.target != path.target or rest.revisions != path.revisions[-len(rest.revisions) :]:
             raise VersionTableError(
@@ -155,7 +204,7 @@ class Worker:
 
     def _record(self, connection: psycopg.Connection, assignment: Assignment, heads: Heads) -> None:
         """Write the journal, and at the target end an onboarding, in the revision's transaction."""
-        record_step(connection, self.options.ledger, assignment, heads)
+        self.xid = record_step(connection, self.options.ledger, assignment, heads)
         if assignment.kind is RunKind.ONBOARD and heads == assignment.path.target:
             is_kept = self.options.is_registry_source
             end_onboarding(connection, self.options.ledger, assignment.tenant, keep=is_kept)
@@ -172,32 +221,51 @@ class Worker:
     def _migrate(self, session: TenantSession, assignment: Assignment) -> None:
         """Run the user's env.py and scripts, writing the journal in each revision's transaction."""
         reached: list[Heads] = []
+        stretch = assignment.stretch
 
         def journal(*, heads: set[str], **_: object) -> None:
             reached.append(tuple(sorted(heads)))
+            if assignment.is_witness:
+                self._look_at_locks(session, assignment.tenant)
             self._record(session.driver, assignment, reached[-1])
             session.is_recorded = True
-
-        def on_part(connection: psycopg.Connection) -> None:
-            record_part(connection, self.options.ledger, assignment)
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self._check_environment(context, session, assignment.tenant)
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
-            steps = self.history.steps(assignment.kind, assignment.path.destination)
+            steps = self.history.steps(assignment.kind, stretch.destination)
             for step in steps(heads, context):
-                self.running = step.revision.revision
-                session.begin_revision(on_part)
+                self._begin_revision(session, step.revision.revision, assignment.kind)
                 yield step
-            session.end_revision()
+            self._end_revision(session)
             self.running = None
 
         self.config.attributes["connection"] = session.sqlalchemy
-        self._run_env(assignment.tenant, migrations, assignment.path.destination)
-        if not reached or reached[-1] != assignment.path.target:
+        self._run_env(assignment.tenant, migrations, stretch.destination)
+        if not reached or reached[-1] != stretch.target:
             raise EnvironmentFileError(
                 "env.py ended without running the revisions; it must call context.run_migrations()."
             )
+
+    def _begin_revision(self, session: TenantSession, revision: str, kind: RunKind) -> None:
+        assert self.parts is not None
+        self._end_revision(session)
+        self.running = revision
+        self.parts.begin(revision, kind)
+        session.begin_revision(self.parts)
+
+    def _end_revision(self, session: TenantSession) -> None:
+        """What was begun before is committed as a whole."""
+        if self.running is not None and self.parts is not None:
+            self.parts.end()
+        session.end_revision()
+
+    def _look_at_locks(self, session: TenantSession, tenant: Tenant) -> None:
+        """Note a table outside the tenant schema that the revision keeps others from."""
+        facts = {"schema": tenant.schema}
+        found = session.driver.execute(query("shared_locks", self.options.ledger), facts).fetchone()
+        if found and self.running:
+            self.shared_locks[self.running] = str(found[0])
 
     def _run_env(
         self, tenant: Tenant, migrations: object, destination: str, **more: object

@@ -1,4 +1,9 @@
+WITH settled AS (
+    DELETE FROM {ledger}.doubt WHERE run = %(run)s AND tenant = %(tenant)s
+)
 UPDATE {ledger}.run_tenant
-   SET attempts = %(attempt)s, updated_at = clock_timestamp()
+   SET attempts = %(attempt)s, updated_at = clock_timestamp(),
+       outcome = CASE WHEN outcome = ANY(%(done)s) THEN outcome END, sqlstate = NULL, error = NULL
  WHERE run = %(run)s AND tenant = %(tenant)s AND attempts < %(attempt)s
-RETURNING outcome, is_partial
+   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)
+RETURNING outcome

@@ -1,4 +1,4 @@
-SELECT id, kind, target, reason, started_at,
+SELECT id, kind, target, reason, started_at, direction, undoes, is_fleetwide, options, server,
        CASE WHEN state = 'running' AND NOT EXISTS (
                 SELECT FROM pg_locks
                  WHERE locktype = 'advisory' AND granted

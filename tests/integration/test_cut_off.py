@@ -52,10 +52,12 @@ def test_a_part_that_was_committed_is_not_run_again_after_a_lock_timeout(
     report = fleet.upgrade()
     holder.rollback()
     assert (report.tenants[0].outcome, report.tenants[0].sqlstate) == (Outcome.IN_DOUBT, "55P03")
-    assert report.tenants[0].attempts == 1
+    assert report.tenants[0].attempts == 4  # two, and two again behind the others
     assert database.fetch("SELECT n FROM acme.counter") == [(1,)]
-    status = fleet.status()
-    assert status.summary["in_doubt"] == 1
+    assert fleet.status().summary["in_doubt"] == 1
+    assert fleet.resume().counts == {"upgraded": 1}
+    assert database.fetch("SELECT n FROM acme.counter") == [(1,)]
+    assert fleet.status().summary["at_head"] == 1
 
 
 def test_a_part_that_was_committed_is_not_run_again_after_a_kill(
@@ -76,7 +78,7 @@ def test_a_block_that_is_done_leaves_no_doubt(
     fleet.onboard(["acme"], "r1")
     report = fleet.upgrade()
     assert (report.tenants[0].outcome, report.tenants[0].to_revision) == (Outcome.FAILED, "r2")
-    assert database.fetch("SELECT is_partial FROM tenantmig.run_tenant WHERE run = 2") == [(False,)]
+    assert database.fetch("SELECT * FROM tenantmig.part") == []
 
 
 def test_an_onboarding_with_a_block_begins_anew_from_nothing(
@@ -180,15 +182,14 @@ def test_ending_one_run_at_once_leaves_another_of_the_same_fleet_alone(
     project = Project(tmp_path, database.url, write_history(history, CREATE, sleep))
     reports = {}
     with Fleet.open(project.ini, database_url=database.url, parallel=2) as fleet:
-        fleet.onboard(["a", "b"], "r1")
         stop = StopSignal()
 
-        def upgrade(name: str, options: RunOptions) -> None:
-            reports[name] = fleet.upgrade(selection=Selection(names=(name,)), options=options)
+        def onboard(name: str, options: RunOptions) -> None:
+            reports[name] = fleet.onboard([name], options=options)
 
         threads = [
-            threading.Thread(target=upgrade, args=["a", RunOptions(signal=stop)]),
-            threading.Thread(target=upgrade, args=["b", RunOptions()]),
+            threading.Thread(target=onboard, args=["a", RunOptions(signal=stop)]),
+            threading.Thread(target=onboard, args=["b", RunOptions()]),
         ]
         for thread in threads:
             thread.start()
@@ -199,7 +200,7 @@ def test_ending_one_run_at_once_leaves_another_of_the_same_fleet_alone(
         for thread in threads:
             thread.join(60)
     assert not reports["a"].is_complete
-    assert reports["b"].counts == {"upgraded": 1}
+    assert reports["b"].counts == {"onboarded": 1}
     assert reports["b"].tenants[0].attempts == 1
 
 

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import discover
 from tenantmig.errors import SourceError, TenantNameError
 from tenantmig.ledger import Ledger
 from tenantmig.registry import add_tenant
-from tenantmig.session import SessionOptions, connect
 from tenantmig.settings import load_settings
 from tenantmig.tenant import Tenant, TenantState
 from tests.fixtures.command import Project

@@ -10,12 +10,14 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from tenantmig.activity import cancel_statements
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import LedgerError, PrivilegeError, TenantSessionError, UnknownRunError
-from tenantmig.ledger import Ledger, begin_attempt, record_step, session_name
+from tenantmig.journal import begin_attempt, record_step
+from tenantmig.ledger import Ledger, RunClaim, session_name
 from tenantmig.outcome import DONE, Outcome, RunState, TenantOutcome
-from tenantmig.plan import Assignment, Path, RunKind
-from tenantmig.session import SessionOptions, connect
+from tenantmig.plan import Assignment, Path, Plan, PlanGroup, RunKind
 from tenantmig.tenant import Tenant
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import untouched_mark
@@ -59,8 +61,17 @@ def tenant_connection(database: Database) -> psycopg.Connection:
     return connection
 
 
+def _plan(*tenants: Tenant, kind: RunKind = RunKind.ONBOARD) -> Plan:
+    """A kind of which several run at a time; what one fleet's one run means is tested elsewhere."""
+    return Plan(kind, "a3", (PlanGroup(PATH, tenants),))
+
+
+def _claim(ledger: Ledger, *tenants: Tenant) -> RunClaim:
+    return ledger.begin_run(_plan(*(tenants or (ACME,))))
+
+
 def _begin(ledger: Ledger, *tenants: Tenant) -> int:
-    return ledger.begin_run(RunKind.UPGRADE, "a3", [(t, PATH) for t in tenants or (ACME,)])[0]
+    return _claim(ledger, *tenants).run
 
 
 def _outcome(outcome: Outcome, tenant: Tenant = ACME, **more: object) -> TenantOutcome:
@@ -114,7 +125,7 @@ def test_eight_drivers_may_make_it_at_once(database: Database, open_ledger: Open
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(create, ledgers)) == [True] * 8
     table = '"own ""ledger""".ledger_version'
-    assert database.fetch(f"SELECT version FROM {table}") == [(1,)]
+    assert database.fetch(f"SELECT version FROM {table} ORDER BY 1") == [(1,), (2,)]
 
 
 def test_a_schema_made_by_the_owner_is_used(database: Database, open_ledger: Open) -> None:
@@ -136,9 +147,9 @@ USES: dict[str, Callable[[Ledger], object]] = {
 def test_a_ledger_from_the_future_is_refused_untouched(
     database: Database, ledger: Ledger, use: Callable[[Ledger], object]
 ) -> None:
-    database.execute('INSERT INTO "own ""ledger""".ledger_version VALUES (2)')
+    database.execute('INSERT INTO "own ""ledger""".ledger_version VALUES (3)')
     before = untouched_mark(database.connect())
-    with pytest.raises(LedgerError, match=r"version 2 .* knows 1; upgrade tenantmig"):
+    with pytest.raises(LedgerError, match=r"version 3 .* knows 2; upgrade tenantmig"):
         use(ledger)
     assert untouched_mark(database.connect()) == before
 
@@ -163,7 +174,7 @@ def test_a_role_that_may_not_make_it_is_told_what_it_needs(
 
 def test_intents_are_written_before_anything_is_done(ledger: Ledger, open_ledger: Open) -> None:
     decided = _outcome(Outcome.FAILED, Tenant("corp", "corp"), error="no version table")
-    run, _ = ledger.begin_run(RunKind.UPGRADE, "a3", [(ACME, PATH), (BETA, PATH)], [decided])
+    run = ledger.begin_run(_plan(ACME, BETA, kind=RunKind.UPGRADE), [decided]).run
     report = open_ledger().run(run)
     assert (report.kind, report.target, report.state) == (RunKind.UPGRADE, "a3", RunState.RUNNING)
     assert [(t.tenant, t.schema, t.outcome, t.from_revision) for t in report.tenants] == [
@@ -176,15 +187,16 @@ def test_intents_are_written_before_anything_is_done(ledger: Ledger, open_ledger
 
 
 def test_a_run_without_tenants_is_a_run(ledger: Ledger) -> None:
-    run, _ = ledger.begin_run(RunKind.DOWNGRADE, "base", [])
-    ledger.finish_run(run, RunState.COMPLETE, None)
-    assert ledger.run(run).is_complete
-    assert ledger.run(run).tenants == ()
+    claim = ledger.begin_run(Plan(RunKind.DOWNGRADE, "base"))
+    ledger.finish_run(claim, RunState.COMPLETE, None)
+    assert ledger.run(claim.run).is_complete
+    assert ledger.run(claim.run).tenants == ()
 
 
 def test_runs_come_newest_first_and_limited(ledger: Ledger) -> None:
-    runs = [_begin(ledger) for _ in range(4)]
-    ledger.finish_run(runs[-1], RunState.INCOMPLETE, "the disk is full")
+    claims = [_claim(ledger) for _ in range(4)]
+    runs = [claim.run for claim in claims]
+    ledger.finish_run(claims[-1], RunState.INCOMPLETE, "the disk is full")
     found = ledger.runs(limit=3)
     assert [report.run for report in found] == runs[:0:-1]
     assert (found[0].state, found[0].reason) == (RunState.INCOMPLETE, "the disk is full")
@@ -195,7 +207,8 @@ def test_a_run_lives_as_long_as_its_driver(
     database: Database, ledger: Ledger, open_ledger: Open
 ) -> None:
     other, reader = open_ledger(), open_ledger()
-    alive, dead = _begin(ledger), _begin(other)
+    claim, dead = _claim(ledger), _begin(other)
+    alive = claim.run
 
     def states() -> dict[int | None, RunState]:
         listed = {report.run: report.state for report in reader.runs()}
@@ -205,19 +218,20 @@ def test_a_run_lives_as_long_as_its_driver(
     assert states() == {alive: RunState.RUNNING, dead: RunState.RUNNING}
     _terminate(database, other)
     assert states() == {alive: RunState.RUNNING, dead: RunState.INTERRUPTED}
-    ledger.finish_run(alive, RunState.COMPLETE, None)
+    ledger.finish_run(claim, RunState.COMPLETE, None)
     assert states() == {alive: RunState.COMPLETE, dead: RunState.INTERRUPTED}
 
 
 def test_a_driver_that_lost_its_connection_still_runs(
     database: Database, ledger: Ledger, open_ledger: Open
 ) -> None:
-    run = _begin(ledger)
+    claim = _claim(ledger)
+    run = claim.run
     _terminate(database, ledger)
-    assert ledger.record_outcome(run, _outcome(Outcome.FAILED)).outcome is Outcome.FAILED
+    assert ledger.record_outcome(claim, _outcome(Outcome.FAILED)).outcome is Outcome.FAILED
     assert open_ledger().run(run).state is RunState.RUNNING
     _terminate(database, ledger)
-    ledger.finish_run(run, RunState.INCOMPLETE, None)
+    ledger.finish_run(claim, RunState.INCOMPLETE, None)
     assert open_ledger().run(run).state is RunState.INCOMPLETE
 
 
@@ -243,7 +257,7 @@ def test_a_step_is_written_in_the_transaction_of_the_ddl(
     ledger: Ledger, tenant_connection: psycopg.Connection
 ) -> None:
     run = _begin(ledger)
-    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run)).outcome is None
+    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run)) is None
     with tenant_connection.transaction(force_rollback=True):
         record_step(tenant_connection, SCHEMA, _assignment(run), ("a2",))
     assert _row(ledger, run).to_revision == "a1"
@@ -264,11 +278,12 @@ def test_a_step_is_written_in_the_transaction_of_the_ddl(
 def test_what_the_ddls_transaction_wrote_stands(
     ledger: Ledger, tenant_connection: psycopg.Connection, believed: Outcome
 ) -> None:
-    run = _begin(ledger)
+    claim = _claim(ledger)
+    run = claim.run
     begin_attempt(tenant_connection, SCHEMA, _assignment(run))
     with tenant_connection.transaction():
         record_step(tenant_connection, SCHEMA, _assignment(run), ("a3",))
-    settled = ledger.record_outcome(run, _outcome(believed, error="connection lost"))
+    settled = ledger.record_outcome(claim, _outcome(believed, error="connection lost"))
     assert (settled.outcome, settled.to_revision) == (Outcome.UPGRADED, "a3")
     assert _row(ledger, run).outcome is Outcome.UPGRADED
 
@@ -276,18 +291,18 @@ def test_what_the_ddls_transaction_wrote_stands(
 def test_a_failure_after_some_steps_keeps_the_revision_reached(
     ledger: Ledger, tenant_connection: psycopg.Connection
 ) -> None:
-    run = _begin(ledger)
+    claim = _claim(ledger)
+    run = claim.run
     begin_attempt(tenant_connection, SCHEMA, _assignment(run))
     record_step(tenant_connection, SCHEMA, _assignment(run), ("a2",))
     failed = _outcome(Outcome.FAILED, sqlstate="42703", error="no such column", duration_s=1.5)
-    settled = ledger.record_outcome(run, failed)
+    settled = ledger.record_outcome(claim, failed)
     assert settled == replace(failed, to_revision="a2")
     assert _row(ledger, run) == settled
 
 
 def test_a_tenant_that_was_undone_is_nowhere(ledger: Ledger) -> None:
-    run = _begin(ledger)
-    settled = ledger.record_outcome(run, _outcome(Outcome.FAILED), is_undone=True)
+    settled = ledger.record_outcome(_claim(ledger), _outcome(Outcome.FAILED), is_undone=True)
     assert settled.to_revision is None
 
 
@@ -312,7 +327,7 @@ def test_an_attempt_after_a_lost_commit_learns_that_it_arrived(
     run = _begin(ledger)
     begin_attempt(tenant_connection, SCHEMA, _assignment(run, 1))
     record_step(tenant_connection, SCHEMA, _assignment(run, 1), ("a3",))
-    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run, 2)).outcome is Outcome.UPGRADED
+    assert begin_attempt(tenant_connection, SCHEMA, _assignment(run, 2)) is Outcome.UPGRADED
 
 
 @pytest.mark.parametrize("path", ["elsewhere", "elsewhere, acme", "public, acme", "pg_temp"])
@@ -329,7 +344,7 @@ def test_a_step_outside_the_tenant_schema_is_refused(
     assert _row(ledger, run).outcome is Outcome.OFFBOARDED
 
 
-@pytest.mark.parametrize("kind", RunKind)
+@pytest.mark.parametrize("kind", DONE)
 def test_each_kind_of_run_ends_in_its_outcome(
     ledger: Ledger, tenant_connection: psycopg.Connection, kind: RunKind
 ) -> None:
@@ -348,9 +363,10 @@ def test_only_the_latest_run_of_a_tenant_counts_as_trouble(ledger: Ledger) -> No
         (Outcome.FAILED, Outcome.IN_DOUBT),
         (Outcome.UPGRADED, Outcome.FAILED),
     ]:
-        run = _begin(ledger, ACME, BETA)
-        ledger.record_outcome(run, _outcome(acme))
-        ledger.record_outcome(run, _outcome(beta, BETA))
+        claim = _claim(ledger, ACME, BETA)
+        run = claim.run
+        ledger.record_outcome(claim, _outcome(acme))
+        ledger.record_outcome(claim, _outcome(beta, BETA))
     (name, trouble), *others = ledger.troubled_tenants().items()
     assert (name, trouble.run, trouble.outcome, others) == ("beta", run, Outcome.FAILED, [])
 
@@ -374,10 +390,10 @@ def test_only_what_a_run_runs_is_cancelled(database: Database, ledger: Ledger) -
         thread.start()
     active = "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'"
     wait_until(lambda: database.fetch(f"{active} AND state = 'active'") == [(2,)], "none sleeps")
-    assert ledger.cancel_statements(session_name(7)) == 1
+    assert cancel_statements(ledger, session_name(7)) == 1
     threads[0].join(30)
     assert set(raised) == {"ours"}
     assert isinstance(raised["ours"], psycopg.errors.QueryCanceled)
     assert idle.execute("SELECT 1").fetchone() == (1,)
-    assert ledger.cancel_statements(session_name(77)) == 1
+    assert cancel_statements(ledger, session_name(77)) == 1
     threads[1].join(30)

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from tenantmig import registry
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import TenantExistsError
 from tenantmig.ledger import Ledger
-from tenantmig.session import SessionOptions, connect
 from tenantmig.tenant import Tenant, TenantState
 from tests.fixtures.database import Database
 

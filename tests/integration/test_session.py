@@ -12,7 +12,9 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
+from tenantmig.diagnosis import explain
 from tenantmig.errors import (
     ConnectError,
     PoolerError,
@@ -22,7 +24,7 @@ from tenantmig.errors import (
     TenantSessionError,
 )
 from tenantmig.failure import FailureKind, Phase
-from tenantmig.session import SessionOptions, TenantSession, connect, explain
+from tenantmig.session import TenantSession
 from tests.fixtures.database import Database
 from tests.fixtures.pooler import Pooler
 from tests.fixtures.processes import wait_until

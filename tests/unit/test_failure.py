@@ -49,18 +49,11 @@ def test_a_loss_before_commit_rolled_back(phase: Phase, sqlstate: str) -> None:
     assert classify(phase, sqlstate, is_broken=False) is K.TRANSIENT
 
 
-@rows([P.COMMIT], [*LOST, None])
-def test_a_loss_in_commit_is_ambiguous(phase: Phase, sqlstate: str | None) -> None:
+@rows([P.COMMIT, P.AUTOCOMMIT], [*LOST, None])
+def test_a_loss_in_commit_or_outside_is_ambiguous(phase: Phase, sqlstate: str | None) -> None:
     kind = classify(phase, sqlstate, is_broken=True)
     assert kind is K.LOST_COMMIT
     assert Failure(kind, "").is_retryable  # under the lock, after reading
-
-
-@rows([P.AUTOCOMMIT], [*LOST, None])
-def test_a_loss_outside_a_transaction_is_in_doubt(phase: Phase, sqlstate: str | None) -> None:
-    kind = classify(phase, sqlstate, is_broken=True)
-    assert kind is K.IN_DOUBT
-    assert not Failure(kind, "").is_retryable
 
 
 @rows(BEFORE_COMMIT, [None])
@@ -73,7 +66,7 @@ def test_a_crash_without_sqlstate_rolled_back(phase: Phase, sqlstate: None) -> N
 def test_a_server_that_does_not_know_is_ambiguous(
     phase: Phase, sqlstate: str, is_broken: bool
 ) -> None:
-    assert classify(phase, sqlstate, is_broken=is_broken) in {K.LOST_COMMIT, K.IN_DOUBT}
+    assert classify(phase, sqlstate, is_broken=is_broken) is K.LOST_COMMIT
 
 
 @rows(BEFORE_COMMIT, ["26000", "53200"])

@@ -1,0 +1,30 @@
+"""Activity: what runs on the server now, asked and stopped over the control connection."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psycopg
+
+from tenantmig.errors import ConnectError
+from tenantmig.ledger import Ledger
+
+
+def cancel_statements(ledger: Ledger, application_name: str) -> int:
+    """Cancel what other sessions of this name run right now; return how many were told."""
+    with suppress(psycopg.OperationalError, ConnectError):
+        return len(ledger.query("cancel_statements", {"application_name": application_name}))
+    return 0
+
+
+def login_problem(ledger: Ledger) -> str | None:
+    """Say why new connections of this role would be refused, as far as one can ask."""
+    with suppress(psycopg.OperationalError, ConnectError):
+        problem = ledger.query("login_problem")[0].problem
+        return str(problem) if problem else None
+    return None
+
+
+def live_onboardings(ledger: Ledger, run: int) -> list[str]:
+    """Return the tenants that other drivers have been onboarding since before a run."""
+    return [row.tenant for row in ledger.query("live_onboardings", {"run": run})]

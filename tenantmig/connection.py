@@ -1,0 +1,166 @@
+"""Connections: the only place that connects. Owns what must hold of every connection.
+
+Direct, to a primary, with a limit on every wait: the server's own (lock, statement, idle
+transaction) and ours, for a server or a network that never answers. Knows no tenant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+
+from tenantmig import sql
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import (
+    ConnectError,
+    PoolerError,
+    ServerChangedError,
+    StandbyError,
+    UnsafeServerError,
+)
+from tenantmig.settings import Settings
+
+T = TypeVar("T")
+OLDEST_SERVER = 14_00_00  # client_connection_check_interval
+GRACE_S = 5.0  # how long after its own limit the server may take to say so
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when the server does not answer.
+
+    Keepalives and tcp_user_timeout do not notice a proxy that still acknowledges packets.
+    """
+
+    answer_within_s: float | None = None
+    server = ""
+    """The system identifier and the timeline: a promoted standby has another timeline."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server's answer, for `answer_within_s` at most."""
+        try:
+            return super().wait(gen, interval, timeout or self.answer_within_s)
+        except errors._WaitTimeout as error:  # noqa: SLF001  what psycopg documents to raise here
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server did not answer within {self.answer_within_s:g} s"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a session is opened with. Durations are in seconds."""
+
+    url: DatabaseUrl
+    application_name: str = "tenantmig"
+    extension_schemas: tuple[str, ...] = ()
+    lock_timeout_s: float = 2.0
+    statement_timeout_s: float = 900.0
+    idle_timeout_s: float = 300.0
+    connect_timeout_s: float = 10.0
+    tenant_lock_timeout_s: float = 10.0
+
+    @classmethod
+    def of(
+        cls, settings: Settings, url: DatabaseUrl, application_name: str = "tenantmig"
+    ) -> SessionOptions:
+        """Take the session's part of the settings; `url` is one that can be connected to."""
+        return cls(
+            url=url,
+            application_name=application_name,
+            extension_schemas=settings.extension_schemas,
+            lock_timeout_s=settings.lock_timeout,
+            statement_timeout_s=settings.statement_timeout,
+            idle_timeout_s=settings.idle_in_transaction_timeout,
+            connect_timeout_s=settings.connect_timeout,
+            tenant_lock_timeout_s=settings.tenant_lock_timeout,
+        )
+
+
+def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedConnection:
+    """Open a direct connection to a primary, in autocommit mode, with every limit set.
+
+    Its search path is `schemas`, the extension schemas and pg_temp.
+
+    Raises:
+        ConnectError: on one line, without the password.
+        PoolerError: a pooler answers: session state and locks would leak to other clients.
+        StandbyError: advisory locks succeed on a standby and protect nothing there.
+    """
+    parameters = dict(options.url.parameters)
+    parameters.setdefault("connect_timeout", str(max(2, round(options.connect_timeout_s))))
+    parameters.setdefault("application_name", options.application_name)
+    try:
+        connection = BoundedConnection.connect(
+            **parameters,  # type: ignore[arg-type]
+            autocommit=True,
+            prepare_threshold=None,
+        )
+    except psycopg.Error as error:
+        message = options.url.redact(str(error))
+        raise ConnectError(f"Cannot connect to {options.url}: {message}") from None
+    connection.answer_within_s = options.statement_timeout_s + GRACE_S
+    try:
+        _refuse_unsafe_server(connection, options)
+        bind(connection, options, schemas, options.application_name)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions) -> None:
+    facts = connection.execute(sql.query("server_facts")).fetchone()
+    backend_pid, is_standby, connection.server = facts or (None, None, "")
+    if backend_pid != connection.info.backend_pid:
+        raise PoolerError(
+            f"A connection pooler stands before the server at {options.url};"
+            " give the database's own (direct) URL."
+        )
+    if connection.info.server_version < OLDEST_SERVER:
+        raise UnsafeServerError(
+            f"The server at {options.url} is older than PostgreSQL 14, which cannot notice that a"
+            " driver died while its statement runs; upgrade it."
+        )
+    if is_standby:
+        raise StandbyError(
+            f"The server at {options.url} is a standby and read-only; give the primary's URL."
+        )
+
+
+def bind(
+    connection: psycopg.Connection,
+    options: SessionOptions,
+    schemas: tuple[str, ...],
+    application_name: str,
+) -> None:
+    """Set a session's limits, its name, and its search path: `schemas` and no others."""
+    connection.execute(
+        sql.query("bind_session"),
+        {
+            "application_name": application_name,
+            "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
+            "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
+            "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
+            # pg_temp alone would make current_schema() create one, and ask for the TEMP privilege
+            "path": [*(schemas or ("pg_catalog",)), *options.extension_schemas, "pg_temp"],
+        },
+    )
+
+
+def refuse_other_server(connection: BoundedConnection, server: str | None, run: int) -> None:
+    """Make sure that a connection leads to the server on which a run began.
+
+    Raises:
+        ServerChangedError: it leads to another server, or to a standby promoted since; COMMITs
+            that were acknowledged may be lost there.
+    """
+    if server is not None and connection.server != server:
+        raise ServerChangedError(
+            f"Run {run} began on server {server} (system identifier/timeline) and this is"
+            f" {connection.server}: a standby was promoted, or the address leads elsewhere. When"
+            f" the right server answers, `tenantmig resume {run}` reads where each tenant stands."
+        )

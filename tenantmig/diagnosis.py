@@ -1,0 +1,79 @@
+"""Diagnosis: what an exception raised during an attempt means. Owns no table (`failure` does)."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import (
+    ConnectError,
+    OvertakenError,
+    PartialRevisionError,
+    TenantLockedError,
+    TenantmigError,
+    UnsafeServerError,
+)
+from tenantmig.failure import Failure, FailureKind, Phase, classify
+from tenantmig.session import TenantSession
+
+KINDS: dict[type[TenantmigError], FailureKind] = {
+    TenantLockedError: FailureKind.LOCKED,
+    PartialRevisionError: FailureKind.IN_DOUBT,
+    ConnectError: FailureKind.TRANSIENT,
+    OvertakenError: FailureKind.RUN,
+    UnsafeServerError: FailureKind.RUN,
+}
+
+
+def explain(
+    error: BaseException,
+    session: TenantSession | None,
+    url: DatabaseUrl,
+    revision: str | None = None,
+) -> Failure:
+    """Say what an exception raised during an attempt means, without secrets or parameters.
+
+    `revision` is the one whose script was running, if any.
+    """
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    phase = session.phase if session else Phase.CONNECT
+    kind, sqlstate = FailureKind.PERMANENT, None
+    if isinstance(origin, psycopg.Error):
+        kind, sqlstate = _classify(origin, session, phase), origin.sqlstate
+        message = origin.diag.message_primary or str(origin) or type(origin).__name__
+    elif isinstance(origin, TenantmigError):
+        message = origin.message
+        kind = next((k for error, k in KINDS.items() if isinstance(origin, error)), kind)
+        phase = Phase.CONNECT if isinstance(origin, ConnectError) else phase
+    else:
+        message = f"{type(origin).__name__}: {origin}{_where(origin)}"
+    if session is not None and session.is_partial:
+        message += (
+            " (a part of the revision is committed: what stood in or before an autocommit_block)"
+        )
+    where = f"revision {revision}: " if revision else ""
+    return Failure(kind, url.redact(where + message), phase, sqlstate)
+
+
+def _where(error: BaseException | None) -> str:
+    """Name the last line of a script that an exception passed through, or nothing."""
+    frames = traceback.extract_tb(error.__traceback__ if error else None)
+    ours = str(Path(__file__).parent)
+    for frame in reversed(frames):
+        if "site-packages" not in frame.filename and not frame.filename.startswith((ours, "<")):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
+
+
+def _classify(error: psycopg.Error, session: TenantSession | None, phase: Phase) -> FailureKind:
+    is_race = error.sqlstate == "XX000" and "tuple concurrently" in str(error.diag.message_primary)
+    return classify(
+        phase,
+        error.sqlstate,
+        is_broken=session is None or session.is_broken,
+        is_catalog=is_race or error.diag.schema_name == "pg_catalog",
+    )

@@ -1,0 +1,168 @@
+"""The driver: turns settings into a run's options, engine and ledger, and carries plans out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from tenantmig import embedded
+from tenantmig.capacity import default_parallel
+from tenantmig.connection import SessionOptions, connect
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.discovery import discover
+from tenantmig.engines.pool import EnginePool
+from tenantmig.engines.worker import WorkerOptions
+from tenantmig.errors import SelectionError
+from tenantmig.events import OnEvent, ignore
+from tenantmig.forkserver import refuse_in_worker
+from tenantmig.gate import CommandGate
+from tenantmig.ledger import Ledger
+from tenantmig.outcome import RunReport
+from tenantmig.plan import MOVES_FLEET, Plan
+from tenantmig.retry import RetryPolicy
+from tenantmig.revisions import History
+from tenantmig.rollout import Rollout, RolloutOptions
+from tenantmig.run import carry_out
+from tenantmig.settings import Settings
+from tenantmig.stop_signal import StopSignal
+from tenantmig.tenant import Tenant
+from tenantmig.waves import Canary, FailureBudget, WavePolicy
+
+STORED = (
+    "parallel",
+    "attempts",
+    "lock_timeout",
+    "statement_timeout",
+    "deadline",
+    "canary",
+    "wave",
+    "max_failures",
+    "gate",
+)
+"""The settings that a run keeps in the ledger, for `resume`."""
+CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a caller may say about one run.
+
+    `on_event` is called in the thread that started the run; `signal` stops the run from any
+    thread. `skip_irreversible` leaves tenants where they are whose way back passes a revision that
+    cannot be undone.
+    """
+
+    parallel: int | None = None
+    on_event: OnEvent = ignore
+    signal: StopSignal | None = None
+    skip_irreversible: bool = False
+
+
+class Driver:
+    """What the runs of one fleet are made with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def history(self) -> History:
+        """The migration history, loaded once."""
+        return History(self.settings.config)
+
+    @cached_property
+    def url(self) -> DatabaseUrl:
+        """The database; an embedded server is started."""
+        return embedded.resolve(self.settings.url)
+
+    @property
+    def session_options(self) -> SessionOptions:
+        """What each session is opened with."""
+        return SessionOptions.of(self.settings, self.url)
+
+    @cached_property
+    def engines(self) -> EnginePool:
+        """The engines, over worker processes that start with the first run."""
+        return EnginePool(
+            WorkerOptions(
+                ini=self.settings.config.absolute(),
+                session=self.session_options,
+                ledger=self.settings.ledger_schema,
+                version_table=self.settings.version_table,
+                recycle_after=self.settings.recycle_after,
+                is_registry_source=self.settings.source == "registry",
+                attempt_timeout_s=self.settings.attempt_timeout,
+            ),
+            self.settings.parallel,
+        )
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger, over a control connection of its own."""
+        options = self.session_options
+        control = min(options.statement_timeout_s, CONTROL_TIMEOUT_S)
+        options = replace(options, statement_timeout_s=control)
+        reconnect_s = self.settings.reconnect_timeout
+        ledger = Ledger(lambda: connect(options), self.settings.ledger_schema, reconnect_s)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    def discover(self, ledger: Ledger) -> list[Tenant]:
+        """Return all tenants of the source."""
+        if self.settings.source == "callable":
+            _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
+        return discover(self.settings, ledger)
+
+    def carry_out(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        options: RunOptions,
+        **belongings: Any,
+    ) -> RunReport:
+        """Carry a plan out; `belongings` are those of its kind of run (see `Rollout`)."""
+        refuse_in_worker()
+        rollout = Rollout(plan, lambda n: self.engines.engine(plan.moves, n), **belongings)
+        return carry_out(rollout, ledger, self._options(rollout, ledger, options), options.signal)
+
+    def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
+        settings, plan = self.settings, rollout.plan
+        wanted = options.parallel or settings.parallel
+        is_rolled = plan.kind in MOVES_FLEET
+        return RolloutOptions(
+            parallel=wanted or default_parallel(ledger.connection, max(1, plan.pending)),
+            retry=RetryPolicy(settings.attempts, reconnect_s=settings.reconnect_timeout),
+            deadline_s=settings.deadline,
+            waves=self._waves(plan, is_resumed=rollout.resumed is not None)
+            if is_rolled
+            else WavePolicy(),
+            gate=self._gate() if is_rolled else None,
+            stored=self._stored(options),
+            on_event=options.on_event,
+        )
+
+    def _waves(self, plan: Plan, *, is_resumed: bool) -> WavePolicy:
+        canary = Canary.parse(self.settings.canary)
+        known = {t.name for group in plan.groups for t in group.tenants}
+        known |= {tenant.name for tenant, _ in plan.at_target}
+        known |= {problem.tenant.name for problem in (*plan.problems, *plan.left_out)}
+        strangers = [name for name in canary.names if name not in known]
+        if strangers and not is_resumed:
+            raise SelectionError(
+                f'The canary "{strangers[0]}" is not among the selected tenants.'
+                " Nothing was touched."
+            )
+        budget = FailureBudget.parse(self.settings.max_failures)
+        return WavePolicy(canary, self.settings.wave, budget)
+
+    def _gate(self) -> Callable[..., str | None] | None:
+        command = self.settings.gate
+        return CommandGate.of(command, self.settings.gate_timeout) if command else None
+
+    def _stored(self, options: RunOptions) -> Mapping[str, Any]:
+        kept = {name: getattr(self.settings, name) for name in STORED}
+        return kept | {"skip_irreversible": options.skip_irreversible}

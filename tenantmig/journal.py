@@ -1,0 +1,122 @@
+"""The journal: what is written about a tenant on its own connection, under its lock.
+
+The row that says a tenant reached a revision is written in the transaction of the DDL that reached
+it. Knows nothing of the control connection, on which the ledger writes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import psycopg
+
+from tenantmig import sql
+from tenantmig.errors import OvertakenError, TenantSessionError
+from tenantmig.outcome import AT_TARGET, DONE, Outcome
+from tenantmig.plan import Assignment, Heads, RunKind, show_heads
+
+DONE_OUTCOMES = sorted(outcome.value for outcome in AT_TARGET)
+
+
+class Part(NamedTuple):
+    """Something a revision committed, or meant to, before it was recorded as a whole.
+
+    `statement` is None for what stood in a transaction before an autocommit_block.
+    """
+
+    revision: str
+    direction: RunKind
+    position: int
+    statement: str | None
+    is_done: bool
+
+
+def begin_attempt(
+    connection: psycopg.Connection, ledger: str, assignment: Assignment
+) -> Outcome | None:
+    """Claim an attempt, on the tenant's own connection and under its lock.
+
+    Returns an outcome if an earlier attempt's last transaction did commit after all.
+
+    Raises:
+        OvertakenError: another driver has taken the run over, or made a later attempt.
+    """
+    facts = _key(assignment) | {"done": DONE_OUTCOMES}
+    claimed = connection.execute(sql.query("begin_attempt", ledger), facts).fetchone()
+    if claimed is None:
+        raise OvertakenError(
+            f"Run {assignment.run} was taken over by another driver, which goes on with"
+            f' "{assignment.tenant.name}"; this one stopped.'
+        )
+    return Outcome(claimed[0]) if claimed[0] else None
+
+
+def _key(assignment: Assignment) -> dict[str, object]:
+    return {
+        "run": assignment.run,
+        "epoch": assignment.epoch,
+        "tenant": assignment.tenant.name,
+        "attempt": assignment.attempt,
+    }
+
+
+def record_step(
+    connection: psycopg.Connection,
+    ledger: str,
+    assignment: Assignment,
+    heads: Heads,
+    *,
+    is_bound: bool = True,
+) -> str:
+    """Write the revision that a tenant reached, in the transaction of the DDL that reached it.
+
+    The statement also asserts that the session is still in the tenant schema (`is_bound`; an
+    offboarded tenant has none) and that no other driver has taken the tenant over; otherwise the
+    transaction must not be committed. Returns the transaction's id.
+
+    Raises:
+        TenantSessionError: one of these does not hold.
+    """
+    is_done = heads == assignment.path.target
+    tenant_schema = assignment.tenant.schema
+    written = connection.execute(
+        sql.query("record_step", ledger),
+        {
+            **_key(assignment),
+            "tenant_schema": tenant_schema,
+            "schema": tenant_schema if is_bound else None,
+            "revision": show_heads(heads),
+            "outcome": DONE[assignment.kind].value if is_done else None,
+        },
+    ).fetchone()
+    if written is None:
+        raise TenantSessionError(
+            f'A script left the session outside the tenant schema "{tenant_schema}"'
+            " (it changed search_path), or another driver took the tenant over;"
+            " the revision was rolled back."
+        )
+    return str(written[0])
+
+
+# -- parts of a revision ----------------------------------------------------------------------
+
+
+def read_parts(connection: psycopg.Connection, ledger: str, schema: str) -> Sequence[Part]:
+    """Return what an unfinished revision left committed in a tenant schema, in order."""
+    rows = connection.execute(sql.query("read_parts", ledger), {"schema": schema})
+    return [Part(row[0], RunKind(row[1]), *row[2:]) for row in rows]
+
+
+def write_part(connection: psycopg.Connection, ledger: str, schema: str, part: Part) -> None:
+    """Write a part or an intent, in the caller's transaction.
+
+    Idempotent: yes.
+    """
+    connection.execute(sql.query("write_part", ledger), part._asdict() | {"schema": schema})
+
+
+def forget_parts(connection: psycopg.Connection, ledger: str, schema: str, since: int = 0) -> None:
+    """Forget the parts from a position on: they had no effect, or belong to no revision anymore."""
+    facts = {"schema": schema, "since": since}
+    connection.execute(sql.query("forget_parts", ledger), facts)

@@ -1,0 +1,142 @@
+"""A revision that commits a part of itself: what it left, and how a later attempt goes on.
+
+Alembic's `autocommit_block()` commits what stood before it and runs its statements outside any
+transaction. Each is written to the journal as an intent before it runs and as done after; the next
+attempt leaves out what is done, settles what was cut off by its postcondition (an index is valid),
+and refuses to go on where nobody can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+
+from tenantmig.autocommit import IndexBuild, Statement, read_statement
+from tenantmig.errors import PartialRevisionError
+from tenantmig.journal import Part, forget_parts, read_parts, write_part
+from tenantmig.plan import RunKind
+
+
+class RevisionParts:
+    """The parts of the revision that runs on one tenant session (a `session.StepWatch`)."""
+
+    def __init__(self, connection: psycopg.Connection, ledger: str, schema: str) -> None:
+        self.connection = connection
+        self.ledger = ledger
+        self.schema = schema
+        self.left: Sequence[Part] = read_parts(connection, ledger, schema)
+        self._revision = ""
+        self._direction = RunKind.UPGRADE
+        self._position = 0
+        self._running: tuple[Statement, str] | None = None
+        self._has_written = bool(self.left)
+
+    @property
+    def is_partial(self) -> bool:
+        """True when a part of the revision is committed, or may be."""
+        return self._has_written
+
+    def begin(self, revision: str, direction: RunKind) -> None:
+        """A revision begins to run.
+
+        Raises:
+            PartialRevisionError: another one left parts in this tenant schema.
+        """
+        for part in self.left[:1]:
+            if (part.revision, part.direction) != (revision, direction):
+                raise PartialRevisionError(
+                    f"The {part.direction} of revision {part.revision} has committed a part of"
+                    f" itself; finish it first, with `tenantmig {part.direction}"
+                    f" {part.revision}` and this tenant."
+                )
+        self._revision, self._direction, self._position = revision, direction, 0
+
+    def end(self) -> None:
+        """The revision was recorded as a whole, and its parts were forgotten with that."""
+        self.left, self._has_written, self._running = (), False, None
+
+    def forget(self) -> None:
+        """Forget what was left: somebody finished the revision, or the tenant is new."""
+        forget_parts(self.connection, self.ledger, self.schema)
+        self.end()
+
+    # -- what the session tells --------------------------------------------------------------
+
+    def before_commit(self) -> None:
+        """See a COMMIT that comes before the revision is recorded.
+
+        Raises:
+            PartialRevisionError: an earlier attempt committed the same already.
+        """
+        row = self.connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone()
+        if row is None or row[0] is None:
+            return  # it wrote nothing
+        self._position += 1
+        if self._left_here() is not None:
+            raise PartialRevisionError(
+                "What stands before the autocommit_block was committed by an earlier attempt, and"
+                " would be done twice."
+            )
+        self._write(None, is_done=True)
+
+    def before_statement(self, statement: str) -> str | None:
+        """See a statement outside any transaction; return it, or None if it is done already.
+
+        Raises:
+            PartialRevisionError: it was cut off before, and nobody can tell whether it was run.
+        """
+        self._position += 1
+        known = read_statement(statement, self.schema)
+        left = self._left_here()
+        if left is not None and left.statement != statement:
+            raise PartialRevisionError(
+                "The script is not the one of which an earlier attempt committed a part."
+            )
+        if left is not None and (left.is_done or known.is_settled(self.connection, self.schema)):
+            return None
+        if left is not None and not known.is_repeatable:
+            raise PartialRevisionError(
+                f"Nobody can tell whether this was run when it was cut off: {_short(statement)}"
+            )
+        self._write(statement, is_done=False)
+        self._running = known, statement
+        known.prepare(self.connection, self.schema)
+        return statement
+
+    def after_statement(self) -> None:
+        """See that statement end well."""
+        if self._running is None:
+            return
+        known, statement = self._running
+        if isinstance(known, IndexBuild) and not known.is_settled(self.connection, self.schema):
+            raise PartialRevisionError(f'The index "{known.name}" was built and is not valid.')
+        self._running = None
+        self._write(statement, is_done=True)
+
+    def fail(self) -> None:
+        """The attempt failed and the connection lives: clear away what is not worth keeping."""
+        if self._running is None:
+            return
+        known, _ = self._running
+        self._running = None
+        with suppress(psycopg.Error):
+            if not known.is_atomic:
+                known.prepare(self.connection, self.schema)
+            if known.is_atomic or known.is_undone(self.connection, self.schema):
+                forget_parts(self.connection, self.ledger, self.schema, since=self._position)
+                self._has_written = self._position > 1
+
+    def _left_here(self) -> Part | None:
+        return next((part for part in self.left if part.position == self._position), None)
+
+    def _write(self, statement: str | None, *, is_done: bool) -> None:
+        part = Part(self._revision, self._direction, self._position, statement, is_done)
+        write_part(self.connection, self.ledger, self.schema, part)
+        self._has_written = True
+
+
+def _short(statement: str) -> str:
+    text = " ".join(statement.split())
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,375 @@
+"""A run: a rollout carried out in waves, and written to the ledger.
+
+Every operation that changes tenants goes through `carry_out`. It owns the order of work, the moment
+when nothing more is begun, and every outcome; it knows nothing of terminals, and of Alembic only
+the engine. All of it runs in the thread that called it, but for the attempts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import psycopg
+
+from tenantmig.activity import cancel_statements, live_onboardings, login_problem
+from tenantmig.attempts import Attempts, RunFacts, TenantWork
+from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
+from tenantmig.events import (
+    AttemptFailed,
+    RunFinished,
+    RunStarted,
+    SharedLock,
+    TenantFinished,
+    WaveStarted,
+)
+from tenantmig.failure import Failure, FailureKind, Phase
+from tenantmig.ledger import Ledger, RunClaim, session_name
+from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
+from tenantmig.plan import Leg, Path, Plan, show_heads
+from tenantmig.retry import Retry
+from tenantmig.rollout import Rollout, RolloutOptions, WaveReport, decided
+from tenantmig.stop_signal import StopSignal
+from tenantmig.tenant import Tenant
+from tenantmig.waves import chunks, first_to_go
+
+STOP_WITHIN_S = 15.0
+SWEEP_POLL_S = 0.2
+CUT_OFF = frozenset({"57014", "57P01", None})  # what a statement says that was stopped by us
+
+
+def carry_out(
+    rollout: Rollout,
+    ledger: Ledger,
+    options: RolloutOptions,
+    signal: StopSignal | None = None,
+) -> RunReport:
+    """Do what a plan says, tenant by tenant, and report it.
+
+    Locks: each tenant's advisory lock while it is worked on; the run's own in the ledger.
+    Idempotent: yes; a tenant at its target is left alone.
+    Raises:
+        FleetBusyError: another run moves the fleet; nothing was touched.
+        PrivilegeError, LedgerError: the ledger cannot be made or read; nothing was touched.
+        OvertakenError: another driver has taken the run over.
+        RunCutOffError: the ledger could not be written any more.
+    """
+    plan = rollout.plan
+    ledger.create()
+    if rollout.resumed is None:
+        claim = ledger.begin_run(plan, decided(plan), options.stored, rollout.check)
+    else:
+        claim = ledger.take_over(rollout.resumed, plan.kind, options.stored)
+    try:
+        return _Running(rollout, ledger, options, signal or StopSignal(), claim).carry_out()
+    except OvertakenError:
+        raise
+    except (psycopg.Error, TenantmigError) as error:
+        reason = " ".join(str(error).split())
+        raise RunCutOffError(
+            f"Run {claim.run} was cut off: {reason} `tenantmig resume {claim.run}` goes on."
+        ) from error
+
+
+class _Running:
+    """A run while it is carried out."""
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        ledger: Ledger,
+        options: RolloutOptions,
+        signal: StopSignal,
+        claim: RunClaim,
+    ) -> None:
+        self.rollout = rollout
+        self.plan = rollout.plan
+        self.ledger = ledger
+        self.options = options
+        self.signal = signal
+        self.claim = claim
+        self._began = time.monotonic()
+        self._stopped: float | None = None
+        self._outcomes: list[TenantOutcome] = []
+        self._works: list[TenantWork] = []
+        self._deferred: list[TenantWork] = []
+        self._settled: set[str] = set()
+        self._failed = 0
+        self._wave = 0
+        self._left_behind: str | None = None
+        self._engine: str | None = None
+
+    def carry_out(self) -> RunReport:
+        """Roll every tenant of the plan and finish the run in the ledger."""
+        plan, pending = self.plan, first_to_go(_pending(self.plan))
+        parallel = max(1, min(self.options.parallel, len(pending)))
+        started = RunStarted(
+            self.claim.run, plan.kind, plan.target, plan.tenants, len(pending), parallel
+        )
+        self.options.on_event(started)
+        self._decide(plan)
+        self._works = self._new_works(plan, pending)
+        self._works = self._works or self._newcomers()
+        if self._works:
+            with self.rollout.open_engine(parallel) as engine:
+                self._engine = engine.name
+                self._roll(
+                    Attempts(engine, self._facts(), self.signal, parallel, self.options.backup)
+                )
+        for work in self._works:
+            if work.tenant.name not in self._settled:
+                self._settle(work)
+        return self._finish()
+
+    def _facts(self) -> RunFacts:
+        claim = self.claim
+        return RunFacts(claim.run, claim.epoch, self.plan.moves, claim.server)
+
+    def _decide(self, plan: Plan) -> None:
+        """Take over what is decided before anything is run; a resumed run has to write it."""
+        for outcome in decided(plan):
+            if self.rollout.resumed is not None:
+                self.ledger.record_outcome(self.claim, outcome)
+            self._outcomes.append(outcome)
+
+    def _new_works(self, plan: Plan, pending: Sequence[tuple[Tenant, Path]]) -> list[TenantWork]:
+        legs = {id(group.path): group.legs for group in plan.groups}
+        return [
+            TenantWork(
+                tenant,
+                path,
+                legs[id(path)] or (Leg(path),),
+                Retry(self.options.retry, self.signal.event),
+                attempts_before=self.rollout.attempts_before.get(tenant.name, 0),
+            )
+            for tenant, path in pending
+        ]
+
+    # -- waves ------------------------------------------------------------------------------
+
+    def _roll(self, attempts: Attempts) -> None:
+        """Roll wave after wave; the tenants that met locks come last, then newcomers."""
+        with attempts:
+            try:
+                rest = self._roll_canary(attempts)
+                for works in chunks(rest, self.options.waves.size):
+                    if works and self._begin_wave():
+                        self._roll_wave(attempts, works)
+                self._roll_again(attempts)
+                while newcomers := self._newcomers():
+                    self._works += newcomers
+                    self._wave += 1
+                    self._roll_wave(attempts, newcomers)
+                    self._roll_again(attempts)
+            except BaseException:
+                self.signal.interrupt()
+                attempts.engine.close()
+                raise
+
+    def _roll_again(self, attempts: Attempts) -> None:
+        """Try those again that kept meeting locks, behind all others."""
+        again, self._deferred = self._deferred, []
+        for work in again:
+            work.is_last_try = True
+        if not self.signal.is_set:
+            self._roll_wave(attempts, again, is_new=False)
+
+    def _roll_canary(self, attempts: Attempts) -> list[TenantWork]:
+        """Roll wave 0 and return the others; a canary that is only locked has a stand-in."""
+        canary, rest = self.options.waves.canary, list(self._works)
+        while len(self._works) > 1 and not self.signal.is_set:
+            named = [work for work in rest if work.tenant.name in canary.names]
+            first = named or rest[: canary.count]
+            if not first:
+                break
+            rest = [work for work in rest if work not in first]
+            self._roll_wave(attempts, first)
+            failed = [work for work in first if not work.is_arrived and not work.is_deferred]
+            if failed:
+                self.signal.stop(f'the canary "{failed[0].tenant.name}" failed')
+            if any(work.is_arrived for work in first):
+                break
+            if named:
+                self.signal.stop("every canary is locked by others")
+        return rest
+
+    def _begin_wave(self) -> bool:
+        """Ask the gate, if a wave went before, and begin the next."""
+        if self._settled and self.options.gate is not None and not self.signal.is_set:
+            told = WaveReport(self.claim.run, self._wave, _counts(self._outcomes))
+            reason = self.options.gate(told, self.signal)
+            if reason:
+                self.signal.stop(reason)
+        self._wave += 1
+        return not self.signal.is_set
+
+    def _roll_wave(
+        self, attempts: Attempts, works: Sequence[TenantWork], *, is_new: bool = True
+    ) -> None:
+        """Bring a wave of tenants to the target, leg by leg.
+
+        No concurrent leg runs while any tenant has a transactional one before it, nor beside one.
+        """
+        if is_new:
+            for work in works:
+                work.wave = self._wave
+            names = tuple(work.tenant.name for work in works)
+            self.options.on_event(WaveStarted(self._wave, names))
+        going = list(works)
+        while going and not self.signal.is_set:
+            is_concurrent = all(work.next_leg.is_concurrent for work in going)
+            batch = [work for work in going if work.next_leg.is_concurrent is is_concurrent]
+            for work in batch:
+                work.last = None
+            for told in attempts.bring(batch):
+                self._hear(attempts, told)
+            going = [work for work in going if not (work.is_arrived or work.has_failed)]
+
+    def _newcomers(self) -> list[TenantWork]:
+        """Return tenants that were onboarded meanwhile and are behind; wait for those in birth."""
+        if self.rollout.sweep is None:
+            return []
+        patience = time.monotonic() + self.options.onboarding_wait_s
+        while not self.signal.is_set:
+            # first who is being born: who is active after that question is in the sweep
+            unborn = live_onboardings(self.ledger, self.claim.run)
+            known = {o.tenant for o in self._outcomes} | {w.tenant.name for w in self._works}
+            plan = self.rollout.sweep(frozenset(known))
+            if plan.tenants:
+                self.ledger.write_intents(self.claim.run, plan, decided(plan))
+                self._decide(plan)
+            if plan.pending:
+                return self._new_works(plan, _pending(plan))
+            if not unborn:
+                break
+            if time.monotonic() > patience:
+                self._left_behind = f'the onboarding of "{unborn[0]}" has not ended; run again'
+                break
+            self.signal.event.wait(SWEEP_POLL_S)
+        return []
+
+    # -- what the attempts tell ---------------------------------------------------------------
+
+    def _hear(self, attempts: Attempts, told: object) -> None:
+        """Take what the attempts tell, and look at the clock."""
+        match told:
+            case TenantWork():
+                self._hear_work(told)
+            case AttemptFailed():
+                self.options.on_event(told)
+                if told.failure.phase is Phase.CONNECT:
+                    self._stop_if_locked_out()
+            case SharedLock():
+                self.options.on_event(told)
+        self._look_at_clock(attempts)
+
+    def _hear_work(self, work: TenantWork) -> None:
+        if work.is_deferred and work.has_failed and not work.is_last_try:
+            self._deferred.append(work)
+        elif work.is_arrived or work.has_failed:
+            self._settle(work)
+
+    def _stop_if_locked_out(self) -> None:
+        """Ask on the connection that we have whether others would be refused."""
+        problem = login_problem(self.ledger)
+        if problem:
+            self.signal.stop(problem)
+
+    def _look_at_clock(self, attempts: Attempts) -> None:
+        now = time.monotonic()
+        deadline = self.options.deadline_s
+        if deadline is not None and now - self._began > deadline:
+            self.signal.cancel(f"the deadline of {deadline:g} s passed")
+        if self.signal.is_set and self.signal.is_cancelling:
+            self._stopped = self._stopped or now
+            cancel_statements(self.ledger, session_name(self.claim.run))
+            if self.signal.is_urgent or now - self._stopped > STOP_WITHIN_S:
+                attempts.engine.close()
+
+    def _settle(self, work: TenantWork) -> None:
+        """Decide a tenant's outcome, write it, and tell of it."""
+        failure = work.last.failure if work.last else None
+        outcome = self._outcome(work)
+        undo = self.rollout.undo
+        is_begun = work.attempts > 0 and not outcome.is_at_target
+        is_undone = bool(undo is not None and is_begun and undo(work.tenant))
+        if is_undone and outcome is Outcome.IN_DOUBT:
+            outcome = Outcome.FAILED
+        settled = TenantOutcome(
+            tenant=work.tenant.name,
+            schema=work.tenant.schema,
+            outcome=outcome,
+            from_revision=show_heads(work.path.source),
+            to_revision=show_heads(work.path.target),
+            engine=self._engine if work.attempts else None,
+            attempts=work.attempts,
+            wave=work.wave,
+            duration_s=round(time.monotonic() - work.began, 3) if work.began else 0.0,
+            sqlstate=failure.sqlstate if failure else None,
+            error=failure.message if failure else None,
+            backup=work.backup,
+            xid=work.xid if outcome is Outcome.IN_DOUBT else None,
+        )
+        settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
+        self._settled.add(work.tenant.name)
+        self._outcomes.append(settled)
+        self._spend_budget(settled, failure)
+        self.options.on_event(TenantFinished(settled, len(self._settled), len(self._works)))
+
+    def _spend_budget(self, settled: TenantOutcome, failure: Failure | None) -> None:
+        if failure is None or settled.outcome.is_at_target:
+            return
+        if failure.kind is FailureKind.RUN:
+            self.signal.stop(failure.message)
+        if failure.kind is FailureKind.LOCKED or settled.outcome is Outcome.INTERRUPTED:
+            return
+        self._failed += 1
+        budget = self.options.waves.budget
+        if budget is not None and not budget.allows(self._failed, len(self._works)):
+            self.signal.stop(f"{self._failed} tenants failed, more than --max-failures {budget}")
+
+    def _outcome(self, work: TenantWork) -> Outcome:
+        if work.is_arrived and work.last and work.last.outcome is not None:
+            return work.last.outcome
+        if work.is_in_doubt:
+            return Outcome.IN_DOUBT
+        is_interrupted = self.signal.state is RunState.INTERRUPTED
+        if work.last is None or work.last.failure is None:
+            return Outcome.INTERRUPTED if is_interrupted else Outcome.SKIPPED
+        is_cut_off = self.signal.is_cancelling and work.last.failure.sqlstate in CUT_OFF
+        return Outcome.INTERRUPTED if is_cut_off else Outcome.FAILED
+
+    def _finish(self) -> RunReport:
+        is_done = all(outcome.outcome.is_at_target for outcome in self._outcomes)
+        state = RunState.COMPLETE if is_done else RunState.INCOMPLETE
+        if self.signal.is_set and not is_done:
+            state = self.signal.state
+        reason = None if is_done else self.signal.reason
+        if self._left_behind and state is RunState.COMPLETE:
+            state, reason = RunState.INCOMPLETE, self._left_behind
+        self.ledger.finish_run(self.claim, state, reason)
+        report = RunReport(
+            run=self.claim.run,
+            kind=self.plan.kind,
+            target=self.plan.target,
+            state=state,
+            tenants=tuple(sorted(self._outcomes, key=lambda outcome: outcome.tenant)),
+            started_at=self.claim.started_at,
+            duration_s=round(time.monotonic() - self._began, 3),
+            reason=reason,
+            undoes=self.plan.undoes,
+        )
+        if self.rollout.resumed is not None:  # what earlier drivers did belongs to it
+            report = replace(report, tenants=self.ledger.run(self.claim.run).tenants)
+        self.options.on_event(RunFinished(report))
+        return report
+
+
+def _pending(plan: Plan) -> list[tuple[Tenant, Path]]:
+    return [(tenant, group.path) for group in plan.groups for tenant in group.tenants]
+
+
+def _counts(outcomes: Sequence[TenantOutcome]) -> Mapping[str, int]:
+    return dict(Counter(outcome.outcome.value for outcome in outcomes))

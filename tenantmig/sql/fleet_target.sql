@@ -1,0 +1,5 @@
+SELECT kind, direction, target
+  FROM {ledger}.run
+ WHERE is_fleetwide
+ ORDER BY id DESC
+ LIMIT 1

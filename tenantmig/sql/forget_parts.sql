@@ -1,0 +1,1 @@
+DELETE FROM {ledger}.part WHERE schema = %(schema)s AND position >= %(since)s

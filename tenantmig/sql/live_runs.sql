@@ -1,0 +1,9 @@
+SELECT id, kind, target, actor, host, driver_pid, started_at
+  FROM {ledger}.run
+ WHERE state = 'running' AND kind = ANY(%(kinds)s)
+   AND EXISTS (SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND (classid::bigint << 32 | objid::bigint)
+                      = hashtextextended('tenantmig.run:' || id, 0))
+ ORDER BY id

@@ -1,0 +1,1 @@
+SELECT DISTINCT schema, revision FROM {ledger}.part
