@@ -54,7 +54,7 @@ class TenantWork:
     is_deferred: bool = False
     is_last_try: bool = False
     is_in_doubt: bool = False
-    xid: str | None = None
+    lost_xid: str | None = None
     backup: str | None = None
     last: Attempt | None = None
     began: float | None = None
@@ -193,7 +193,7 @@ class Attempts:
         def attempt(_: int, *, is_reading: bool = False) -> Attempt:
             made = self.engine.attempt(self._assignment(work, leg, is_reading=is_reading))
             work.is_in_doubt = _is_in_doubt(made, was_in_doubt=work.is_in_doubt)
-            work.xid = (made.xid or work.xid) if work.is_in_doubt else None
+            work.lost_xid = (made.lost_xid or work.lost_xid) if work.is_in_doubt else None
             return made
 
         def tell(_: int, made: Attempt) -> None:
@@ -224,7 +224,7 @@ class Attempts:
             epoch=self.facts.epoch,
             leg=leg,
             is_witness=not self._witnessed.issuperset(leg.revisions),
-            xid=work.xid,
+            lost_xid=work.lost_xid,
             server=self.facts.server,
         )
 

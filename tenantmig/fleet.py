@@ -16,9 +16,10 @@ from typing import Self
 from tenantmig import onboarding, planning, registry
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
-from tenantmig.ledger import Ledger, RunRecord
+from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
+from tenantmig.records import RunRecord
 from tenantmig.resumption import find_run, settings_of
 from tenantmig.revisions import History
 from tenantmig.settings import Settings, load_settings
@@ -326,7 +327,7 @@ class Fleet:
                 driver,
                 sweep=self._sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
                 resumed=record.report.run,
-                attempts_before={r.outcome.tenant: r.outcome.attempts for r in record.tenants},
+                before={known.outcome.tenant: known.outcome for known in record.tenants},
             )
 
     def plan_resumption(self, run: int | None = None) -> Plan:

@@ -12,7 +12,12 @@ from typing import NamedTuple
 import psycopg
 
 from tenantmig import sql
-from tenantmig.errors import OvertakenError, TenantSessionError
+from tenantmig.errors import (
+    OvertakenError,
+    PartialRevisionError,
+    TenantLockedError,
+    TenantSessionError,
+)
 from tenantmig.outcome import AT_TARGET, DONE, Outcome
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 
@@ -37,19 +42,39 @@ def begin_attempt(
 ) -> Outcome | None:
     """Claim an attempt, on the tenant's own connection and under its lock.
 
-    Returns an outcome if an earlier attempt's last transaction did commit after all.
+    Returns an outcome if an earlier attempt's last transaction did commit after all. What became of
+    a lost COMMIT is asked twice, of the journal and of `pg_xact_status` (PostgreSQL docs, 9.27.8).
 
     Raises:
         OvertakenError: another driver has taken the run over, or made a later attempt.
+        PartialRevisionError: the two contradict each other; nothing may be run.
+        TenantLockedError: the transaction is still being committed.
     """
-    facts = _key(assignment) | {"done": DONE_OUTCOMES}
+    facts = _key(assignment) | {"done": DONE_OUTCOMES, "lost_xid": assignment.lost_xid}
     claimed = connection.execute(sql.query("begin_attempt", ledger), facts).fetchone()
     if claimed is None:
         raise OvertakenError(
             f"Run {assignment.run} was taken over by another driver, which goes on with"
             f' "{assignment.tenant.name}"; this one stopped.'
         )
-    return Outcome(claimed[0]) if claimed[0] else None
+    outcome, is_recorded, fate = claimed
+    if assignment.lost_xid is not None:
+        _refuse_contradiction(assignment, fate, is_recorded=is_recorded)
+    return Outcome(outcome) if outcome else None
+
+
+def _refuse_contradiction(assignment: Assignment, fate: str | None, *, is_recorded: bool) -> None:
+    if fate == "in progress":
+        raise TenantLockedError(
+            f"Transaction {assignment.lost_xid} of an earlier attempt is still being committed."
+        )
+    # no fate: the server has forgotten so old a transaction
+    if fate is None or (fate == "committed") is is_recorded:
+        return
+    raise PartialRevisionError(
+        f"Transaction {assignment.lost_xid} of an earlier attempt is {fate}, and the journal says"
+        f" that it {'was' if is_recorded else 'was not'} committed."
+    )
 
 
 def _key(assignment: Assignment) -> dict[str, object]:

@@ -8,65 +8,31 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb
 
-from tenantmig import ledger_schema, sql
+from tenantmig import ledger_schema
 from tenantmig.connection import BoundedConnection, refuse_other_server
 from tenantmig.errors import (
     FleetBusyError,
     OvertakenError,
-    UnknownRunError,
 )
 from tenantmig.journal import DONE_OUTCOMES
-from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
+from tenantmig.outcome import Outcome, RunState, TenantOutcome
 from tenantmig.plan import MOVES_FLEET, Path, Plan, RunKind, show_heads
+from tenantmig.records import Records
 from tenantmig.retry import survive_restart
 from tenantmig.tenant import Tenant
 
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
 FLEET_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', 0))"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What the latest run of a tenant left: it failed or is in doubt."""
-
-    run: int
-    outcome: Outcome
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TenantRecord:
-    """What a run has on one tenant, for going on with it or undoing it.
-
-    `destination` is the target in Alembic's words; None if nothing was planned for the tenant.
-    """
-
-    outcome: TenantOutcome
-    target: str | None
-    destination: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What the ledger has on a run beside its report."""
-
-    report: RunReport
-    direction: RunKind
-    is_fleetwide: bool
-    options: Mapping[str, Any]
-    server: str | None
-    tenants: tuple[TenantRecord, ...] = ()
 
 
 class RunClaim(NamedTuple):
@@ -83,10 +49,10 @@ def session_name(run: int) -> str:
     return f"tenantmig run {run}"
 
 
-class Ledger:
-    """The ledger of one database. Calls open a connection with `connect` and reopen a lost one.
+class Ledger(Records):
+    """The ledger of one database, and the claim of the driver on its run.
 
-    Not for use by two threads at once.
+    Writes that a restart of the server cuts off are made again for `reconnect_s`.
     """
 
     def __init__(
@@ -95,47 +61,23 @@ class Ledger:
         schema: str,
         reconnect_s: float = 60.0,
     ) -> None:
-        self._connect = connect
-        self.schema = schema
+        super().__init__(connect, schema)
         self.reconnect_s = reconnect_s
-        self._connection: BoundedConnection | None = None
         self._claim: RunClaim | None = None
 
     @property
     def connection(self) -> BoundedConnection:
-        """The control connection, in autocommit mode.
+        """The control connection; one that was lost takes the lock of the claimed run again.
 
         Raises:
-            ServerChangedError: it was lost, and now leads to another server than the run's.
+            ServerChangedError: it now leads to another server than the run's.
         """
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-            if self._claim is not None:
-                refuse_other_server(self._connection, self._claim.server, self._claim.run)
-                self._lock_run(self._claim.run)
-        return self._connection
-
-    def close(self) -> None:
-        """End the control connection, and with it the lock of the run it held."""
-        if self._connection is not None:
-            self._connection.close()
-
-    def query(self, name: str, parameters: dict[str, Any] | None = None) -> list[Any]:
-        """Run the named query and return its rows as named tuples."""
-        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
-            cursor.execute(sql.query(name, self.schema), parameters)
-            return cursor.fetchall() if cursor.description else []
-
-    @property
-    def exists(self) -> bool:
-        """True when the ledger has been created and this version of tenantmig can read it.
-
-        An older ledger is brought to this version.
-
-        Raises:
-            LedgerError: a newer tenantmig wrote it.
-        """
-        return ledger_schema.exists(self.connection, self.schema)
+        was_lost = self._connection is None or self._connection.closed
+        connection = super().connection
+        if was_lost and self._claim is not None:
+            refuse_other_server(connection, self._claim.server, self._claim.run)
+            self._lock_run(self._claim.run)
+        return connection
 
     def create(self) -> None:
         """Make the ledger where there is none.
@@ -278,6 +220,22 @@ class Ledger:
         row = rows[0]
         return replace(outcome, outcome=Outcome(row.outcome), to_revision=row.to_revision)
 
+    def record_untouched(self, claim: RunClaim, tenants: Sequence[str], outcome: Outcome) -> None:
+        """Write at once that a run ended before it came to these tenants.
+
+        Raises:
+            OvertakenError: another driver has taken the run over; nothing was written.
+        """
+        facts = {
+            "run": claim.run,
+            "epoch": claim.epoch,
+            "tenants": list(tenants),
+            "outcome": outcome.value,
+            "wave": 1,
+        }
+        rows = self._insist(lambda: self.query("record_untouched", facts))
+        self._refuse_overtaken(rows, claim)
+
     @staticmethod
     def _refuse_overtaken(rows: Sequence[Any], claim: RunClaim) -> None:
         if not rows:
@@ -308,82 +266,11 @@ class Ledger:
         """Make an idempotent write also through a restart of the server."""
         return survive_restart(write, self.reconnect_s)
 
-    def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
-        """Return the newest runs, newest first, without their tenants' rows."""
-        if not self.exists:
-            return ()
-        return tuple(_report(row, ()) for row in self.query("runs", {"run": None, "limit": limit}))
-
-    def run(self, run: int) -> RunReport:
-        """Return one run with what it did to each tenant.
-
-        Raises:
-            UnknownRunError: there is no such run.
-        """
-        return self.record(run).report
-
-    def record(self, run: int) -> RunRecord:
-        """Return all that the ledger has on a run.
-
-        Raises:
-            UnknownRunError: there is no such run.
-        """
-        rows = self.query("runs", {"run": run, "limit": 1}) if self.exists else []
-        if not rows:
-            raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
-        row = rows[0]
-        tenants = tuple(self._tenant_records(run))
-        return RunRecord(
-            report=_report(row, (tenant.outcome for tenant in tenants)),
-            direction=RunKind(row.direction or row.kind),
-            is_fleetwide=row.is_fleetwide,
-            options=row.options,
-            server=row.server,
-            tenants=tenants,
-        )
-
-    def _tenant_records(self, run: int) -> Iterator[TenantRecord]:
-        for row in self.query("run_tenants", {"run": run}):
-            facts = row._asdict()
-            target, destination = facts.pop("target"), facts.pop("destination")
-            # an intent never carried out
-            facts["outcome"] = Outcome(facts["outcome"] or Outcome.INTERRUPTED)
-            yield TenantRecord(TenantOutcome(**facts), target, destination)
-
-    def troubled_tenants(self) -> dict[str, Trouble]:
-        """Return the tenants whose latest run failed or left them in doubt, and why."""
-        rows = self.query("troubled_tenants") if self.exists else []
-        return {row.tenant: Trouble(row.run, Outcome(row.outcome), row.error) for row in rows}
-
-    def partial_schemas(self) -> dict[str, str]:
-        """Return the tenant schemas in which a revision committed a part of itself, and which."""
-        rows = self.query("partial_schemas") if self.exists else []
-        return {row.schema: row.revision for row in rows}
-
-    def fleet_target(self) -> tuple[RunKind, str] | None:
-        """Return what the newest run over the whole fleet does, and its target."""
-        rows = self.query("fleet_target") if self.exists else []
-        return (RunKind(rows[0].direction or rows[0].kind), rows[0].target) if rows else None
-
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
         """A transaction on the control connection."""
         with self.connection.transaction():
             yield self.connection
-
-
-def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
-    return RunReport(
-        run=row.id,
-        kind=RunKind(row.kind),
-        target=row.target,
-        state=RunState(row.state),
-        tenants=tuple(tenants),
-        started_at=row.started_at,
-        duration_s=row.duration_s,
-        reason=row.reason,
-        undoes=row.undoes,
-    )
 
 
 def _intended(plan: Plan) -> Iterator[tuple[Tenant, Path]]:

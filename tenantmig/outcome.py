@@ -59,15 +59,15 @@ class Attempt:
 
     `knows_version` says that the version was read under the tenant's lock, so that whatever an
     earlier attempt left open is known. `is_partial`: a revision has committed a part of itself.
-    `xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision that
-    locked one, a table outside the tenant schema.
+    `lost_xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision
+    that locked one, a table outside the tenant schema.
     """
 
     outcome: Outcome | None = None
     failure: Failure | None = None
     knows_version: bool = False
     is_partial: bool = False
-    xid: str | None = None
+    lost_xid: str | None = None
     shared_locks: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,7 +87,7 @@ class TenantOutcome:
     sqlstate: str | None = None
     error: str | None = None
     backup: str | None = None
-    xid: str | None = None
+    lost_xid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Assignment:
     `leg` is the stretch of the path to go now (all of it by default). `is_reading` asks for nothing
     but to find out what earlier attempts left; `is_witness` to look which shared tables the
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
-    `xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
+    `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
     where the run began.
     """
 
@@ -76,7 +76,7 @@ class Assignment:
     epoch: int = 1
     leg: Path | None = None
     is_witness: bool = False
-    xid: str | None = None
+    lost_xid: str | None = None
     server: str | None = None
 
     @property

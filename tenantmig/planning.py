@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from tenantmig.errors import IrreversibleRevisionError, SelectionError, TenantmigError
-from tenantmig.ledger import RunRecord, TenantRecord
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, show_heads
+from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
 from tenantmig.version_table import Version, read_versions

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tenantmig.errors import SelectionError
-from tenantmig.ledger import Ledger, RunRecord
+from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunState
 from tenantmig.plan import MOVES_FLEET, RunKind
+from tenantmig.records import RunRecord
 from tenantmig.settings import Settings, load_settings
 
 RESUMABLE = MOVES_FLEET | {RunKind.OFFBOARD}

@@ -53,7 +53,7 @@ class Rollout:
     `undo(tenant)` is called for a tenant that did not arrive, before its outcome is written; if it
     says True, nothing is left. `sweep(known)` plans for tenants that the run does not know yet.
     `check` refuses the run, in the transaction that would write it. `resumed` is a run that an
-    earlier driver began, with the attempts it made on each tenant.
+    earlier driver began, with what it did `before` to each tenant.
     """
 
     plan: Plan
@@ -62,7 +62,7 @@ class Rollout:
     sweep: Callable[[frozenset[str]], Plan] | None = None
     check: Callable[[], None] | None = None
     resumed: int | None = None
-    attempts_before: Mapping[str, int] = field(default_factory=dict)
+    before: Mapping[str, TenantOutcome] = field(default_factory=dict)
 
 
 def decided(plan: Plan) -> list[TenantOutcome]:

@@ -8,8 +8,7 @@ the engine. All of it runs in the thread that called it, but for the attempts.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import psycopg
@@ -22,22 +21,21 @@ from tenantmig.events import (
     RunFinished,
     RunStarted,
     SharedLock,
-    TenantFinished,
     WaveStarted,
 )
-from tenantmig.failure import Failure, FailureKind, Phase
+from tenantmig.failure import Phase
 from tenantmig.ledger import Ledger, RunClaim, session_name
-from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
-from tenantmig.plan import Leg, Path, Plan, show_heads
+from tenantmig.outcome import RunReport, RunState
+from tenantmig.plan import Leg, Path, Plan
 from tenantmig.retry import Retry
 from tenantmig.rollout import Rollout, RolloutOptions, WaveReport, decided
+from tenantmig.settlement import Settlement
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Tenant
 from tenantmig.waves import chunks, first_to_go
 
 STOP_WITHIN_S = 15.0
 SWEEP_POLL_S = 0.2
-CUT_OFF = frozenset({"57014", "57P01", None})  # what a statement says that was stopped by us
 
 
 def carry_out(
@@ -92,14 +90,13 @@ class _Running:
         self.claim = claim
         self._began = time.monotonic()
         self._stopped: float | None = None
-        self._outcomes: list[TenantOutcome] = []
         self._works: list[TenantWork] = []
         self._deferred: list[TenantWork] = []
-        self._settled: set[str] = set()
-        self._failed = 0
         self._wave = 0
         self._left_behind: str | None = None
-        self._engine: str | None = None
+        self._settlement = Settlement(
+            ledger, claim, signal, options.waves.budget, rollout.undo, options.on_event
+        )
 
     def carry_out(self) -> RunReport:
         """Roll every tenant of the plan and finish the run in the ledger."""
@@ -109,30 +106,22 @@ class _Running:
             self.claim.run, plan.kind, plan.target, plan.tenants, len(pending), parallel
         )
         self.options.on_event(started)
-        self._decide(plan)
+        self._settlement.decide(plan, is_written=self.rollout.resumed is None)
         self._works = self._new_works(plan, pending)
         self._works = self._works or self._newcomers()
+        self._settlement.expected = len(self._works)
         if self._works:
             with self.rollout.open_engine(parallel) as engine:
-                self._engine = engine.name
+                self._settlement.engine = engine.name
                 self._roll(
                     Attempts(engine, self._facts(), self.signal, parallel, self.options.backup)
                 )
-        for work in self._works:
-            if work.tenant.name not in self._settled:
-                self._settle(work)
+        self._settlement.settle_rest(self._works)
         return self._finish()
 
     def _facts(self) -> RunFacts:
         claim = self.claim
         return RunFacts(claim.run, claim.epoch, self.plan.moves, claim.server)
-
-    def _decide(self, plan: Plan) -> None:
-        """Take over what is decided before anything is run; a resumed run has to write it."""
-        for outcome in decided(plan):
-            if self.rollout.resumed is not None:
-                self.ledger.record_outcome(self.claim, outcome)
-            self._outcomes.append(outcome)
 
     def _new_works(self, plan: Plan, pending: Sequence[tuple[Tenant, Path]]) -> list[TenantWork]:
         legs = {id(group.path): group.legs for group in plan.groups}
@@ -142,9 +131,11 @@ class _Running:
                 path,
                 legs[id(path)] or (Leg(path),),
                 Retry(self.options.retry, self.signal.event),
-                attempts_before=self.rollout.attempts_before.get(tenant.name, 0),
+                attempts_before=before.attempts if before else 0,
+                lost_xid=before.lost_xid if before else None,
             )
             for tenant, path in pending
+            for before in [self.rollout.before.get(tenant.name)]
         ]
 
     # -- waves ------------------------------------------------------------------------------
@@ -160,6 +151,7 @@ class _Running:
                 self._roll_again(attempts)
                 while newcomers := self._newcomers():
                     self._works += newcomers
+                    self._settlement.expected = len(self._works)
                     self._wave += 1
                     self._roll_wave(attempts, newcomers)
                     self._roll_again(attempts)
@@ -197,8 +189,8 @@ class _Running:
 
     def _begin_wave(self) -> bool:
         """Ask the gate, if a wave went before, and begin the next."""
-        if self._settled and self.options.gate is not None and not self.signal.is_set:
-            told = WaveReport(self.claim.run, self._wave, _counts(self._outcomes))
+        if self._settlement.names and self.options.gate is not None and not self.signal.is_set:
+            told = WaveReport(self.claim.run, self._wave, self._settlement.counts)
             reason = self.options.gate(told, self.signal)
             if reason:
                 self.signal.stop(reason)
@@ -235,11 +227,13 @@ class _Running:
         while not self.signal.is_set:
             # first who is being born: who is active after that question is in the sweep
             unborn = live_onboardings(self.ledger, self.claim.run)
-            known = {o.tenant for o in self._outcomes} | {w.tenant.name for w in self._works}
+            known = {o.tenant for o in self._settlement.outcomes} | {
+                w.tenant.name for w in self._works
+            }
             plan = self.rollout.sweep(frozenset(known))
             if plan.tenants:
                 self.ledger.write_intents(self.claim.run, plan, decided(plan))
-                self._decide(plan)
+                self._settlement.decide(plan, is_written=True)
             if plan.pending:
                 return self._new_works(plan, _pending(plan))
             if not unborn:
@@ -269,7 +263,7 @@ class _Running:
         if work.is_deferred and work.has_failed and not work.is_last_try:
             self._deferred.append(work)
         elif work.is_arrived or work.has_failed:
-            self._settle(work)
+            self._settlement.settle(work)
 
     def _stop_if_locked_out(self) -> None:
         """Ask on the connection that we have whether others would be refused."""
@@ -288,61 +282,8 @@ class _Running:
             if self.signal.is_urgent or now - self._stopped > STOP_WITHIN_S:
                 attempts.engine.close()
 
-    def _settle(self, work: TenantWork) -> None:
-        """Decide a tenant's outcome, write it, and tell of it."""
-        failure = work.last.failure if work.last else None
-        outcome = self._outcome(work)
-        undo = self.rollout.undo
-        is_begun = work.attempts > 0 and not outcome.is_at_target
-        is_undone = bool(undo is not None and is_begun and undo(work.tenant))
-        if is_undone and outcome is Outcome.IN_DOUBT:
-            outcome = Outcome.FAILED
-        settled = TenantOutcome(
-            tenant=work.tenant.name,
-            schema=work.tenant.schema,
-            outcome=outcome,
-            from_revision=show_heads(work.path.source),
-            to_revision=show_heads(work.path.target),
-            engine=self._engine if work.attempts else None,
-            attempts=work.attempts,
-            wave=work.wave,
-            duration_s=round(time.monotonic() - work.began, 3) if work.began else 0.0,
-            sqlstate=failure.sqlstate if failure else None,
-            error=failure.message if failure else None,
-            backup=work.backup,
-            xid=work.xid if outcome is Outcome.IN_DOUBT else None,
-        )
-        settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
-        self._settled.add(work.tenant.name)
-        self._outcomes.append(settled)
-        self._spend_budget(settled, failure)
-        self.options.on_event(TenantFinished(settled, len(self._settled), len(self._works)))
-
-    def _spend_budget(self, settled: TenantOutcome, failure: Failure | None) -> None:
-        if failure is None or settled.outcome.is_at_target:
-            return
-        if failure.kind is FailureKind.RUN:
-            self.signal.stop(failure.message)
-        if failure.kind is FailureKind.LOCKED or settled.outcome is Outcome.INTERRUPTED:
-            return
-        self._failed += 1
-        budget = self.options.waves.budget
-        if budget is not None and not budget.allows(self._failed, len(self._works)):
-            self.signal.stop(f"{self._failed} tenants failed, more than --max-failures {budget}")
-
-    def _outcome(self, work: TenantWork) -> Outcome:
-        if work.is_arrived and work.last and work.last.outcome is not None:
-            return work.last.outcome
-        if work.is_in_doubt:
-            return Outcome.IN_DOUBT
-        is_interrupted = self.signal.state is RunState.INTERRUPTED
-        if work.last is None or work.last.failure is None:
-            return Outcome.INTERRUPTED if is_interrupted else Outcome.SKIPPED
-        is_cut_off = self.signal.is_cancelling and work.last.failure.sqlstate in CUT_OFF
-        return Outcome.INTERRUPTED if is_cut_off else Outcome.FAILED
-
     def _finish(self) -> RunReport:
-        is_done = all(outcome.outcome.is_at_target for outcome in self._outcomes)
+        is_done = all(outcome.outcome.is_at_target for outcome in self._settlement.outcomes)
         state = RunState.COMPLETE if is_done else RunState.INCOMPLETE
         if self.signal.is_set and not is_done:
             state = self.signal.state
@@ -355,7 +296,7 @@ class _Running:
             kind=self.plan.kind,
             target=self.plan.target,
             state=state,
-            tenants=tuple(sorted(self._outcomes, key=lambda outcome: outcome.tenant)),
+            tenants=tuple(sorted(self._settlement.outcomes, key=lambda outcome: outcome.tenant)),
             started_at=self.claim.started_at,
             duration_s=round(time.monotonic() - self._began, 3),
             reason=reason,
@@ -369,7 +310,3 @@ class _Running:
 
 def _pending(plan: Plan) -> list[tuple[Tenant, Path]]:
     return [(tenant, group.path) for group in plan.groups for tenant in group.tenants]
-
-
-def _counts(outcomes: Sequence[TenantOutcome]) -> Mapping[str, int]:
-    return dict(Counter(outcome.outcome.value for outcome in outcomes))

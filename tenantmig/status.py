@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tenantmig.ledger import Ledger, Trouble
+from tenantmig.ledger import Ledger
 from tenantmig.outcome import Outcome
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.planning import plan_rollout
+from tenantmig.records import Trouble
 from tenantmig.revisions import History
 from tenantmig.tenant import Tenant
 

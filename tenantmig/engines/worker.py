@@ -114,13 +114,13 @@ class Worker:
             is_partial = False
             if failure.kind is FailureKind.IN_DOUBT:
                 failure = replace(failure, kind=FailureKind.TRANSIENT)
-        xid = self.xid if failure.kind is FailureKind.LOST_COMMIT else None
+        lost_xid = self.xid if failure.kind is FailureKind.LOST_COMMIT else None
         self._close_session()
         return Attempt(
             failure=failure,
             knows_version=self.knows_version,
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
-            xid=xid,
+            lost_xid=lost_xid,
         )
 
     def _open_session(self, assignment: Assignment) -> TenantSession:

@@ -6,4 +6,5 @@ UPDATE {ledger}.run_tenant
        outcome = CASE WHEN outcome = ANY(%(done)s) THEN outcome END, sqlstate = NULL, error = NULL
  WHERE run = %(run)s AND tenant = %(tenant)s AND attempts < %(attempt)s
    AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)
-RETURNING outcome
+RETURNING outcome, xid IS NOT DISTINCT FROM %(lost_xid)s AS is_recorded,
+          pg_xact_status(%(lost_xid)s::text::xid8) AS fate

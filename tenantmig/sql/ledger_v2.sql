@@ -11,7 +11,8 @@ ALTER TABLE {ledger}.run
 ALTER TABLE {ledger}.run_tenant
     ADD COLUMN destination text,
     ADD COLUMN backup text,
-    ADD COLUMN xid text,                                  -- of a COMMIT whose fate is not known
+    ADD COLUMN xid text,      -- the transaction that wrote the revision reached
+    ADD COLUMN lost_xid text, -- one whose COMMIT may or may not have arrived
     DROP COLUMN is_partial;
 
 -- Written when a tenant's row is itself held by the transaction that is in doubt.
@@ -20,7 +21,7 @@ CREATE TABLE {ledger}.doubt (
     tenant text NOT NULL,
     sqlstate text,
     error text,
-    xid text,
+    lost_xid text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run, tenant)
 );

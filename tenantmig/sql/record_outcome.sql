@@ -4,7 +4,7 @@ UPDATE {ledger}.run_tenant
                           WHEN %(outcome)s = 'already_current' THEN %(to_revision)s
                           ELSE to_revision END,
        engine = %(engine)s, attempts = greatest(attempts, %(attempts)s), wave = %(wave)s,
-       duration_s = %(duration_s)s, sqlstate = %(sqlstate)s, error = %(error)s, xid = %(xid)s,
+       duration_s = %(duration_s)s, sqlstate = %(sqlstate)s, error = %(error)s, lost_xid = %(lost_xid)s,
        backup = coalesce(%(backup)s, backup), updated_at = clock_timestamp()
  WHERE run = %(run)s AND tenant = %(tenant)s
    AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)

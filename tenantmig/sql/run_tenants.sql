@@ -3,7 +3,7 @@ SELECT tenant, schema,
        from_revision, to_revision, target, destination, engine, attempts, wave, duration_s, backup,
        coalesce(intent.sqlstate, doubt.sqlstate) AS sqlstate,
        coalesce(intent.error, doubt.error) AS error,
-       coalesce(intent.xid, doubt.xid) AS xid
+       coalesce(intent.lost_xid, doubt.lost_xid) AS lost_xid
   FROM {ledger}.run_tenant AS intent
   LEFT JOIN {ledger}.doubt USING (run, tenant)
  WHERE run = %(run)s
