@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -58,6 +59,8 @@ class TenantWork:
     backup: str | None = None
     last: Attempt | None = None
     began: float | None = None
+    is_heard: threading.Event = field(default_factory=threading.Event)
+    """The caller of `bring` has taken notice."""
 
     @property
     def attempts(self) -> int:
@@ -127,10 +130,14 @@ class Attempts:
     def _follow(self, claimants: Sequence[Future[None]]) -> Iterator[Told]:
         # first whether all are done: what they put after that question would be lost
         while not all(claimant.done() for claimant in claimants) or self._told.qsize():
+            told: Told = None
+            with suppress(queue.Empty):
+                told = self._told.get(timeout=TICK_S)
             try:
-                yield self._told.get(timeout=TICK_S)
-            except queue.Empty:
-                yield None
+                yield told
+            finally:
+                if isinstance(told, TenantWork):
+                    told.is_heard.set()
 
     # -- in the claiming threads ------------------------------------------------------------
 
@@ -141,6 +148,9 @@ class Attempts:
             if self._retires(work):
                 return
             self._told.put(work)
+            while work.has_failed and not self.signal.is_set:
+                if work.is_heard.wait(TICK_S):  # it may be the failure that ends the run
+                    break
 
     def _next(self) -> TenantWork | None:
         with self._guard:

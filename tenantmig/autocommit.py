@@ -146,10 +146,7 @@ def _read(node: Any, ours: set[str]) -> Statement:
         return EnumValue(type_name=type_name[-1], value=found.new_val) if is_known else Statement()
     if kind == "vacuum_stmt":
         return Maintenance()
-    # a procedure and a DO block may commit in the middle; the others work in several transactions
-    return Statement(
-        is_atomic=kind not in {"call_stmt", "do_stmt", "reindex_stmt", "alter_table_stmt"}
-    )
+    return IN_STEPS if kind in COMMITS_ITSELF else Statement()
 
 
 def index_is_valid(connection: psycopg.Connection, schema: str, name: str) -> bool | None:

@@ -215,6 +215,7 @@ class _Running:
             batch = [work for work in going if work.next_leg.is_concurrent is is_concurrent]
             for work in batch:
                 work.last = None
+                work.is_heard.clear()
             for told in attempts.bring(batch):
                 self._hear(attempts, told)
             going = [work for work in going if not (work.is_arrived or work.has_failed)]
