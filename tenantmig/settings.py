@@ -120,6 +120,9 @@ class Settings(BaseSettings):
         "", description="command asked between waves; the run stops unless it exits 0"
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
+    client_programs: Path | None = Field(
+        None, description="the folder of pg_dump, pg_restore and psql; default: from PATH"
+    )
     recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod
@@ -235,8 +238,9 @@ def _read_file(path: Path) -> dict[str, Any]:
             raise SettingsError(f"{path}: `tool.tenantmig` is not a table of settings.")
     if "config" in table:
         raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
-    if table.get("source_file"):
-        table["source_file"] = path.parent / str(table["source_file"])
+    for key in ("source_file", "client_programs"):
+        if table.get(key):
+            table[key] = path.parent / str(table[key])
     return table
 
 
