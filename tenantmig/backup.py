@@ -21,9 +21,9 @@ from urllib.parse import quote
 
 from tenantmig.backup_file import check_backup
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits
+from tenantmig.connection import SessionOptions
 from tenantmig.errors import BackupError, TenantmigError
 from tenantmig.ledger import session_name
-from tenantmig.session import SessionOptions
 from tenantmig.tenant import Tenant
 
 

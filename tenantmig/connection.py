@@ -138,17 +138,22 @@ def bind(
     application_name: str,
 ) -> None:
     """Set a session's limits, its name, and its search path: `schemas` and no others."""
-    connection.execute(
-        sql.query("bind_session"),
-        {
-            "application_name": application_name,
-            "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
-            "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
-            "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
-            # pg_temp alone would make current_schema() create one, and ask for the TEMP privilege
-            "path": [*(schemas or ("pg_catalog",)), *options.extension_schemas, "pg_temp"],
-        },
-    )
+    parameters = binding(options, schemas, application_name)
+    connection.execute(sql.query("bind_session"), parameters)
+
+
+def binding(
+    options: SessionOptions, schemas: tuple[str, ...], application_name: str
+) -> dict[str, object]:
+    """Return the parameters of the query `bind_session`, for a path of `schemas` and extensions."""
+    return {
+        "application_name": application_name,
+        "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
+        "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
+        "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
+        # pg_temp alone would make current_schema() create one, and ask for the TEMP privilege
+        "path": [*(schemas or ("pg_catalog",)), *options.extension_schemas, "pg_temp"],
+    }
 
 
 def refuse_other_server(connection: BoundedConnection, server: str | None, run: int) -> None:

@@ -14,9 +14,9 @@ import pytest
 from tenantmig.backup import Backups
 from tenantmig.backup_file import read_backup
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits, find_programs
+from tenantmig.connection import SessionOptions
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import BackupError, BackupFileError, ClientProgramError
-from tenantmig.session import SessionOptions
 from tenantmig.tenant import Tenant
 from tests.fixtures.client_programs import arguments, embedded_programs, programs_for, wrapped
 from tests.fixtures.database import Database
