@@ -13,6 +13,7 @@ from tenantmig.errors import (
     ConnectError,
     OvertakenError,
     PartialRevisionError,
+    RestoreInDoubtError,
     TenantLockedError,
     TenantmigError,
     UnsafeServerError,
@@ -23,6 +24,7 @@ from tenantmig.session import TenantSession
 KINDS: dict[type[TenantmigError], FailureKind] = {
     TenantLockedError: FailureKind.LOCKED,
     PartialRevisionError: FailureKind.IN_DOUBT,
+    RestoreInDoubtError: FailureKind.IN_DOUBT,
     ConnectError: FailureKind.TRANSIENT,
     OvertakenError: FailureKind.RUN,
     UnsafeServerError: FailureKind.RUN,

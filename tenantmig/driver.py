@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from tenantmig import embedded
+from tenantmig import embedded, planning
+from tenantmig.attempts import Backup
+from tenantmig.backup import Backups
 from tenantmig.capacity import default_parallel
+from tenantmig.client_programs import ClientPrograms, find_programs
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import discover
@@ -21,14 +25,14 @@ from tenantmig.forkserver import refuse_in_worker
 from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunReport
-from tenantmig.plan import MOVES_FLEET, Plan
+from tenantmig.plan import MOVES_FLEET, Plan, RunKind
 from tenantmig.retry import RetryPolicy
 from tenantmig.revisions import History
 from tenantmig.rollout import Rollout, RolloutOptions
 from tenantmig.run import carry_out
 from tenantmig.settings import Settings
 from tenantmig.stop_signal import StopSignal
-from tenantmig.tenant import Tenant
+from tenantmig.tenant import Selection, Tenant
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
 STORED = (
@@ -59,6 +63,8 @@ class RunOptions:
     on_event: OnEvent = ignore
     signal: StopSignal | None = None
     skip_irreversible: bool = False
+    backup: Path | None = None
+    """Where each tenant schema is dumped to before it is changed."""
 
 
 class Driver:
@@ -76,6 +82,10 @@ class Driver:
     def url(self) -> DatabaseUrl:
         """The database; an embedded server is started."""
         return embedded.resolve(self.settings.url)
+
+    def close(self) -> None:
+        """End the worker processes that are kept."""
+        self.engines.close()
 
     @property
     def session_options(self) -> SessionOptions:
@@ -117,6 +127,35 @@ class Driver:
             _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
         return discover(self.settings, ledger)
 
+    def sweep(
+        self, plan: Plan, ledger: Ledger, selection: Selection
+    ) -> Callable[[frozenset[str]], Plan] | None:
+        """Plan for tenants that are onboarded while an upgrade of the fleet runs."""
+        if plan.kind is not RunKind.UPGRADE or not selection.is_open or plan.target[0] == "+":
+            return None
+
+        def plan_newcomers(known: frozenset[str]) -> Plan:
+            fleet = [t for t in self.discover(ledger) if t.name not in known]
+            tenants = selection.among(fleet)
+            connection, table = ledger.connection, self.settings.version_table
+            return planning.plan_rollout(
+                connection, self.history, plan.kind, plan.target, tenants, table
+            )
+
+        return plan_newcomers
+
+    def start(
+        self, plan: Plan, ledger: Ledger, options: RunOptions, **belongings: Any
+    ) -> RunReport:
+        """Carry a plan out, unless it passes an irreversible revision.
+
+        Raises:
+            IrreversibleRevisionError: it does; nothing was touched.
+        """
+        skip = options.skip_irreversible
+        plan = planning.heed_irreversible(self.history, plan, skip=skip)
+        return self.carry_out(plan, ledger, options, **belongings)
+
     def carry_out(
         self,
         plan: Plan,
@@ -126,7 +165,8 @@ class Driver:
     ) -> RunReport:
         """Carry a plan out; `belongings` are those of its kind of run (see `Rollout`)."""
         refuse_in_worker()
-        rollout = Rollout(plan, lambda n: self.engines.engine(plan.moves, n), **belongings)
+        belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
+        rollout = Rollout(plan, **belongings)
         return carry_out(rollout, ledger, self._options(rollout, ledger, options), options.signal)
 
     def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
@@ -141,6 +181,7 @@ class Driver:
             if is_rolled
             else WavePolicy(),
             gate=self._gate() if is_rolled else None,
+            backup=self._backup(ledger, options.backup) if options.backup else None,
             stored=self._stored(options),
             on_event=options.on_event,
         )
@@ -163,6 +204,22 @@ class Driver:
         command = self.settings.gate
         return CommandGate.of(command, self.settings.gate_timeout) if command else None
 
+    def programs(self, ledger: Ledger) -> ClientPrograms:
+        """Find pg_dump, pg_restore and psql that fit the server."""
+        version = ledger.connection.info.server_version
+        return find_programs(self.settings.client_programs, version)
+
+    def _backup(self, ledger: Ledger, folder: Path) -> Backup:
+        backups = Backups(
+            folder,
+            self.programs(ledger),
+            self.session_options,
+            deadline_s=self.settings.attempt_timeout,
+        )
+        backups.check()
+        return lambda run, tenant: str(backups.write(run, tenant))
+
     def _stored(self, options: RunOptions) -> Mapping[str, Any]:
         kept = {name: getattr(self.settings, name) for name in STORED}
-        return kept | {"skip_irreversible": options.skip_irreversible}
+        backup = str(options.backup.absolute()) if options.backup else None
+        return kept | {"skip_irreversible": options.skip_irreversible, "backup": backup}

@@ -6,27 +6,24 @@ A `Fleet` may be used from several threads: each call opens its own control conn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tenantmig import onboarding, planning, registry
+from tenantmig import onboarding, planning, recovery, registry
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
 from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
-from tenantmig.records import RunRecord
-from tenantmig.resumption import find_run, settings_of
 from tenantmig.revisions import History
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
-from tenantmig.tenant import UNFINISHED, Selection, Tenant, TenantState
+from tenantmig.tenant import EVERYONE, UNFINISHED, Selection, Tenant, TenantState
 
-EVERYONE = Selection(is_all=True)
 DEFAULT = RunOptions()
 
 
@@ -247,36 +244,10 @@ class Fleet:
     ) -> RunReport:
         with self._driver.ledger() as ledger:
             plan = self._plan(ledger, target, selection, kind)
-            return self._start(plan, ledger, options, sweep=self._sweep(plan, ledger, selection))
+            sweep = self._driver.sweep(plan, ledger, selection)
+            return self._driver.start(plan, ledger, options, sweep=sweep)
 
-    def _start(
-        self,
-        plan: Plan,
-        ledger: Ledger,
-        options: RunOptions,
-        driver: Driver | None = None,
-        **belongings: object,
-    ) -> RunReport:
-        skip = options.skip_irreversible
-        plan = planning.heed_irreversible(self.history, plan, skip=skip)
-        return (driver or self._driver).carry_out(plan, ledger, options, **belongings)
-
-    def _sweep(
-        self, plan: Plan, ledger: Ledger, selection: Selection
-    ) -> Callable[[frozenset[str]], Plan] | None:
-        """Plan for tenants that are onboarded while an upgrade of the fleet runs."""
-        if plan.kind is not RunKind.UPGRADE or not selection.is_open or plan.target[0] == "+":
-            return None
-
-        def sweep(known: frozenset[str]) -> Plan:
-            fleet = [t for t in self._driver.discover(ledger) if t.name not in known]
-            tenants = selection.among(fleet)
-            connection, table = ledger.connection, self.settings.version_table
-            return planning.plan_rollout(
-                connection, self.history, plan.kind, plan.target, tenants, table
-            )
-
-        return sweep
+    # -- the way back, and on -----------------------------------------------------------------
 
     def rollback(self, run: int, options: RunOptions = DEFAULT) -> RunReport:
         """Return every tenant that a run moved to the revision it had before, and no other.
@@ -286,19 +257,12 @@ class Fleet:
             SelectionError: the run moved nobody, or is of a kind that cannot be undone.
             IrreversibleRevisionError: a revision on the way cannot be downgraded.
         """
-        with self._driver.ledger() as ledger:
-            return self._start(self._plan_rollback(ledger, run), ledger, options)
+        return recovery.rollback(self._driver, run, options)
 
     def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
         """Return what `rollback` would do; nothing is changed."""
         with self._driver.ledger() as ledger:
-            plan = self._plan_rollback(ledger, run)
-        return planning.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
-
-    def _plan_rollback(self, ledger: Ledger, run: int) -> Plan:
-        record = ledger.record(run)
-        fleet, table = self._driver.discover(ledger), self.settings.version_table
-        return planning.plan_rollback(ledger.connection, self.history, record, fleet, table)
+            return recovery.plan_rollback(self._driver, ledger, run, options)
 
     def resume(
         self,
@@ -315,29 +279,30 @@ class Fleet:
             UnknownRunError, SelectionError: there is nothing to resume.
             FleetBusyError: its driver lives.
         """
-        with self._driver.ledger() as ledger:
-            record = find_run(ledger, run)
-            driver = Driver(settings_of(self.settings, record, given or {}))
-            plan = self._plan_resumption(ledger, record)
-            skip = options.skip_irreversible or bool(record.options.get("skip_irreversible"))
-            return self._start(
-                plan,
-                ledger,
-                replace(options, skip_irreversible=skip),
-                driver,
-                sweep=self._sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
-                resumed=record.report.run,
-                before={known.outcome.tenant: known.outcome for known in record.tenants},
-            )
+        return recovery.resume(self._driver, run, options, given or {})
 
     def plan_resumption(self, run: int | None = None) -> Plan:
         """Return what `resume` would do; nothing is changed."""
         with self._driver.ledger() as ledger:
-            return self._plan_resumption(ledger, find_run(ledger, run))
+            return recovery.plan_resumption(self._driver, ledger, recovery.find_run(ledger, run))
 
-    def _plan_resumption(self, ledger: Ledger, record: RunRecord) -> Plan:
-        fleet, table = self._driver.discover(ledger), self.settings.version_table
-        return planning.plan_resumption(ledger.connection, self.history, record, fleet, table)
+    def restore(self, name: str, backup: str | Path, options: RunOptions = DEFAULT) -> RunReport:
+        """Bring one tenant back from its backup: its schema is replaced by what the file holds.
+
+        A tenant that was offboarded is registered again. One transaction: there is the old tenant
+        or the restored one, whatever is killed.
+
+        Raises:
+            BackupFileError, ClientProgramError: the file or the programs cannot be used; nothing
+                was touched.
+            FleetBusyError: a run moves the fleet.
+        """
+        return recovery.restore(self._driver, name, Path(backup), options)
+
+    def plan_restore(self, name: str, backup: str | Path) -> Plan:
+        """Return what `restore` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_restore(self._driver, ledger, name, Path(backup))[0]
 
     # -- the registry -----------------------------------------------------------------------
 

@@ -103,25 +103,28 @@ def record_step(
     Raises:
         TenantSessionError: one of these does not hold.
     """
-    is_done = heads == assignment.path.target
-    tenant_schema = assignment.tenant.schema
-    written = connection.execute(
-        sql.query("record_step", ledger),
-        {
-            **_key(assignment),
-            "tenant_schema": tenant_schema,
-            "schema": tenant_schema if is_bound else None,
-            "revision": show_heads(heads),
-            "outcome": DONE[assignment.kind].value if is_done else None,
-        },
-    ).fetchone()
+    facts = step_facts(assignment, heads, is_bound=is_bound)
+    written = connection.execute(sql.query("record_step", ledger), facts).fetchone()
     if written is None:
         raise TenantSessionError(
-            f'A script left the session outside the tenant schema "{tenant_schema}"'
+            f'A script left the session outside the tenant schema "{assignment.tenant.schema}"'
             " (it changed search_path), or another driver took the tenant over;"
             " the revision was rolled back."
         )
     return str(written[0])
+
+
+def step_facts(assignment: Assignment, heads: Heads, *, is_bound: bool = True) -> dict[str, object]:
+    """Return the parameters of the query `record_step`."""
+    tenant_schema = assignment.tenant.schema
+    is_done = heads == assignment.path.target
+    return {
+        **_key(assignment),
+        "tenant_schema": tenant_schema,
+        "schema": tenant_schema if is_bound else None,
+        "revision": show_heads(heads),
+        "outcome": DONE[assignment.kind].value if is_done else None,
+    }
 
 
 # -- parts of a revision ----------------------------------------------------------------------

@@ -24,8 +24,11 @@ class RunKind(StrEnum):
     RESTORE = "restore"
 
 
-MOVES_FLEET = frozenset({RunKind.UPGRADE, RunKind.DOWNGRADE, RunKind.ROLLBACK, RunKind.STAMP})
+MOVES_FLEET = frozenset(
+    {RunKind.UPGRADE, RunKind.DOWNGRADE, RunKind.ROLLBACK, RunKind.STAMP, RunKind.RESTORE}
+)
 """The kinds of which one runs at a time in a database."""
+RESUMABLE = (MOVES_FLEET | {RunKind.OFFBOARD}) - {RunKind.RESTORE}
 
 
 @dataclass(frozen=True, slots=True)

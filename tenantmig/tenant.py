@@ -195,6 +195,9 @@ class Selection:
         return all(tenant.labels.get(key) == value for key, value in self.labels.items())
 
 
+EVERYONE = Selection(is_all=True)
+
+
 class _Words:
     """Names as a user gives them: a word that is a tenant's name is that name and no wildcard."""
 

@@ -47,6 +47,7 @@ def configure(
 app.command()(init.init)
 app.command()(onboarding.onboard)
 app.command()(onboarding.offboard)
+app.command()(onboarding.restore)
 app.add_typer(tenants.app, name="tenants")
 app.command()(rollouts.upgrade)
 app.command(context_settings={"ignore_unknown_options": True})(rollouts.downgrade)

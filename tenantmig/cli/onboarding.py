@@ -1,4 +1,4 @@
-"""onboard and offboard: the commands by which tenants come and go."""
+"""onboard, offboard, restore: the commands by which tenants come and go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tenantmig.cli.options import (
+    BackupFlag,
     DryRunFlag,
     JsonFlag,
     RolloutFlags,
@@ -19,6 +20,7 @@ from tenantmig.cli.options import (
 from tenantmig.cli.progress import reported
 from tenantmig.cli.rollouts import finish, show_plan
 from tenantmig.discovery import read_tenant_file
+from tenantmig.driver import RunOptions
 from tenantmig.errors import SelectionError
 from tenantmig.plan import RunKind
 from tenantmig.tenant import Selection, Tenant
@@ -66,6 +68,7 @@ def onboard(
 def offboard(
     ctx: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
@@ -78,6 +81,26 @@ def offboard(
         return
     if not yes:
         raise SelectionError("offboard drops all data of these tenants; say --yes if you mean it.")
-    with reported() as options:
+    with reported(RunOptions(backup=backup)) as options:
         report = fleet.offboard(selection, options)
+    finish(report, json=json)
+
+
+def restore(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    backup: Annotated[Path, typer.Argument(metavar="FILE")],
+    dry_run: DryRunFlag = False,
+    yes: YesFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Bring one tenant back from a file that --backup wrote; its present data are replaced."""
+    fleet = open_fleet(ctx)
+    if dry_run:
+        show_plan(fleet.plan_restore(name, backup), json=json)
+        return
+    if not yes:
+        raise SelectionError("restore replaces all data of the tenant; say --yes if you mean it.")
+    with reported() as options:
+        report = fleet.restore(name, backup, options)
     finish(report, json=json)

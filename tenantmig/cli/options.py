@@ -13,9 +13,9 @@ import typer
 
 from tenantmig.discovery import read_tenant_file
 from tenantmig.errors import SelectionError
-from tenantmig.fleet import EVERYONE, Fleet
+from tenantmig.fleet import Fleet
 from tenantmig.settings import load_settings
-from tenantmig.tenant import Selection
+from tenantmig.tenant import EVERYONE, Selection
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRunFlag = Annotated[
@@ -195,6 +195,12 @@ SkipIrreversibleFlag = Annotated[
     typer.Option(
         "--skip-irreversible", help="Leave tenants whose way back passes an irreversible revision."
     ),
+]
+
+
+BackupFlag = Annotated[
+    Path | None,
+    typer.Option("--backup", metavar="DIR", help="Dump each tenant schema there first."),
 ]
 
 

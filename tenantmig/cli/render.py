@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenantmig.outcome import RunReport, TenantOutcome
-from tenantmig.plan import Plan, RunKind, show_heads
-from tenantmig.resumption import RESUMABLE
+from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
 from tenantmig.status import FleetStatus, Standing
 from tenantmig.tenant import Tenant
 

@@ -9,6 +9,7 @@ import typer
 
 from tenantmig.cli.exits import exit_code
 from tenantmig.cli.options import (
+    BackupFlag,
     DryRunFlag,
     JsonFlag,
     RolloutFlags,
@@ -22,9 +23,9 @@ from tenantmig.cli.options import (
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_json, print_plan, print_run, run_json
 from tenantmig.driver import RunOptions
-from tenantmig.fleet import EVERYONE
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, RunKind
+from tenantmig.tenant import EVERYONE
 
 
 @takes(SelectionFlags, RolloutFlags, WaveFlags)
@@ -57,6 +58,7 @@ def downgrade(
     waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="REV")],
     skip_irreversible: SkipIrreversibleFlag = False,
+    backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
@@ -64,14 +66,14 @@ def downgrade(
     """Bring the selected tenants back to a revision, or -N revisions back."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     selection = selected.selection(fleet, None)
-    leaving = RunOptions(skip_irreversible=skip_irreversible)
+    wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
     if dry_run or not (yes or json):
-        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, leaving)
+        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, wanted)
         if dry_run:
             show_plan(plan, json=json)
             return
         _ask(plan)
-    with reported(leaving) as options:
+    with reported(wanted) as options:
         report = fleet.downgrade(target, selection, options)
     finish(report, json=json)
 
@@ -83,20 +85,21 @@ def rollback(
     waves: WaveFlags,
     run: Annotated[int, typer.Argument(metavar="RUN")],
     skip_irreversible: SkipIrreversibleFlag = False,
+    backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Return every tenant that a run moved to the revision it had before, and no other."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
-    leaving = RunOptions(skip_irreversible=skip_irreversible)
+    wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
     if dry_run or not (yes or json):
-        plan = fleet.plan_rollback(run, leaving)
+        plan = fleet.plan_rollback(run, wanted)
         if dry_run:
             show_plan(plan, json=json)
             return
         _ask(plan)
-    with reported(leaving) as options:
+    with reported(wanted) as options:
         report = fleet.rollback(run, options)
     finish(report, json=json)
 

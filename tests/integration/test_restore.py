@@ -21,7 +21,7 @@ from tenantmig import registry
 from tenantmig.backup import Backups
 from tenantmig.backup_file import BackupFacts, read_backup
 from tenantmig.client_programs import ClientPrograms, Limits
-from tenantmig.connection import SessionOptions, TenantSession, connect
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import (
     DependentObjectsError,
@@ -31,6 +31,7 @@ from tenantmig.errors import (
 )
 from tenantmig.ledger import Ledger
 from tenantmig.restore import RestorePlan, restore
+from tenantmig.session import TenantSession
 from tenantmig.tenant import Tenant, TenantState
 from tests.fixtures.client_programs import arguments, embedded_programs, programs_for, wrapped
 from tests.fixtures.database import Database

@@ -1,0 +1,76 @@
+"""The restoring engine: one tenant brought back from its backup, in one transaction of psql."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from psycopg import sql
+
+from tenantmig.backup_file import BackupFacts
+from tenantmig.client_programs import ClientPrograms
+from tenantmig.connection import SessionOptions, connect, refuse_other_server
+from tenantmig.diagnosis import explain
+from tenantmig.journal import begin_attempt, step_facts
+from tenantmig.ledger import session_name
+from tenantmig.outcome import DONE, Attempt
+from tenantmig.plan import Assignment
+from tenantmig.restore import RestorePlan, rendered, restore
+from tenantmig.sql import query
+
+
+class RestoringEngine:
+    """Restores tenants from one backup; `registry` is None where another source lists tenants."""
+
+    name = "psql"
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        ledger: str,
+        programs: ClientPrograms,
+        backup: BackupFacts,
+        *,
+        is_registry_source: bool,
+        deadline_s: float,
+    ) -> None:
+        self.options = options
+        self.ledger = ledger
+        self.programs = programs
+        self.backup = backup
+        self.registry = ledger if is_registry_source else None
+        self.deadline_s = deadline_s
+
+    def attempt(self, assignment: Assignment) -> Attempt:
+        """Restore a tenant; the journal is written in the transaction of the restore."""
+        try:
+            with closing(connect(self.options)) as connection:
+                refuse_other_server(connection, assignment.server, assignment.run)
+                recorded = begin_attempt(connection, self.ledger, assignment)
+                if recorded is not None:
+                    return Attempt(recorded)
+                step = rendered(
+                    connection,
+                    query("record_step", self.ledger),
+                    step_facts(assignment, assignment.path.target),
+                )
+                check = rendered(
+                    connection,
+                    query("assert_restored", self.ledger),
+                    {"run": assignment.run, "tenant": assignment.tenant.name},
+                )
+            plan = RestorePlan(
+                assignment.tenant,
+                self.backup,
+                self.registry,
+                sql.SQL(";\n").join([step, check]),
+                self.deadline_s,
+                session_name(assignment.run),
+            )
+            restore(self.options, self.programs, plan)
+            return Attempt(DONE[assignment.kind])
+        except Exception as error:  # noqa: BLE001  an engine never raises
+            failure = explain(error, None, self.options.url)
+            return Attempt(failure=failure, knows_version=True)
+
+    def close(self) -> None:
+        """What is at work is cancelled on the server, by its session's name."""

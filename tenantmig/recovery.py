@@ -1,0 +1,153 @@
+"""Recovery: finishing a run, undoing one, and bringing one tenant back from its backup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from tenantmig import planning
+from tenantmig.backup_file import BackupFacts, read_backup
+from tenantmig.client_programs import ClientPrograms, Limits
+from tenantmig.driver import Driver, RunOptions
+from tenantmig.engines.restoring import RestoringEngine
+from tenantmig.errors import SelectionError
+from tenantmig.ledger import Ledger
+from tenantmig.outcome import RunReport, RunState
+from tenantmig.plan import RESUMABLE, Plan, PlanGroup, RunKind, show_heads
+from tenantmig.plan import Path as RevisionPath
+from tenantmig.records import RunRecord
+from tenantmig.settings import Settings, load_settings
+from tenantmig.tenant import EVERYONE, Tenant
+from tenantmig.version_table import read_versions
+
+
+def find_run(ledger: Ledger, run: int | None) -> RunRecord:
+    """Return the run to be finished: the one named, or the newest that moves the fleet.
+
+    Raises:
+        UnknownRunError: there is no such run.
+        SelectionError: it is complete, or of a kind that is begun anew instead.
+    """
+    if run is None:
+        run = _newest(ledger)
+    record = ledger.record(run)
+    report = record.report
+    if report.kind not in RESUMABLE:
+        raise SelectionError(
+            f"Run {run} is of kind {report.kind}; run `tenantmig {report.kind}` again for the"
+            " tenants that it did not bring along."
+        )
+    if report.state is RunState.COMPLETE:
+        raise SelectionError(f"Run {run} is complete; there is nothing to resume.")
+    return record
+
+
+def _newest(ledger: Ledger) -> int:
+    for report in ledger.runs(limit=1000):
+        if report.kind in RESUMABLE and report.run is not None:
+            if report.state is RunState.COMPLETE:
+                raise SelectionError(
+                    f"Run {report.run}, the newest, is complete; name the run to be resumed"
+                    " (`tenantmig runs` lists them)."
+                )
+            return report.run
+    raise SelectionError("There is no run yet that could be resumed.")
+
+
+def settings_of(settings: Settings, record: RunRecord, given: Mapping[str, object]) -> Settings:
+    """Return the settings with which a run is resumed: `given`, else those it was begun with.
+
+    Raises:
+        SettingsError: one of `given` cannot be used.
+    """
+    own = settings.model_dump(exclude_unset=True)
+    stored = {
+        name: record.options[name] for name in record.options if name in Settings.model_fields
+    }
+    flags = {name: value for name, value in given.items() if value is not None}
+    return load_settings(**{**own, **stored, **flags})
+
+
+def resume(
+    driver: Driver, run: int | None, options: RunOptions, given: Mapping[str, object]
+) -> RunReport:
+    """Finish a run (see `Fleet.resume`)."""
+    with driver.ledger() as ledger:
+        record = find_run(ledger, run)
+        plan = plan_resumption(driver, ledger, record)
+        before = {known.outcome.tenant: known.outcome for known in record.tenants}
+        with closing(Driver(settings_of(driver.settings, record, given))) as own:
+            return own.start(
+                plan,
+                ledger,
+                _options_of(record, options),
+                sweep=own.sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
+                resumed=record.report.run,
+                before=before,
+            )
+
+
+def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
+    backup = options.backup or record.options.get("backup")
+    return replace(
+        options,
+        skip_irreversible=options.skip_irreversible
+        or bool(record.options.get("skip_irreversible")),
+        backup=Path(backup) if backup else None,
+    )
+
+
+def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
+    """Plan for the tenants that a run did not bring to its target."""
+    fleet, table = driver.discover(ledger), driver.settings.version_table
+    return planning.plan_resumption(ledger.connection, driver.history, record, fleet, table)
+
+
+def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:
+    """Undo a run (see `Fleet.rollback`)."""
+    with driver.ledger() as ledger:
+        plan = plan_rollback(driver, ledger, run, options)
+        return driver.start(plan, ledger, options)
+
+
+def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions) -> Plan:
+    """Plan for the tenants that a run moved; refuse what cannot be downgraded."""
+    record = ledger.record(run)
+    fleet, table = driver.discover(ledger), driver.settings.version_table
+    plan = planning.plan_rollback(ledger.connection, driver.history, record, fleet, table)
+    return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
+
+
+def restore(driver: Driver, name: str, backup: Path, options: RunOptions) -> RunReport:
+    """Bring one tenant back from its backup (see `Fleet.restore`)."""
+    with driver.ledger() as ledger:
+        plan, facts, programs = plan_restore(driver, ledger, name, backup)
+        settings = driver.settings
+        engine = RestoringEngine(
+            driver.session_options,
+            settings.ledger_schema,
+            programs,
+            facts,
+            is_registry_source=settings.source == "registry",
+            deadline_s=settings.attempt_timeout,
+        )
+        return driver.carry_out(plan, ledger, options, open_engine=lambda _: nullcontext(engine))
+
+
+def plan_restore(
+    driver: Driver, ledger: Ledger, name: str, backup: Path
+) -> tuple[Plan, BackupFacts, ClientPrograms]:
+    """Read a backup to its end, and plan to put its tenant into the place of what there is."""
+    driver.settings.name_rules.check(name)
+    programs = driver.programs(ledger)
+    limits = Limits.within(driver.settings.attempt_timeout)
+    table = driver.settings.version_table
+    facts = read_backup(programs, backup, table, limits)
+    known = next((t for t in driver.discover(ledger) if t.name == name), None)
+    tenant = known or Tenant(name, facts.schema)
+    stands = read_versions(ledger.connection, [tenant.schema], table)[tenant.schema].heads
+    target = show_heads(facts.heads or ()) or "base"
+    path = RevisionPath(stands, facts.heads or (), (), target)
+    return Plan(RunKind.RESTORE, target, (PlanGroup(path, (tenant,)),)), facts, programs
