@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from tenantmig.errors import SettingsError
@@ -46,18 +49,22 @@ class CommandGate:
             )
         return cls(words, timeout_s)
 
-    def __call__(self, report: WaveReport, signal: StopSignal) -> str | None:
+    def __call__(self, report: WaveReport, stop: StopSignal) -> str | None:
         """Ask; return why the run should stop, or None."""
         process = subprocess.Popen(  # noqa: S603  the operator's own command
-            self.command, stdin=subprocess.PIPE, stdout=sys.stderr, text=True
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=sys.stderr,
+            text=True,
+            process_group=0,  # so that what it starts can be ended with it
         )
         try:
-            return self._wait(process, report, signal)
+            return self._wait(process, report, stop)
         finally:
             _end(process)
 
     def _wait(
-        self, process: subprocess.Popen[str], report: WaveReport, signal: StopSignal
+        self, process: subprocess.Popen[str], report: WaveReport, stop: StopSignal
     ) -> str | None:
         assert process.stdin is not None
         try:
@@ -67,8 +74,8 @@ class CommandGate:
             pass  # it does not read
         deadline = time.monotonic() + self.timeout_s
         while process.poll() is None:
-            if signal.event.wait(POLL_S):
-                return signal.reason
+            if stop.event.wait(POLL_S):
+                return stop.reason
             if time.monotonic() > deadline:
                 return f"the gate did not answer within {self.timeout_s:g} s"
         if process.returncode:
@@ -77,10 +84,10 @@ class CommandGate:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
+    """End the gate and whatever it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
