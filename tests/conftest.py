@@ -6,4 +6,7 @@ pytest_plugins = [
     "tests.fixtures.pooler",
     "tests.fixtures.command",
     "tests.fixtures.published",
+    "tests.fixtures.goldens",
+    "tests.fixtures.promises",
+    "tests.fixtures.faults",
 ]
