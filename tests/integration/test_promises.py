@@ -58,8 +58,8 @@ CRIMES = [
 def test_every_oracle_sees_its_crime(
     fleet: Project, victim_database: Database, promises: Promises
 ) -> None:
-    with (
-        pytest.raises(pytest.fail.Exception, match=r"broken promises:\n +O2") as failure,  # noqa: PT012
+    with (  # noqa: PT012  the block is what is watched
+        pytest.raises(pytest.fail.Exception, match=r"broken promises:\n +O2") as failure,
         promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3") as watch,
     ):
         watch.run("upgrade", expect=0)
