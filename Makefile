@@ -22,7 +22,16 @@ demo: install ## the whole story on an embedded PostgreSQL, in about a minute
 test: install ## the tests, on a real PostgreSQL
 	$(BIN)/pytest
 
-check: install lint test ## what CI runs: lint, types, floors, tests
+test-faults: install ## the long fault tests: every kill of a small rollout, and more
+	$(BIN)/pytest -m faults --timeout 1200
+
+soak: install ## 200 random kills of a rollout over 30 tenants
+	$(BIN)/python -m tests.faults.soak
+
+controls: install ## take each protection away and see the tests go red
+	$(BIN)/python -m tests.faults.controls
+
+check: install lint test test-faults controls ## what CI runs: lint, types, floors, tests
 
 lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -38,4 +47,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 
-.PHONY: help install demo test check lint bench lock
+.PHONY: help install demo test test-faults soak controls check lint bench lock
