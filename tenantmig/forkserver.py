@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import select
+import threading
+import time
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 from tenantmig.errors import MainGuardError
 
 PRELOAD = ["sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg", "tenantmig.engines.worker"]
+
+
+ORPHANED = 3
 
 
 def worker_context() -> BaseContext:
@@ -39,3 +46,28 @@ def refuse_in_worker() -> None:
     # the mark that multiprocessing.spawn itself looks at for the same purpose
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise MainGuardError
+
+
+def end_with(driver: int) -> None:
+    """Let this worker process end when its driver does, whatever it is doing.
+
+    A worker is a child of the fork server and would go on migrating after its driver was killed.
+    When it ends, the server notices within `client_connection_check_interval`.
+    """
+
+    def wait() -> None:
+        _wait_for_end(driver)
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, name="end with the driver", daemon=True).start()
+
+
+def _wait_for_end(process: int) -> None:
+    try:
+        if hasattr(os, "pidfd_open"):
+            select.select([os.pidfd_open(process)], [], [])
+        while True:
+            os.kill(process, 0)
+            time.sleep(1)
+    except ProcessLookupError:
+        return

@@ -25,7 +25,7 @@ from tenantmig.events import (
 )
 from tenantmig.failure import Phase
 from tenantmig.ledger import Ledger, RunClaim, session_name
-from tenantmig.outcome import RunReport, RunState
+from tenantmig.outcome import Outcome, RunReport, RunState
 from tenantmig.plan import Leg, Path, Plan
 from tenantmig.retry import Retry
 from tenantmig.rollout import Rollout, RolloutOptions, WaveReport, decided
@@ -125,6 +125,8 @@ class _Running:
 
     def _new_works(self, plan: Plan, pending: Sequence[tuple[Tenant, Path]]) -> list[TenantWork]:
         legs = {id(group.path): group.legs for group in plan.groups}
+        troubles = self.ledger.troubled_tenants()
+        doubted = {name for name, t in troubles.items() if t.outcome is Outcome.IN_DOUBT}
         return [
             TenantWork(
                 tenant,
@@ -133,6 +135,7 @@ class _Running:
                 Retry(self.options.retry, self.signal.event),
                 attempts_before=before.attempts if before else 0,
                 lost_xid=before.lost_xid if before else None,
+                is_in_doubt=tenant.name in doubted,
             )
             for tenant, path in pending
             for before in [self.rollout.before.get(tenant.name)]

@@ -7,6 +7,7 @@ libraries and opened nothing: a fork of the driver would share its sockets.
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import CancelledError
 
@@ -14,7 +15,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
 from tenantmig.failure import Failure, FailureKind, Phase
-from tenantmig.forkserver import worker_context
+from tenantmig.forkserver import end_with, worker_context
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path
 from tenantmig.tenant import Tenant
@@ -22,7 +23,12 @@ from tenantmig.tenant import Tenant
 
 def new_workers(count: int) -> ProcessPool:
     """Return a pool of worker processes; they start with the first attempt."""
-    return ProcessPool(max_workers=count, context=worker_context())
+    return ProcessPool(
+        max_workers=count,
+        context=worker_context(),
+        initializer=end_with,
+        initargs=(os.getpid(),),
+    )
 
 
 def end_workers(workers: ProcessPool) -> None:

@@ -2,7 +2,7 @@ WITH settled AS (
     DELETE FROM {ledger}.doubt WHERE run = %(run)s AND tenant = %(tenant)s
 )
 UPDATE {ledger}.run_tenant
-   SET attempts = %(attempt)s, updated_at = clock_timestamp(),
+   SET attempts = %(attempt)s, is_claimed = true, updated_at = clock_timestamp(),
        outcome = CASE WHEN outcome = ANY(%(done)s) THEN outcome END, sqlstate = NULL, error = NULL
  WHERE run = %(run)s AND tenant = %(tenant)s AND attempts < %(attempt)s
    AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)

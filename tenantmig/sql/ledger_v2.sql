@@ -11,6 +11,7 @@ ALTER TABLE {ledger}.run
 ALTER TABLE {ledger}.run_tenant
     ADD COLUMN destination text,
     ADD COLUMN backup text,
+    ADD COLUMN is_claimed boolean NOT NULL DEFAULT false, -- an attempt had the tenant's lock
     ADD COLUMN xid text,      -- the transaction that wrote the revision reached
     ADD COLUMN lost_xid text, -- one whose COMMIT may or may not have arrived
     DROP COLUMN is_partial;

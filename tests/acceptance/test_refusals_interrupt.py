@@ -49,7 +49,7 @@ def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> No
     project = with_history("sleeps", tmp_path, database)
     project.run("onboard", "acme", "beta", "other", "--to", "aa01")
     with untouched(database, besides=("tenantmig",)):
-        process = project.start("upgrade", "-p", "2", group=0)
+        process = project.start("upgrade", "-p", "2", "--canary", "0", group=0)
         interrupt(project, database, process, how)
     runs = project.run("runs", "--json").json["runs"]
     assert runs[0]["kind"] == "upgrade"

@@ -427,7 +427,7 @@ def test_the_phase_follows_what_is_sent(database: Database, session_for: Open) -
 
 @pytest.mark.parametrize(
     ("where", "kind"),
-    [("transaction", FailureKind.TRANSIENT), ("autocommit", FailureKind.IN_DOUBT)],
+    [("transaction", FailureKind.TRANSIENT), ("autocommit", FailureKind.LOST_COMMIT)],
 )
 def test_a_killed_backend_is_classified_by_its_phase(
     database: Database, session_for: Open, where: str, kind: FailureKind
