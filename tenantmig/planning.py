@@ -136,10 +136,12 @@ def plan_rollback(
     record: RunRecord,
     fleet: Iterable[Tenant],
     version_table: str,
+    replaced: Mapping[str, str],
 ) -> Plan:
     """Plan to bring each tenant that a run moved back to where it stood before, and no other.
 
-    A tenant that was moved on since is a problem of its own.
+    A tenant that was moved on since, or `replaced` by a later run (onboarded anew, restored), is a
+    problem of its own.
 
     Raises:
         SelectionError: the run cannot be undone, or moved nobody.
@@ -157,7 +159,14 @@ def plan_rollback(
     for tenant, version, known in _stand(connection, moved, fleet, version_table, planner):
         before, after = known.outcome.from_revision, known.outcome.to_revision
         stands = show_heads(version.heads)
-        if version.problem is None and stands == before:
+        if tenant.name in replaced:
+            planner.refuse(
+                tenant,
+                f"{replaced[tenant.name]} put another in its place since run {run};"
+                " downgrade it by name if you mean it",
+                version.heads,
+            )
+        elif version.problem is None and stands == before:
             planner.arrived(tenant, version.heads)
         elif version.problem is None and stands != after:
             planner.refuse(

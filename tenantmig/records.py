@@ -135,6 +135,11 @@ class Records:
         rows = self.query("troubled_tenants") if self.exists else []
         return {row.tenant: Trouble(row.run, Outcome(row.outcome), row.error) for row in rows}
 
+    def replaced_since(self, run: int) -> dict[str, str]:
+        """Return the tenants that are no longer those of a run: what later run saw to that."""
+        rows = self.query("replaced_since", {"run": run})
+        return {row.tenant: f"run {row.run} ({row.kind})" for row in rows}
+
     def partial_schemas(self) -> dict[str, str]:
         """Return the tenant schemas in which a revision committed a part of itself, and which."""
         rows = self.query("partial_schemas") if self.exists else []

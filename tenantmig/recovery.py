@@ -116,7 +116,8 @@ def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions)
     """Plan for the tenants that a run moved; refuse what cannot be downgraded."""
     record = ledger.record(run)
     fleet, table = driver.discover(ledger), driver.settings.version_table
-    plan = planning.plan_rollback(ledger.connection, driver.history, record, fleet, table)
+    replaced = ledger.replaced_since(run)
+    plan = planning.plan_rollback(ledger.connection, driver.history, record, fleet, table, replaced)
     return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
 
