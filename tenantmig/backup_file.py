@@ -45,7 +45,7 @@ def read_backup(
         return BackupFacts(file, schema, _read_heads(programs, file, version_table, limits))
     except ClientProgramError as error:
         raise BackupFileError(
-            f"{file} cannot be read as a backup: {error.message} Nothing was touched."
+            f"{file} cannot be read as a backup: {error.message.rstrip('.')}. Nothing was touched."
         ) from error
 
 

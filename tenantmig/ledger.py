@@ -154,7 +154,7 @@ class Ledger(Records):
         for other in alive:
             if other.kind in kinds or other.id == run:
                 raise FleetBusyError(
-                    f"Run {other.id} ({other.kind} to {other.target}) has held the fleet since"
+                    f"Run {other.id} ({other.kind}, target {other.target}) has held the fleet since"
                     f" {other.started_at:%Y-%m-%d %H:%M:%S %Z}, begun by {other.actor} on"
                     f" {other.host} (pid {other.driver_pid}). Wait for it, or interrupt it there;"
                     " nothing was touched."

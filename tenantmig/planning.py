@@ -157,27 +157,39 @@ def plan_rollback(
         raise SelectionError(f"Run {run} moved no tenant; there is nothing to roll back.")
     planner = _Planner(history, moves)
     for tenant, version, known in _stand(connection, moved, fleet, version_table, planner):
-        before, after = known.outcome.from_revision, known.outcome.to_revision
-        stands = show_heads(version.heads)
-        if tenant.name in replaced:
-            planner.refuse(
-                tenant,
-                f"{replaced[tenant.name]} put another in its place since run {run};"
-                " downgrade it by name if you mean it",
-                version.heads,
-            )
-        elif version.problem is None and stands == before:
-            planner.arrived(tenant, version.heads)
-        elif version.problem is None and stands != after:
-            planner.refuse(
-                tenant,
-                f"it stands at {stands or 'base'} and not at {after or 'base'}, where run {run}"
-                " left it; roll back what moved it since, first",
-                version.heads,
-            )
-        else:
-            planner.add(tenant, version, before or "base", must_be=before or "")
+        _undo(planner, tenant, version, known, run, replaced.get(tenant.name))
     return planner.plan(RunKind.ROLLBACK, f"run {run}", undoes=run)
+
+
+def _undo(
+    planner: _Planner,
+    tenant: Tenant,
+    version: Version,
+    known: TenantRecord,
+    run: int | None,
+    replaced: str | None,
+) -> None:
+    """Plan to bring a tenant from where a run left it to where that run found it."""
+    before, after = known.outcome.from_revision, known.outcome.to_revision
+    stands = show_heads(version.heads)
+    if replaced:
+        planner.refuse(
+            tenant,
+            f"{replaced} put another in its place since run {run};"
+            " downgrade it by name if you mean it",
+            version.heads,
+        )
+    elif version.problem is None and stands == before:
+        planner.arrived(tenant, version.heads)
+    elif version.problem is None and stands != after:
+        planner.refuse(
+            tenant,
+            f"it stands at {stands or 'base'} and not at {after or 'base'}, where run {run}"
+            " left it; roll back what moved it since, first",
+            version.heads,
+        )
+    else:
+        planner.add(tenant, version, before or "base", must_be=before or "")
 
 
 def plan_resumption(
@@ -186,16 +198,24 @@ def plan_resumption(
     record: RunRecord,
     fleet: Iterable[Tenant],
     version_table: str,
+    undone: RunRecord | None = None,
+    replaced: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan to bring the tenants of a run that are not at its target there.
 
-    A relative target counts from where the tenant stood when the run began.
+    A relative target counts from where the tenant stood when the run began. For a rollback,
+    `undone` is the run that it undoes, and `replaced` are the tenants that are no longer that run's.
     """
     rest = [known for known in record.tenants if not known.outcome.outcome.is_at_target]
     report = record.report
     planner = _Planner(history, record.direction)
     for tenant, version, known in _stand(connection, rest, fleet, version_table, planner):
-        planner.add(tenant, version, known.destination or report.target)
+        if known.destination is None and undone is not None:  # it was refused before
+            before = next(r for r in undone.tenants if r.outcome.tenant == tenant.name)
+            again = (replaced or {}).get(tenant.name)
+            _undo(planner, tenant, version, before, undone.report.run, again)
+        else:
+            planner.add(tenant, version, known.destination or report.target)
     facts = {"undoes": report.undoes, "is_fleetwide": record.is_fleetwide}
     return planner.plan(report.kind, report.target, **facts)
 

@@ -102,7 +102,16 @@ def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
 def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
     """Plan for the tenants that a run did not bring to its target."""
     fleet, table = driver.discover(ledger), driver.settings.version_table
-    return planning.plan_resumption(ledger.connection, driver.history, record, fleet, table)
+    undoes = record.report.undoes
+    return planning.plan_resumption(
+        ledger.connection,
+        driver.history,
+        record,
+        fleet,
+        table,
+        undone=ledger.record(undoes) if undoes is not None else None,
+        replaced=ledger.replaced_since(undoes) if undoes is not None else None,
+    )
 
 
 def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tenantmig.cli.render import SHOWN, console, failure_line
+from tenantmig.cli.render import SHOWN, console, failure_line, undertaking
 from tenantmig.driver import RunOptions
 from tenantmig.events import (
     AttemptFailed,
@@ -76,7 +76,7 @@ class Reporter:
 
     def _start(self, event: RunStarted) -> None:
         self._line(
-            f"Run {event.run}: {event.kind} to {event.target},"
+            f"Run {event.run}: {undertaking(event.kind, event.target)},"
             f" {event.pending} of {event.tenants} tenants, {event.parallel} at once"
         )
         if not (self._is_terminal and event.pending):

@@ -104,13 +104,18 @@ def failure_line(tenant: TenantOutcome) -> str:
     return f"{tenant.tenant}: {tenant.outcome} at {tenant.to_revision or 'base'}{state}{reason}"
 
 
+def undertaking(kind: RunKind, target: str) -> str:
+    """Write what a run does: "upgrade to 0015", "rollback of run 7", "offboard"."""
+    if kind is RunKind.OFFBOARD:
+        return kind.value
+    return f"{kind} of {target}" if kind is RunKind.ROLLBACK else f"{kind} to {target}"
+
+
 def _headline(report: RunReport) -> str:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in report.counts.items()) or "no tenants"
     reason = f" ({report.reason})" if report.reason else ""
-    target = "" if report.kind is RunKind.OFFBOARD else f" to {report.target}"
-    target = f" of {report.target}" if report.kind is RunKind.ROLLBACK else target
     return (
-        f"Run {report.run}, {report.kind}{target}: {report.state}{reason};"
+        f"Run {report.run}, {undertaking(report.kind, report.target)}: {report.state}{reason};"
         f" {counts}; {report.duration_s:.1f} s"
     )
 
@@ -198,7 +203,7 @@ def print_plan(plan: Plan) -> None:
     """Print what a run would do, by starting revision."""
     out = console()
     out.print(
-        f"{plan.kind.capitalize()} to {plan.target}: {plan.pending} tenants to change,"
+        f"{undertaking(plan.kind, plan.target).capitalize()}: {plan.pending} tenants to change,"
         f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
     )
     rows = [
