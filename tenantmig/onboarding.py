@@ -71,8 +71,8 @@ def refuse_older_code(ledger: Ledger, history: History) -> None:
     Raises:
         OlderCodeError: the newest upgrade of the whole fleet has a target unknown to this code.
     """
-    direction, target = ledger.fleet_target() or (RunKind.STAMP, "")
-    if direction is not RunKind.UPGRADE or target in {"base", "heads"} or target[:1] == "+":
+    kind, target = ledger.fleet_target() or (RunKind.STAMP, "")
+    if kind is not RunKind.UPGRADE or target in {"base", "heads"} or target[:1] == "+":
         return
     unknown = [revision for revision in target.split(",") if not history.knows(revision)]
     if unknown:

@@ -158,7 +158,8 @@ def plan_rollback(
     planner = _Planner(history, moves)
     for tenant, version, known in _stand(connection, moved, fleet, version_table, planner):
         _undo(planner, tenant, version, known, run, replaced.get(tenant.name))
-    return planner.plan(RunKind.ROLLBACK, f"run {run}", undoes=run)
+    facts = {"undoes": run, "is_fleetwide": record.is_fleetwide}
+    return planner.plan(RunKind.ROLLBACK, f"run {run}", **facts)
 
 
 def _undo(
@@ -204,7 +205,7 @@ def plan_resumption(
     """Plan to bring the tenants of a run that are not at its target there.
 
     A relative target counts from where the tenant stood when the run began. For a rollback,
-    `undone` is the run that it undoes, and `replaced` are the tenants that are no longer that run's.
+    `undone` is the run that it undoes, and `replaced` are tenants that are no longer that run's.
     """
     rest = [known for known in record.tenants if not known.outcome.outcome.is_at_target]
     report = record.report

@@ -146,9 +146,9 @@ class Records:
         return {row.schema: row.revision for row in rows}
 
     def fleet_target(self) -> tuple[RunKind, str] | None:
-        """Return what the newest run over the whole fleet does, and its target."""
+        """Return the kind of the newest run over the whole fleet, and its target."""
         rows = self.query("fleet_target") if self.exists else []
-        return (RunKind(rows[0].direction or rows[0].kind), rows[0].target) if rows else None
+        return (RunKind(rows[0].kind), rows[0].target) if rows else None
 
 
 def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:

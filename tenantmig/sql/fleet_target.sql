@@ -1,4 +1,4 @@
-SELECT kind, direction, target
+SELECT kind, target
   FROM {ledger}.run
  WHERE is_fleetwide
  ORDER BY id DESC
