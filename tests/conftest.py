@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.goldens",
     "tests.fixtures.promises",
     "tests.fixtures.faults",
+    "tests.fixtures.rollouts",
 ]

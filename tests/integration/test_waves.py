@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tenantmig import Fleet, RunOptions, RunState, Selection
+from tenantmig import RunOptions, RunState, Selection
 from tenantmig.errors import SelectionError
 from tenantmig.events import AttemptFailed, Event, TenantFinished, WaveStarted
 from tests.fixtures.command import Project, untouched
@@ -17,7 +15,7 @@ from tests.fixtures.history import write_history
 from tests.fixtures.rollouts import (
     CREATE,
     Events,
-    adding,
+    OpenFleet,
     by_name,
     outcomes,
     poison,
@@ -25,26 +23,7 @@ from tests.fixtures.rollouts import (
     stands,
 )
 
-OpenFleet = Callable[..., Fleet]
-
-
-@pytest.fixture
-def project(tmp_path: Path, database: Database) -> Project:
-    """A history r1, r2, r3 of which r2 and r3 fail where there is poison."""
-    history = write_history(tmp_path / "history", CREATE, adding("r2", "b"), adding("r3", "c"))
-    return Project(tmp_path, database.url, history)
-
-
-@pytest.fixture
-def open_fleet(project: Project) -> Iterator[OpenFleet]:
-    """Open the project's fleet with settings of the test; its workers live as long as the test."""
-    with ExitStack() as stack:
-
-        def opened(**settings: object) -> Fleet:
-            facts = {"database_url": project.url, "parallel": 1} | settings
-            return stack.enter_context(Fleet.open(project.ini, **facts))
-
-        yield opened
+pytestmark = pytest.mark.usefixtures("three")
 
 
 def test_one_canary_goes_first_by_default(open_fleet: OpenFleet) -> None:
@@ -73,12 +52,12 @@ def test_one_tenant_alone_needs_no_canary(open_fleet: OpenFleet) -> None:
 
 
 def test_a_failing_canary_stops_the_run_and_nothing_is_done_to_others(
-    project: Project, database: Database
+    three: Project, database: Database
 ) -> None:
-    project.run("onboard", "a", "b", "c", "--to", "r1")
+    three.run("onboard", "a", "b", "c", "--to", "r1")
     poison(database, "a")
     with untouched(database, besides=["tenantmig"]):
-        result = project.run("upgrade", "--max-failures", "50%", "--json", expect=3)
+        result = three.run("upgrade", "--max-failures", "50%", "--json", expect=3)
     report = result.json
     assert report["state"] == "incomplete"
     assert report["counts"] == {"failed": 1, "skipped": 2}
@@ -230,10 +209,10 @@ op.execute('SELECT pg_advisory_xact_lock(77), pg_sleep(2)')
 
 
 def test_tenants_in_flight_finish_when_the_budget_is_spent(
-    project: Project, database: Database, open_fleet: OpenFleet
+    three: Project, database: Database, open_fleet: OpenFleet
 ) -> None:
-    write_history(project.script_location, CREATE, ("r2", SLOWLY))
-    (project.script_location / "versions" / "r3.py").unlink()
+    write_history(three.script_location, CREATE, ("r2", SLOWLY))
+    (three.script_location / "versions" / "r3.py").unlink()
     fleet = open_fleet(canary="0", max_failures="0", parallel=2)
     fleet.onboard(["a", "b", "c", "d"], "r1")
     poison(database, "a")
