@@ -15,7 +15,6 @@ from tests.fixtures.rollouts import (
     OpenFleet,
     adding,
     by_name,
-    kill,
     kill_asleep,
     mend,
     outcomes,
@@ -223,7 +222,8 @@ def test_a_second_driver_is_refused_while_the_first_lives(
         refused = three.run("resume", "--json", expect=4).json["error"]
         assert refused["type"] == "FleetBusyError"
     finally:
-        kill(driver)
+        driver.terminate()
+        driver.communicate(timeout=60)
     wake(database, "a")
     assert three.run("resume", "--json").json["counts"] == {"upgraded": 1}
 
