@@ -35,8 +35,9 @@ REPAIR = sql.SQL("UPDATE invoices SET status = 'void', total_cents = 0 WHERE tot
 class Story:
     """The commands of the demo, run in the folder of the example project."""
 
-    def __init__(self, project: Path, url: DatabaseUrl) -> None:
+    def __init__(self, project: Path, url: DatabaseUrl, folder: Path) -> None:
         self.project = project
+        self.folder = folder
         self.url = url
         self.out = console()
 
@@ -83,7 +84,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="tenantmig-demo-") as folder:
         url = DatabaseUrl.parse(f"embedded://{folder}/data")
         embedded.resolve(url)  # one server for all commands; it ends with this process
-        _tell(Story(project.absolute(), url), tenants)
+        _tell(Story(project.absolute(), url, Path(folder)), tenants)
 
 
 def _tell(story: Story, tenants: int) -> None:
@@ -98,10 +99,14 @@ def _tell(story: Story, tenants: int) -> None:
     story.say("Roll the fleet: one tenant fails, the others do not wait for it.")
     story.run("tenantmig upgrade", expected=3)
     story.run("tenantmig status")
-    story.say("Repair its data, and roll those that the run did not bring along.")
+    story.say("Repair its data, and finish the run.")
     story.sql(REPAIR)
-    story.run("tenantmig upgrade --failed-in 2")
+    story.run("tenantmig resume")
     story.run("tenantmig status")
+    story.say("The release is withdrawn: exactly what the run moved goes back, dumped first.")
+    story.run("tenantmig rollback 2 --yes --backup " + shlex.quote(str(story.folder / "backups")))
+    story.say("And out again, in waves of 25, with a gate between them.")
+    story.run("tenantmig upgrade --wave 25 --gate true")
     story.say("customer_03 wants the release back out: one tenant, two revisions.")
     story.run("tenantmig downgrade -2 -t customer_03 --yes")
     story.say("Plain Alembic works on any tenant, without the driver.")
