@@ -20,6 +20,7 @@ statement_timeout = "2s"
 idle_in_transaction_timeout = "3s"
 connect_timeout = "2s"
 tenant_lock_timeout = "2s"
+reconnect_timeout = "10s"
 """
 TENANT_STATEMENTS = ["DISCARD ALL", "ALTER TABLE thing", "UPDATE counter", "SET to_revision ="]
 CONTROL_STATEMENTS = ["SET outcome = CASE", "SET state ="]
