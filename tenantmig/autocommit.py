@@ -26,6 +26,8 @@ class Statement:
 
     is_atomic: bool = True
     is_repeatable: ClassVar[bool] = False
+    is_read: ClassVar[bool] = False
+    """It asks and changes nothing, unless a function that it calls does."""
 
     def is_settled(self, connection: psycopg.Connection, schema: str) -> bool:  # noqa: ARG002  for the others
         """True when what it wanted is so: it has been run to its end."""
@@ -101,6 +103,13 @@ class EnumValue(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading(Statement):
+    """SELECT, SHOW."""
+
+    is_read: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Maintenance(Statement):
     """VACUUM, ANALYZE: running it twice does no harm."""
 
@@ -144,6 +153,10 @@ def _read(node: Any, ours: set[str]) -> Statement:
         type_name = [part.string.sval for part in found.type_name]
         is_known = len(type_name) == 1 or type_name[0] in ours
         return EnumValue(type_name=type_name[-1], value=found.new_val) if is_known else Statement()
+    if kind == "variable_show_stmt" or (
+        kind == "select_stmt" and not found.HasField("into_clause")
+    ):
+        return Reading()
     if kind == "vacuum_stmt":
         return Maintenance()
     return IN_STEPS if kind in COMMITS_ITSELF else Statement()

@@ -61,6 +61,12 @@ def explain(
     return Failure(kind, url.redact(where + message), phase, sqlstate)
 
 
+def is_read_only(error: BaseException) -> bool:
+    """True when a statement was refused because it writes in a read-only transaction."""
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(origin, psycopg.errors.ReadOnlySqlTransaction)
+
+
 def _where(error: BaseException | None) -> str:
     """Name the last line of a script that an exception passed through, or nothing."""
     frames = traceback.extract_tb(error.__traceback__ if error else None)

@@ -27,7 +27,8 @@ DONE_OUTCOMES = sorted(outcome.value for outcome in AT_TARGET)
 class Part(NamedTuple):
     """Something a revision committed, or meant to, before it was recorded as a whole.
 
-    `statement` is None for what stood in a transaction before an autocommit_block.
+    `statement` is None for what stood in a transaction before an autocommit_block; `row_count` is
+    how many rows it changed, None if it returned rows.
     """
 
     revision: str
@@ -35,6 +36,7 @@ class Part(NamedTuple):
     position: int
     statement: str | None
     is_done: bool
+    row_count: int | None = None
 
 
 def begin_attempt(

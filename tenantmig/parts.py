@@ -38,6 +38,11 @@ class RevisionParts:
         """True when a part of the revision is committed, or may be."""
         return self._has_written
 
+    @property
+    def is_reading_again(self) -> bool:
+        """True while a SELECT of an earlier attempt is run again, and must not write."""
+        return self._running is not None and self._running[0].is_read and bool(self._left_here())
+
     def begin(self, revision: str, direction: RunKind) -> None:
         """A revision begins to run.
 
@@ -81,39 +86,66 @@ class RevisionParts:
             )
         self._write(None, is_done=True)
 
-    def before_statement(self, statement: str) -> str | None:
-        """See a statement outside any transaction; return it, or None if it is done already.
+    def before_statement(self, statement: str) -> str:
+        """See a statement outside any transaction; return what is to be run in its place.
+
+        What is done already is left out: the script is given as many rows as it changed then.
 
         Raises:
-            PartialRevisionError: it was cut off before, and nobody can tell whether it was run.
+            PartialRevisionError: it was cut off before, and nobody can tell whether it was run; or
+                it was run, and the script reads what it returned.
         """
         self._position += 1
         known = read_statement(statement, self.schema)
         left = self._left_here()
-        if left is not None and left.statement != statement:
+        if left is None:
+            self._run(known, statement)
+            return statement
+        if left.statement != statement:
             raise PartialRevisionError(
                 "The script is not the one of which an earlier attempt committed a part."
             )
-        if left is not None and (left.is_done or known.is_settled(self.connection, self.schema)):
-            return None
-        if left is not None and not known.is_repeatable:
+        if known.is_read:
+            self._read_only(known, statement)
+            return statement
+        if left.is_done and left.row_count is None:
+            raise PartialRevisionError(
+                f"This was run by an earlier attempt, and returned rows: {_short(statement)}"
+            )
+        if left.is_done or known.is_settled(self.connection, self.schema):
+            return f"SELECT FROM generate_series(1, {max(0, left.row_count or 0)})"
+        if not known.is_repeatable:
             raise PartialRevisionError(
                 f"Nobody can tell whether this was run when it was cut off: {_short(statement)}"
             )
+        self._run(known, statement)
+        return statement
+
+    def _run(self, known: Statement, statement: str) -> None:
         self._write(statement, is_done=False)
         self._running = known, statement
         known.prepare(self.connection, self.schema)
-        return statement
 
-    def after_statement(self) -> None:
-        """See that statement end well."""
+    def _read_only(self, known: Statement, statement: str) -> None:
+        """Let a SELECT be run again, if it does not write (a function may)."""
+        self.connection.execute("SET default_transaction_read_only = on")
+        self._running = known, statement
+
+    def after_statement(self, row_count: int | None) -> None:
+        """See that statement end well; `row_count` is None if it returned rows.
+
+        Raises:
+            PartialRevisionError: an index was built and is not valid.
+        """
         if self._running is None:
             return
         known, statement = self._running
+        if self.is_reading_again:
+            self.connection.execute("SET default_transaction_read_only = off")
         if isinstance(known, IndexBuild) and not known.is_settled(self.connection, self.schema):
             raise PartialRevisionError(f'The index "{known.name}" was built and is not valid.')
         self._running = None
-        self._write(statement, is_done=True)
+        self._write(statement, is_done=True, row_count=row_count)
 
     def fail(self) -> None:
         """The attempt failed and the connection lives: clear away what is not worth keeping."""
@@ -121,6 +153,8 @@ class RevisionParts:
             return
         known, _ = self._running
         self._running = None
+        if known.is_read:
+            return  # what was done after it in an earlier attempt is done
         with suppress(psycopg.Error):
             if not known.is_atomic:
                 known.prepare(self.connection, self.schema)
@@ -131,8 +165,9 @@ class RevisionParts:
     def _left_here(self) -> Part | None:
         return next((part for part in self.left if part.position == self._position), None)
 
-    def _write(self, statement: str | None, *, is_done: bool) -> None:
-        part = Part(self._revision, self._direction, self._position, statement, is_done)
+    def _write(self, statement: str | None, *, is_done: bool, row_count: int | None = None) -> None:
+        here = self._revision, self._direction, self._position
+        part = Part(*here, statement, is_done, row_count)
         write_part(self.connection, self.ledger, self.schema, part)
         self._has_written = True
 

@@ -23,7 +23,6 @@ from tenantmig.failure import Phase
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
-NOTHING = "SELECT WHERE false"
 TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
 
 
@@ -39,12 +38,12 @@ class StepWatch(Protocol):
         """See a COMMIT that comes before the revision is recorded."""
         ...
 
-    def before_statement(self, statement: str) -> str | None:
-        """See a statement outside any transaction; return it, or None to leave it out."""
+    def before_statement(self, statement: str) -> str:
+        """See a statement outside any transaction; return what is to be run in its place."""
         ...
 
-    def after_statement(self) -> None:
-        """See that statement end well."""
+    def after_statement(self, row_count: int | None) -> None:
+        """See that statement end well; `row_count` is None if it returned rows."""
         ...
 
 
@@ -96,13 +95,17 @@ class TenantSession:
                 return statement, parameters
             self.phase = Phase.AUTOCOMMIT
             kept = self._watcher.before_statement(statement) if self._watcher else statement
-            return (NOTHING, [] if is_many else ()) if kept is None else (kept, parameters)
+            is_same = kept == statement
+            return kept, parameters if is_same else [()] if is_many else ()
 
-        def after_statement(*_: object) -> None:
+        def after_statement(_: object, cursor: Any, *__: object) -> None:
             if self.driver.autocommit and self._watcher:
-                self._watcher.after_statement()
+                returned = cursor.description is not None
+                self._watcher.after_statement(None if returned else cursor.rowcount)
 
         def before_commit(_: sa.Connection) -> None:
+            if self.driver.autocommit:  # the end of an autocommit_block is no COMMIT
+                return
             if self._watcher is not None and not self.is_recorded:
                 self._watcher.before_commit()
             self.phase = Phase.COMMIT

@@ -95,7 +95,7 @@ class Settlement:
     def _outcome(self, work: TenantWork) -> Outcome:
         if work.is_arrived and work.last and work.last.outcome is not None:
             return work.last.outcome
-        if work.is_in_doubt:
+        if work.is_in_doubt and work.retry.made:
             return Outcome.IN_DOUBT
         is_interrupted = self.signal.state is RunState.INTERRUPTED
         if work.last is None or work.last.failure is None:

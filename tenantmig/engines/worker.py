@@ -21,9 +21,10 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions, refuse_other_server
-from tenantmig.diagnosis import explain
+from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.errors import (
     EnvironmentFileError,
+    PartialRevisionError,
     TenantmigError,
     VersionTableError,
 )
@@ -100,6 +101,8 @@ class Worker:
             return self._fail(error, assignment)
 
     def _fail(self, error: BaseException, assignment: Assignment) -> Attempt:
+        if self.parts is not None and self.parts.is_reading_again and is_read_only(error):
+            error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
         failure = explain(error, self.session, self.options.session.url, self.running)
         is_partial = self.parts is not None and self.parts.is_partial
         if self.session and self.parts and self.session.phase is Phase.AUTOCOMMIT:

@@ -37,6 +37,7 @@ CREATE TABLE {ledger}.part (
     position integer NOT NULL,
     statement text,
     is_done boolean NOT NULL,
+    row_count integer, -- null: its rows were handed to the script
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (schema, position)
 );
