@@ -64,10 +64,15 @@ def end_with(driver: int) -> None:
 
 def _wait_for_end(process: int) -> None:
     try:
-        if hasattr(os, "pidfd_open"):
-            select.select([os.pidfd_open(process)], [], [])
-        while True:
-            os.kill(process, 0)
+        select.select([os.pidfd_open(process)], [], [])
+    except (AttributeError, OSError):  # not on this platform, or it has ended
+        while _is_alive(process):
             time.sleep(1)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
     except ProcessLookupError:
-        return
+        return False
+    return True
