@@ -34,6 +34,10 @@ KILL_ONCE = """    import os, pathlib
         os.kill(os.getpid(), 9)
 """
 """The last lines of an autocommit_block that kill the worker, until it is mended."""
+WAITING = """
+    SELECT FROM pg_stat_activity
+    WHERE application_name LIKE 'tenantmig%%' AND wait_event_type = 'Lock'
+"""
 BUILDING = "SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for%%'"
 
 
@@ -237,8 +241,7 @@ def test_a_dropped_index_that_was_cut_off_is_dropped_by_resume(
         driver = project.start("downgrade", "r1", "--all", "--yes", "--lock-timeout", "60s")
         wait_until(lambda: len(database.fetch(INVALID_INDEXES)) == 1, "the drop waits", 60)
         kill(driver)
-        ours = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'tenantmig%%'"
-        wait_until(lambda: database.fetch(ours) == [], "the drop has ended", 30)
+        wait_until(lambda: database.fetch(WAITING) == [], "the drop has ended", 30)
     assert len(database.fetch(INVALID_INDEXES)) == 1
     assert fleet.resume().counts == {"downgraded": 1}
     assert database.fetch("SELECT FROM pg_class WHERE relname = 'ix_thing'") == []
@@ -321,7 +324,7 @@ with op.get_context().autocommit_block():
 def test_a_backfill_in_batches_that_was_cut_off_is_not_taken_for_done(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
-    """What is left out as done tells the script nothing: it must not go on as if there were none."""
+    """What is left out as done tells the script nothing: it must not take that for nothing."""
     write_history(
         tmp_path / "history",
         CREATE,
