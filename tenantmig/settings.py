@@ -93,7 +93,9 @@ class Settings(BaseSettings):
         None, description="tenants at once; default: from cores and free connections"
     )
     attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
-    lock_timeout: Timeout = Field(2.0, description="longest wait for a lock, each time")
+    lock_timeout: Timeout = Field(
+        2.0, description="longest wait for locks, all of a transaction together"
+    )
     statement_timeout: Timeout = Field(900.0, description="longest single statement")
     idle_in_transaction_timeout: Timeout = Field(
         300.0, description="longest pause of a script inside a transaction"

@@ -139,7 +139,7 @@ class RolloutFlags:
     ] = None
     lock_timeout: Annotated[
         str | None,
-        typer.Option("--lock-timeout", metavar="2s", help="Longest wait for a lock."),
+        typer.Option("--lock-timeout", metavar="2s", help="Longest wait for locks."),
     ] = None
     statement_timeout: Annotated[
         str | None,
