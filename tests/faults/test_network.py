@@ -14,6 +14,8 @@ from tests.fixtures.server import Server
 
 QUICK = """
 names = "wide"
+canary = "0"
+max_failures = "100%"
 parallel = 2
 lock_timeout = "1s"
 statement_timeout = "2s"
