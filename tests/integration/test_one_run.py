@@ -66,8 +66,8 @@ def test_every_other_rollout_is_refused_with_who_what_and_since_when(
             # the open transaction keeps readers from a's table
             with untouched(database, besides=["a"]), pytest.raises(FleetBusyError) as busy:
                 move()
-            assert "Run 3 (upgrade to r3) has held the fleet since 20" in busy.value.message
-            assert f"(pid {pid})" in busy.value.message
+            for fact in ("Run 3 (upgrade", "r3", "since 20", f"(pid {pid})"):
+                assert fact in busy.value.message
         assert len(fleet.runs()) == runs
         assert fleet.runs()[0].state is RunState.RUNNING
         assert "pid" in three.refuse("upgrade", "-t", "b", expect=4)
@@ -181,7 +181,7 @@ def test_a_run_with_nothing_to_do_waits_for_a_birth_that_began_before_it(
 def test_a_run_that_waits_for_a_birth_can_be_stopped(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
-    slow = ("r1", "op.execute('CREATE TABLE thing (id int)'); op.execute('SELECT pg_sleep(8)')")
+    slow = ("r1", "op.execute('CREATE TABLE thing (id int)'); op.execute('SELECT pg_sleep(60)')")
     fleet = open_fleet()
     fleet.onboard(["b"])
     write_history(three.script_location, slow, adding("r2", "b"), adding("r3", "c"))
@@ -199,6 +199,7 @@ def test_a_run_that_waits_for_a_birth_can_be_stopped(
         run.join(5)
         assert not run.is_alive()
     finally:
+        birth.terminate()
         birth.communicate(timeout=60)
         run.join(60)
     assert outcomes(reports[0]) == {"b": "already_current"}

@@ -86,7 +86,7 @@ def test_a_run_is_taken_over_with_a_higher_epoch(older: Ledger, open_ledger: Ope
 
 def test_a_live_run_is_not_taken_over(older: Ledger, open_ledger: Open) -> None:
     claim = older.begin_run(PLAN)
-    with pytest.raises(FleetBusyError, match=f"Run {claim.run} .upgrade to a2.*pid {os.getpid()}"):
+    with pytest.raises(FleetBusyError, match=rf"Run {claim.run} \(upgrade.*a2.*pid {os.getpid()}"):
         open_ledger().take_over(claim.run, RunKind.UPGRADE)
     older.finish_run(claim, RunState.COMPLETE, None)
 
