@@ -15,7 +15,7 @@ from tenantmig.engines.restoring import RestoringEngine
 from tenantmig.errors import SelectionError
 from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunReport, RunState
-from tenantmig.plan import RESUMABLE, Plan, PlanGroup, RunKind, show_heads
+from tenantmig.plan import MOVES_FLEET, RESUMABLE, Plan, PlanGroup, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
 from tenantmig.settings import Settings, load_settings
@@ -46,7 +46,7 @@ def find_run(ledger: Ledger, run: int | None) -> RunRecord:
 
 def _newest(ledger: Ledger) -> int:
     for report in ledger.runs(limit=1000):
-        if report.kind in RESUMABLE and report.run is not None:
+        if report.kind in RESUMABLE & MOVES_FLEET and report.run is not None:
             if report.state is RunState.COMPLETE:
                 raise SelectionError(
                     f"Run {report.run}, the newest, is complete; name the run to be resumed"

@@ -231,7 +231,7 @@ def test_a_label_never_takes_more_than_its_branch(
 def test_an_interrupted_driver_leaves_a_run_that_says_so(
     tmp_path: Path, database: Database
 ) -> None:
-    sleep = ("r2", "op.execute('SELECT pg_sleep(30)')")
+    sleep = ("r2", "op.execute('SELECT pg_sleep(200)')")
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, sleep))
     project.run("onboard", "acme", "--to", "r1")
     driver = project.start("upgrade")
