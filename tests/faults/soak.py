@@ -18,14 +18,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from tests.fixtures.command import Project, Result
 from tests.fixtures.database import Database, fresh_database
-from tests.fixtures.goldens import Goldens, describe
+from tests.fixtures.goldens import Goldens
 from tests.fixtures.history import write_history
-from tests.fixtures.oracles import shared_mark, untouched_mark
+from tests.fixtures.oracles import catalog, content, shared_mark, untouched_mark
 from tests.fixtures.server import Server
 
 TENANTS = tuple(f"customer_{number:02d}" for number in range(1, 31))
@@ -69,6 +70,7 @@ class Soak:
         self.goldens = Goldens().of(server, folder / "history", REVISIONS)
         self.kills: Counter[str] = Counter()
         self.problems: list[str] = []
+        self.looks = 0
         self.before = ("", "")
 
     def prepare(self) -> None:
@@ -178,12 +180,13 @@ class Soak:
         """Hold every tenant against the golden of its revision, and the rest against before."""
         found = [f"{left} after {when}" for left in self._sessions()]
         partial = {row[0] for row in self.database.fetch("SELECT schema FROM tenantmig.part")}
+        described = self._describe()
         for tenant in TENANTS:
             version = self._version(tenant)
             if version not in self.goldens or (exactly and version != exactly):
                 found.append(f"{tenant} is at {version} after {when}")
                 continue
-            lines = self.goldens[version].differences(describe(self.database, tenant))
+            lines = self.goldens[version].differences(described[tenant])
             if tenant in partial and exactly is None:
                 # an index that is being built, or dropped, is accounted for in the ledger
                 lines = [line for line in lines if "thing_size" not in line]
@@ -193,6 +196,16 @@ class Soak:
         self.problems += found
         sys.stdout.write("." if not found else "F")
         sys.stdout.flush()
+        self.looks += 1
+
+    def _describe(self) -> dict[str, Golden]:
+        with self.database.connect() as connection:
+            return {
+                tenant: Golden(
+                    catalog(connection, tenant), content(connection, tenant).get(WITNESS)
+                )
+                for tenant in TENANTS
+            }
 
     def _sessions(self) -> list[str]:
         """Wait for what a dead driver left on the server; it must go by itself."""
@@ -224,30 +237,48 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def main() -> int:
-    """Run the soak and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    given = parser.parse_args()
-    print(f"seed {given.seed}, {given.kills} kills", flush=True)
-    began = time.monotonic()
+def soak(kills: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """Soak one fleet on a server of its own; return what was counted, and every problem."""
     with (
         Server(18) as server,
         fresh_database(server) as database,
         tempfile.TemporaryDirectory() as folder,
     ):
-        soak = Soak(server, database, Path(folder), random.Random(given.seed))  # noqa: S311  dice
-        soak.prepare()
-        soak.run(given.kills)
-        runs = database.fetch("SELECT state, count(*) FROM tenantmig.run GROUP BY 1 ORDER BY 1")
-        attempts = database.fetch("SELECT sum(attempts), max(attempts) FROM tenantmig.run_tenant")
-    print(f"\n{soak.kills.total()} kills in {time.monotonic() - began:.0f} s: {dict(soak.kills)}")
-    print(f"runs {dict(runs)}, attempts in all and at most on one tenant {attempts[0]}")
-    print(f"{len(soak.problems)} inconsistencies, 0 manual steps")
-    for problem in soak.problems[:50]:
+        one = Soak(server, database, Path(folder), random.Random(seed))  # noqa: S311  dice
+        one.prepare()
+        one.run(kills)
+        counted = Counter({f"killed: {kind}": times for kind, times in one.kills.items()})
+        counted["looks at all tenants"] = one.looks
+        for state, times in database.fetch("SELECT state, count(*) FROM tenantmig.run GROUP BY 1"):
+            counted[f"runs {state}"] = times
+        rows = database.fetch("SELECT sum(attempts)::int FROM tenantmig.run_tenant")
+        counted["attempts"] = rows[0][0]
+    return counted, [f"seed {seed}: {problem}" for problem in one.problems]
+
+
+def main() -> int:
+    """Run the soak and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--fleets", type=int, default=2, help="soaked beside each other")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    given = parser.parse_args()
+    seeds = range(given.seed, given.seed + given.fleets)
+    print(f"seeds {list(seeds)}, {given.kills} kills", flush=True)
+    began = time.monotonic()
+    counted: Counter[str] = Counter()
+    problems: list[str] = []
+    with ProcessPoolExecutor(given.fleets) as fleets:
+        for figures, found in fleets.map(soak, [given.kills // given.fleets] * len(seeds), seeds):
+            counted += figures
+            problems += found
+    print(f"\n{time.monotonic() - began:.0f} s")
+    for what, times in sorted(counted.items()):
+        print(f"  {what}: {times}")
+    print(f"{len(problems)} inconsistencies, 0 manual steps")
+    for problem in problems[:50]:
         print(f"  {problem}")
-    return 1 if soak.problems else 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
