@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tests.fixtures.command import Project, Result
 from tests.fixtures.database import Database, fresh_database
-from tests.fixtures.goldens import Goldens
+from tests.fixtures.goldens import WITNESS, Golden, Goldens
 from tests.fixtures.history import write_history
 from tests.fixtures.oracles import catalog, content, shared_mark, untouched_mark
 from tests.fixtures.server import Server
