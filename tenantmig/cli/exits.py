@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from tenantmig.cli.render import print_json, silence
 from tenantmig.errors import TenantmigError
 from tenantmig.outcome import RunReport, RunState
 from tenantmig.retry import is_connection_loss
@@ -58,6 +58,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
         message = f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
         return _refuse(message, "DatabaseError", INCOMPLETE, is_json)
+    except BrokenPipeError:  # the reader of a result went away
+        silence(sys.stdout)
+        return OK
     except Exception as error:  # noqa: BLE001  the last line of defence
         traceback.print_exc()
         message = f"This is a bug in tenantmig: {type(error).__name__}: {error}"
@@ -67,7 +70,10 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 def _refuse(message: str, kind: str, code: int, is_json: bool) -> int:
     if is_json:
-        print(json.dumps({"error": {"type": kind, "message": message}}))
-    else:
-        print(f"Error: {message}", file=sys.stderr)
+        print_json({"error": {"type": kind, "message": message}})
+        return code
+    try:
+        print(f"Error: {message}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        silence(sys.stderr)
     return code

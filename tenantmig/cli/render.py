@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +20,33 @@ from tenantmig.tenant import Tenant
 SHOWN = 20
 
 
+class QuietConsole(Console):
+    """A console that goes quiet when its reader is gone: the run matters, not who watches it."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more."""
+        self.quiet = True
+        silence(sys.stderr if self.stderr else sys.stdout)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is written to a stream go nowhere (Python docs, signal, "Note on SIGPIPE")."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def console(*, is_error: bool = False) -> Console:
     """Return a console on stdout, or on stderr for progress."""
-    return Console(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return QuietConsole(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    try:
+        print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -42,9 +42,12 @@ class AlembicEngine:
 
     name = "alembic"
 
-    def __init__(self, options: WorkerOptions, workers: ProcessPool) -> None:
+    def __init__(
+        self, options: WorkerOptions, workers: ProcessPool, *, is_shared: bool = True
+    ) -> None:
         self.options = options
         self._workers = workers
+        self._is_shared = is_shared
         self._in_flight: set[ProcessFuture[Attempt]] = set()
         self._is_closed = False
         self._guard = threading.Lock()
@@ -89,5 +92,7 @@ class AlembicEngine:
         with self._guard:
             self._is_closed = True
             in_flight = list(self._in_flight)
+        if not self._is_shared:
+            self._workers.stop()  # type: ignore[no-untyped-call]  # else each would be replaced
         for future in in_flight:
             future.cancel()  # type: ignore[no-untyped-call]

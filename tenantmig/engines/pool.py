@@ -55,7 +55,11 @@ class EnginePool:
     @contextmanager
     def alembic(self, workers: int) -> Iterator[AlembicEngine]:
         """The alembic engine, over new worker processes or over the kept ones."""
-        with self._workers(workers) as lent, closing(AlembicEngine(self.options, lent)) as engine:
+        is_shared = self._is_keeping
+        with (
+            self._workers(workers) as lent,
+            closing(AlembicEngine(self.options, lent, is_shared=is_shared)) as engine,
+        ):
             yield engine
 
     @contextmanager

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
 import psycopg
 import sqlalchemy as sa
@@ -69,7 +70,30 @@ def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> st
 @lru_cache(maxsize=1)
 def _worker(options: WorkerOptions) -> Worker:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
+    sys.stdout = sys.stderr = Unheard(sys.stderr)
     return Worker(options)
+
+
+class Unheard(io.TextIOBase):
+    """A stream whose reader may go away: what a script prints must not fail its revision."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self.stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write, or go on if nobody reads."""
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or go on if nobody reads."""
+        with suppress(OSError):
+            self.stream.flush()
 
 
 class Worker:
