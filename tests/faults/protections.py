@@ -1,0 +1,227 @@
+"""The protections of the product, each with the text that takes it away and the tests that see it.
+
+`controls.py` carries this list out. A text that no longer stands in the product exactly once makes
+the control fail: whoever rewrites a protection says here again what removes it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LATER = "tests/faults/test_protections.py::test_"
+ROLLOUT = "tests/integration/test_rollout.py::test_"
+CUT_OFF = "tests/integration/test_cut_off.py::test_"
+LEDGER = "tests/integration/test_ledger.py::test_"
+SESSION = "tests/integration/test_session.py::test_"
+FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
+ALIVE = """
+   AND EXISTS (SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND (classid::bigint << 32 | objid::bigint)
+                      = hashtextextended('tenantmig.run:' || id, 0))"""
+RECORD = "        self.xid = record_step(connection, self.options.ledger, assignment, heads)"
+RECORD_APART = """
+        from contextlib import closing
+        from tenantmig.connection import connect
+        with closing(connect(self.options.session)) as other:
+            self.xid = record_step(
+                other, self.options.ledger, assignment, heads, is_bound=False
+            )"""
+LOCK = "        session.lock(tenant.schema)\n"
+READ_FIRST = """
+        if assignment.kind is not RunKind.ONBOARD:
+            self.heads = self._read_heads(session, tenant)
+            self.knows_version = True
+"""
+
+
+class Patch(NamedTuple):
+    """A text of the package that must stand there once, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Control(NamedTuple):
+    """A protection of a promise; without it each of the tests must fail, saying `sign`."""
+
+    promise: str
+    protection: str
+    patches: tuple[Patch, ...]
+    tests: tuple[str, ...]
+    sign: str
+
+
+CONTROLS = (
+    Control(
+        "P1",
+        "the tenant's lock",
+        (Patch("session.py", "while not _try_lock(connection, schema):", "while False:"),),
+        (f"{ROLLOUT}a_tenant_locked_by_plain_alembic_is_waited_for",),
+        "'failed': 1",
+    ),
+    Control(
+        "P1",
+        "current_schema() asserted, by the journal and by env.py",
+        (
+            Patch(
+                "sql/record_step.sql",
+                "\n   AND (%(schema)s::text IS NULL OR current_schema() = %(schema)s)",
+                "",
+            ),
+            Patch("env.py", "    if current != expected:", "    if False:"),
+        ),
+        (f"{ROLLOUT}a_script_that_leaves_the_tenant_is_rolled_back[SET search_path = public]",),
+        "'upgraded': 1",
+    ),
+    Control(
+        "P2",
+        "DISCARD ALL between tenants",
+        (Patch("session.py", '            connection.execute("DISCARD ALL")\n', ""),),
+        (f"{ROLLOUT}what_one_tenant_leaves_on_the_connection_is_gone_for_the_next",),
+        "7MB",
+    ),
+    Control(
+        "P3",
+        "the journal in the revision's transaction",
+        (Patch("engines/worker.py", RECORD, RECORD_APART),),
+        (f"{LATER}the_ledger_does_not_run_ahead_of_a_commit_that_never_arrived",),
+        "('r1', 0) == ('r2', 1)",
+    ),
+    Control(
+        "P3",
+        "the epoch that fences an overtaken driver out",
+        (
+            Patch("sql/begin_attempt.sql", FENCE, ""),
+            Patch("sql/record_outcome.sql", FENCE, ""),
+            Patch("sql/finish_run.sql", " AND epoch = %(epoch)s", ""),
+        ),
+        tuple(
+            f"{LATER}a_driver_that_was_overtaken_writes_nothing[{how}]"
+            for how in ("attempt", "outcome", "end")
+        ),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P4",
+        "lock first, then read",
+        (
+            Patch("engines/worker.py", LOCK, READ_FIRST + LOCK),
+            Patch(
+                "engines/worker.py",
+                "heads = self._read_heads(session, assignment.tenant)",
+                "heads = self.heads",
+            ),
+        ),
+        (f"{ROLLOUT}a_tenant_locked_by_plain_alembic_is_waited_for",),
+        "'failed': 1",
+    ),
+    Control(
+        "P4",
+        "the parts of an autocommit_block, remembered",
+        (Patch("parts.py", "= read_parts(connection, ledger, schema)", "= ()"),),
+        (f"{CUT_OFF}a_part_that_was_committed_is_not_run_again_after_a_kill",),
+        "(2,)",
+    ),
+    Control(
+        "P4",
+        "one run begins at a time",
+        (Patch("ledger.py", "        self.connection.execute(FLEET_LOCK)\n", ""),),
+        (f"{LATER}of_two_runs_begun_at_once_one_is_refused",),
+        "assert 0 == 1",
+    ),
+    Control(
+        "P5",
+        "one lock timeout for all waits of a transaction",
+        (Patch("session.py", "                self._cap_lock_wait()\n", ""),),
+        (f"{LATER}the_waits_of_one_transaction_share_the_lock_timeout",),
+        "assert 1000 <",
+    ),
+    Control(
+        "P6",
+        "the server looks whether its client lives",
+        (Patch("sql/bind_session.sql", "check_interval', '1s'", "check_interval', '0'"),),
+        (f"{LATER}nothing_of_a_killed_driver_goes_on",),
+        "its statement goes on",
+    ),
+    Control(
+        "P6",
+        "workers end with their driver",
+        (
+            Patch(
+                "engines/alembic.py",
+                "        initializer=end_with,\n        initargs=(os.getpid(),),\n",
+                "",
+            ),
+        ),
+        (f"{LATER}nothing_of_a_killed_driver_goes_on",),
+        "its statement goes on",
+    ),
+    Control(
+        "P6",
+        "a run lives no longer than its driver's lock",
+        (Patch("sql/live_runs.sql", ALIVE, ""),),
+        (f"{LATER}a_dead_drivers_run_keeps_nobody_out",),
+        "FleetBusyError",
+    ),
+    Control(
+        "P6",
+        "the run's advisory lock",
+        (Patch("ledger.py", "pg_try_advisory_lock_shared({RUN_LOCK})", "{RUN_LOCK}"),),
+        (f"{LEDGER}a_run_lives_as_long_as_its_driver",),
+        "interrupted",
+    ),
+    Control(
+        "P6",
+        "an index that was not built is dropped",
+        (
+            Patch(
+                "parts.py",
+                "            if not known.is_atomic:\n"
+                "                known.prepare(self.connection, self.schema)\n",
+                "",
+            ),
+        ),
+        (f"{LATER}an_index_that_could_not_be_built_is_cleared_away",),
+        "in_doubt",
+    ),
+    Control(
+        "P8",
+        "lock first, then read",
+        (Patch("engines/worker.py", LOCK, READ_FIRST + LOCK),),
+        (f"{LATER}a_commit_that_hangs_is_in_doubt_and_is_not_run_again",),
+        "'failed': 1",
+    ),
+    Control(
+        "P8",
+        "a connection lost in COMMIT is no plain failure",
+        (
+            Patch(
+                "failure.py",
+                "return FailureKind.LOST_COMMIT if is_open else FailureKind.TRANSIENT",
+                "return FailureKind.TRANSIENT",
+            ),
+        ),
+        (f"{LATER}a_commit_that_hangs_is_in_doubt_and_is_not_run_again",),
+        "'failed': 1",
+    ),
+    Control(
+        "P9",
+        "passwords taken out of messages",
+        (
+            Patch("database_url.py", 'text = text.replace(secret, "***")', "pass"),
+            Patch("database_url.py", 'line = line.replace(secret, "***")', "pass"),
+        ),
+        (f"{LATER}a_refused_connection_tells_no_password",),
+        "hunter2",
+    ),
+    Control(
+        "P10",
+        "a limit of our own on every answer",
+        (Patch("connection.py", "timeout or self.answer_within_s)", "timeout)"),),
+        (f"{LATER}a_server_that_never_answers_is_given_up",),
+        "Timeout",
+    ),
+)  # fmt: skip
