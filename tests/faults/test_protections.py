@@ -123,6 +123,24 @@ def test_a_commit_that_hangs_is_in_doubt_and_is_not_run_again(
     assert (_version(database), _count(database)) == ("r2", 1)
 
 
+def test_a_statement_outside_a_transaction_is_not_run_twice(
+    database: Database, project: Project, tmp_path: Path
+) -> None:
+    """The worker dies behind it, at the first attempt only."""
+    once = tmp_path / "once"
+    script = (
+        f"with op.get_context().autocommit_block():\n    {COUNT}\n"
+        "import os, pathlib, signal\n"
+        f"if not (once := pathlib.Path({str(once)!r})).exists():\n"
+        "    once.touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    write_history(project.script_location, R1, ("r2", script))
+    report = _fleet(project, database.url).upgrade()
+    assert once.exists()
+    assert (report.counts, report.tenants[0].attempts) == ({"upgraded": 1}, 2)
+    assert _count(database) == 1
+
+
 # -- nothing is left to be cleaned up ----------------------------------------------------------
 
 
@@ -250,7 +268,7 @@ def test_the_waits_of_one_transaction_share_the_lock_timeout(
     assert left_ms < 700
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_a_server_that_never_answers_is_given_up(database: Database) -> None:
     """Both ends stay open: no error of TCP, and no limit of the server, comes to help."""
     with Proxy(database.server) as proxy:
