@@ -9,5 +9,6 @@ pytest_plugins = [
     "tests.fixtures.goldens",
     "tests.fixtures.promises",
     "tests.fixtures.faults",
+    "tests.fixtures.clerks",
     "tests.fixtures.rollouts",
 ]
