@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
-from tests.fixtures.faults import COUNT, TENANTS
+from tests.fixtures.faults import COUNT, R1, TENANTS
 from tests.fixtures.history import write_history
 from tests.fixtures.holds import (
     CONCURRENT_R3,
@@ -152,7 +153,7 @@ def test_the_second_signal_ends_what_no_cancellation_reaches(
     fleet: Project, victim_database: Database, promises: Promises, number: signal.Signals
 ) -> None:
     """The first waits 15 s for such a script; the deadline of this test is below that."""
-    write_history(fleet.script_location, ("r1", _r1(fleet)), DEAF, CONCURRENT_R3)
+    write_history(fleet.script_location, R1, DEAF, CONCURRENT_R3)
     marker = fleet.folder / "deaf"
     idle = (
         "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'"
@@ -172,13 +173,6 @@ def test_the_second_signal_ends_what_no_cancellation_reaches(
         assert_interrupted(watch, report, number)
         assert set(watch.versions().values()) == {"r1"}
         wait_until(lambda: group_of(driver.pid) == [], "a worker lives on")
-
-
-def _r1(project: Project) -> str:
-    """The body of the r1 that the fleet stands at."""
-    text = (project.script_location / "versions" / "r1.py").read_text()
-    body = text.partition("def upgrade():\n")[2].partition("\n\n\ndef")[0]
-    return "\n".join(line.removeprefix("    ") for line in body.splitlines())
 
 
 def test_a_stopped_driver_holds_the_fleet(
@@ -223,20 +217,18 @@ def test_a_stopped_driver_that_lost_its_claim_is_fenced_out(
         deadline_s=120,
         converging=["upgrade"],
     ) as watch:
-        with held(victim_database):
-            first = watch.start("upgrade", *AT_ONCE)
-            held_backends(victim_database, 2)
-            stop = stopped(first, group=is_group)
-            stop.__enter__()
-            for (pid,) in victim_database.fetch(CONTROL):
-                victim_database.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
-            assert victim_database.fetch(CONTROL) == []
-        second = watch.run("resume", expect=0).json
-        before = _ledger(victim_database)
-        stop.__exit__(None, None, None)
-        result = watch.finish(first)
-        assert result.code in {3, 4}, (result.out, result.err)
-        assert "taken over" in json.loads(result.out)["error"]["message"]
+        with ExitStack() as standstill:
+            with held(victim_database):
+                first = watch.start("upgrade", *AT_ONCE)
+                held_backends(victim_database, 2)
+                standstill.enter_context(stopped(first, group=is_group))
+                for (pid,) in victim_database.fetch(CONTROL):
+                    victim_database.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+                assert victim_database.fetch(CONTROL) == []
+            second = watch.run("resume", expect=0).json
+            before = _ledger(victim_database)
+        result = watch.finish(first, expect={3, 4})
+        assert "taken over" in result.json["error"]["message"]
         assert _ledger(victim_database) == before
         assert set(watch.versions().values()) == {"r3"}
     assert second["state"] == "complete"
@@ -261,7 +253,7 @@ def test_whoever_reads_the_log_goes_away(
     before = len(victim.log_text())
     chatty = ("r2", "print('hello')\nimport sys\nprint('there', file=sys.stderr, flush=True)\n"
               + HELD_R2[1] + "\nprint('bye', flush=True)")  # fmt: skip
-    write_history(fleet.script_location, ("r1", _r1(fleet)), chatty, CONCURRENT_R3)
+    write_history(fleet.script_location, R1, chatty, CONCURRENT_R3)
     with promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3") as watch:
         with held(victim_database):
             driver = watch.start("upgrade", *AT_ONCE)

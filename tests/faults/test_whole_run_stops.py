@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -141,13 +141,12 @@ def test_a_server_becomes_read_only(
         between=["r2"],
         converging=["resume"],
     ) as watch:
-        with held(victim_database):
-            driver = watch.start("upgrade", *AT_ONCE)
-            held_backends(victim_database, 2)
-            make_it = read_only(victim)
-            make_it.__enter__()
-        error = watch.finish(driver, expect=3).json["error"]
-        make_it.__exit__(None, None, None)
+        with ExitStack() as standstill:
+            with held(victim_database):
+                driver = watch.start("upgrade", *AT_ONCE)
+                held_backends(victim_database, 2)
+                standstill.enter_context(read_only(victim))
+            error = watch.finish(driver, expect=3).json["error"]
         assert "read-only" in error["message"]
         assert "resume" in error["message"]
         untouched = [name for name, version in watch.versions().items() if version == "r1"]
