@@ -47,6 +47,7 @@ def explain(
     if isinstance(origin, psycopg.Error):
         kind, sqlstate = _classify(origin, session, phase), origin.sqlstate
         message = origin.diag.message_primary or str(origin) or type(origin).__name__
+        message += f" ({origin.diag.message_hint})" if origin.diag.message_hint else ""
     elif isinstance(origin, TenantmigError):
         message = origin.message
         kind = next((k for error, k in KINDS.items() if isinstance(origin, error)), kind)
