@@ -164,6 +164,7 @@ def test_a_tenant_is_half_born_or_half_gone(
         assert BAD not in watch.log.since(position)
         assert watch.versions()[BAD] == "r1"
         victim_database.execute(be, ["active", BAD])
+        watch.last_run = named.json["run"]  # what it says of the tenant was true before this
     rows = {row["tenant"]: row for row in everybody["tenants"]}
     assert {rows[name]["outcome"] for name in OTHERS} == {"upgraded"}
     assert state in named.out
