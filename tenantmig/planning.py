@@ -48,7 +48,7 @@ class _Planner:
             return
         if must_be and show_heads(path.target) != must_be:
             self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)
-        elif path.is_empty and self.moves is not RunKind.STAMP:
+        elif path.is_empty and self.moves not in {RunKind.STAMP, RunKind.OFFBOARD}:
             self._at_target.append((tenant, version.heads))
         else:
             self._groups.setdefault(path, []).append(tenant)
