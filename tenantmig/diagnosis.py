@@ -41,7 +41,7 @@ def explain(
 
     `revision` is the one whose script was running, if any.
     """
-    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    origin = _origin(error, is_broken=session is not None and session.is_broken)
     phase = session.phase if session else Phase.CONNECT
     kind, sqlstate = FailureKind.PERMANENT, None
     if isinstance(origin, psycopg.Error):
@@ -60,6 +60,21 @@ def explain(
         )
     where = f"revision {revision}: " if revision else ""
     return Failure(kind, url.redact(where + message), phase, sqlstate)
+
+
+def _origin(error: BaseException, *, is_broken: bool) -> BaseException | None:
+    """Find what psycopg raised; on a broken connection also behind what was raised on the way out.
+
+    Leaving an autocommit_block on a lost connection raises a PendingRollbackError of its own.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, sa.exc.DBAPIError):
+            return found.orig
+        if isinstance(found, psycopg.Error) or not is_broken:
+            return found
+        found = found.__cause__ or found.__context__
+    return error
 
 
 def is_read_only(error: BaseException) -> bool:

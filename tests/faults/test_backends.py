@@ -28,7 +28,7 @@ STATEMENTS = [
     "CREATE INDEX",
     "pg_advisory_unlock_all",
     "SET outcome = CASE",
-    "SET state =",
+    "SET state = $",
 ]
 
 

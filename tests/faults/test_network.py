@@ -25,7 +25,7 @@ tenant_lock_timeout = "2s"
 reconnect_timeout = "10s"
 """
 TENANT_STATEMENTS = ["DISCARD ALL", "ALTER TABLE thing", "UPDATE counter", "SET to_revision ="]
-CONTROL_STATEMENTS = ["SET outcome = CASE", "SET state ="]
+CONTROL_STATEMENTS = ["SET outcome = CASE", "SET state = $"]
 # Every wait is bounded by the settings above, and each tenant is tried at most eight times.
 DEADLINE_S = 60
 
