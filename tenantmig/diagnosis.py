@@ -71,7 +71,7 @@ def _origin(error: BaseException, *, is_broken: bool) -> BaseException | None:
     while found is not None:
         if isinstance(found, sa.exc.DBAPIError):
             return found.orig
-        if isinstance(found, psycopg.Error) or not is_broken:
+        if isinstance(found, psycopg.Error | TenantmigError) or not is_broken:
             return found
         found = found.__cause__ or found.__context__
     return error
