@@ -70,7 +70,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 def _refuse(message: str, kind: str, code: int, is_json: bool) -> int:
     if is_json:
-        print_json({"error": {"type": kind, "message": message}})
+        print_json({"error": {"type": kind, "message": message}}, indent=None)
         return code
     try:
         print(f"Error: {message}", file=sys.stderr, flush=True)

@@ -41,10 +41,10 @@ def console(*, is_error: bool = False) -> Console:
     return QuietConsole(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON on stdout."""
     try:
-        print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps(value, indent=indent, ensure_ascii=False), flush=True)
     except BrokenPipeError:
         silence(sys.stdout)
 
