@@ -71,28 +71,34 @@ def clerks_fleet(tmp_path: Path, victim: Server, victim_database: Database, cler
 def fillers(server: Server, leave: int) -> Iterator[None]:
     """Occupy all connections that an ordinary role can have, but for some."""
     server.execute_admin("CREATE ROLE filler LOGIN")
-    url = server.url("postgres", user="filler")
-    with ExitStack() as stack:
-        taken: list[psycopg.Connection] = []
-        full = "remaining connection slots are reserved"
-
-        def fill() -> None:
-            while True:
-                taken.append(stack.enter_context(psycopg.connect(url, autocommit=True)))
-
-        with pytest.raises(psycopg.OperationalError, match=full):
-            fill()
-        for connection in taken[len(taken) - leave :]:
-            connection.close()
-        sessions = f"SELECT count(*) <= {len(taken) - leave} FROM pg_stat_activity"
-        wait_until(
-            lambda: server.execute_admin(f"{sessions} WHERE usename = 'filler'") == [(True,)],
-            "a filler does not go",
+    try:
+        with ExitStack() as stack:
+            _fill(server, stack, leave)
+            yield
+    finally:
+        server.execute_admin(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'filler'"
         )
-        yield
-    server.execute_admin("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                         " WHERE usename = 'filler'")  # fmt: skip
-    server.execute_admin("DROP ROLE filler")
+        server.execute_admin("DROP ROLE filler")
+
+
+def _fill(server: Server, stack: ExitStack, leave: int) -> None:
+    url = server.url("postgres", user="filler")
+    taken: list[psycopg.Connection] = []
+
+    def fill() -> None:
+        while True:
+            taken.append(stack.enter_context(psycopg.connect(url, autocommit=True)))
+
+    with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
+        fill()
+    for connection in taken[len(taken) - leave :]:
+        connection.close()
+    sessions = f"SELECT count(*) <= {len(taken) - leave} FROM pg_stat_activity"
+    wait_until(
+        lambda: server.execute_admin(f"{sessions} WHERE usename = 'filler'") == [(True,)],
+        "a filler does not go",
+    )
 
 
 def refusals(server: Server, since: int) -> int:
@@ -170,7 +176,7 @@ def test_the_connections_run_out_in_the_middle(
         ExitStack() as full,
     ):
         with held(victim_database):
-            driver = watch.start("upgrade", "-p", "3")
+            driver = watch.start("upgrade", "-p", "3", "--canary", "1")
             held_backends(victim_database)
             full.enter_context(fillers(victim, 0))
             before = len(victim.log_text())
