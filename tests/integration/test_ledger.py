@@ -358,17 +358,33 @@ def test_each_kind_of_run_ends_in_its_outcome(
 # -- trouble --------------------------------------------------------------------------------
 
 
-def test_only_the_latest_run_of_a_tenant_counts_as_trouble(ledger: Ledger) -> None:
-    for acme, beta in [
-        (Outcome.FAILED, Outcome.IN_DOUBT),
-        (Outcome.UPGRADED, Outcome.FAILED),
-    ]:
-        claim = _claim(ledger, ACME, BETA)
-        run = claim.run
-        ledger.record_outcome(claim, _outcome(acme))
-        ledger.record_outcome(claim, _outcome(beta, BETA))
+def _settle_both(
+    ledger: Ledger, acme: Outcome, beta: Outcome, connection: psycopg.Connection | None = None
+) -> int:
+    """Write a run of both tenants; with a connection, its attempt on beta had the lock."""
+    claim = _claim(ledger, ACME, BETA)
+    if connection is not None:
+        attempt = Assignment(claim.run, RunKind.UPGRADE, BETA, PATH)
+        begin_attempt(connection, SCHEMA, attempt)
+    ledger.record_outcome(claim, _outcome(acme))
+    ledger.record_outcome(claim, _outcome(beta, BETA))
+    return claim.run
+
+
+def test_only_the_latest_run_of_a_tenant_counts_as_trouble(
+    ledger: Ledger, tenant_connection: psycopg.Connection
+) -> None:
+    _settle_both(ledger, Outcome.FAILED, Outcome.IN_DOUBT)
+    run = _settle_both(ledger, Outcome.UPGRADED, Outcome.FAILED, tenant_connection)
     (name, trouble), *others = ledger.troubled_tenants().items()
     assert (name, trouble.run, trouble.outcome, others) == ("beta", run, Outcome.FAILED, [])
+
+
+def test_a_run_that_never_had_the_lock_settles_no_doubt(ledger: Ledger) -> None:
+    run = _settle_both(ledger, Outcome.UPGRADED, Outcome.IN_DOUBT)
+    _settle_both(ledger, Outcome.UPGRADED, Outcome.FAILED)
+    (name, trouble), *others = ledger.troubled_tenants().items()
+    assert (name, trouble.run, trouble.outcome, others) == ("beta", run, Outcome.IN_DOUBT, [])
 
 
 def test_only_what_a_run_runs_is_cancelled(database: Database, ledger: Ledger) -> None:
