@@ -91,11 +91,7 @@ def restore(
         DependentObjectsError: objects outside the tenant schema would be dropped or cut.
         TenantExistsError: the name or the schema is registered for another tenant.
     """
-    if plan.tenant.schema != plan.backup.schema:
-        raise RestoreError(
-            f'{plan.backup.file} holds the schema "{plan.backup.schema}", and the schema of'
-            f' "{plan.tenant.name}" is "{plan.tenant.schema}"; nothing was touched.'
-        )
+    _refuse_other_schema(plan)
     limits = Limits.within(plan.deadline_s, stop)
     with closing(connect(options)) as connection:
         _refuse_registered(connection, plan)
@@ -147,6 +143,14 @@ class _Statements:
             schema=tenant.schema,
             state=state.value,
             labels=Jsonb(dict(tenant.labels)),
+        )
+
+
+def _refuse_other_schema(plan: RestorePlan) -> None:
+    if plan.tenant.schema != plan.backup.schema:
+        raise RestoreError(
+            f'{plan.backup.file} holds the schema "{plan.backup.schema}", and the schema of'
+            f' "{plan.tenant.name}" is "{plan.tenant.schema}"; nothing was touched.'
         )
 
 
