@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.fixtures.command import Project, Result
@@ -55,7 +56,7 @@ SCRIPTS = (
      f"op.execute('ALTER TABLE thing DROP CONSTRAINT thing_id_check')\n{UNCOUNT}"),
 )  # fmt: skip
 REVISIONS = tuple(script[0] for script in SCRIPTS)
-LONGEST_S = 2.0  # after which a kill comes at the latest
+LONGEST_S = 1.5  # after which a kill comes at the latest
 CONVERGE_S = 120.0
 
 
@@ -72,6 +73,7 @@ class Soak:
         self.problems: list[str] = []
         self.looks = 0
         self.before = ("", "")
+        self.epochs = 0
 
     def prepare(self) -> None:
         """Onboard the fleet at the lowest revision."""
@@ -79,10 +81,10 @@ class Soak:
         self.project.run("tenants", "suspend", BYSTANDER)
         self.before = self._marks()
 
-    def run(self, kills: int) -> None:
+    def run(self, kills: int, minutes: float) -> None:
         """Roll up and down until so many kills were made, and each run is complete."""
-        target = HEAD
-        while self.kills.total() < kills:
+        target, end = HEAD, time.monotonic() + 60 * minutes
+        while self.kills.total() < kills and time.monotonic() < end:
             self._roll(target, kills)
             target = LOWEST if target == HEAD else HEAD
 
@@ -124,6 +126,7 @@ class Soak:
     # -- kills ------------------------------------------------------------------------------
 
     def _kill_in(self, command: list[str]) -> None:
+        self.epochs = self._epochs()
         driver = self.project.start(*command, group=0)
         kinds: dict[str, tuple[int, Callable[[subprocess.Popen[str]], bool]]] = {
             "driver and workers": (10, self._kill_group),
@@ -134,12 +137,22 @@ class Soak:
         }
         names = list(kinds)
         kind = self.dice.choices(names, [kinds[name][0] for name in names])[0]
-        time.sleep(self.dice.uniform(0.2, LONGEST_S))
+        self._wait_for_run(driver)
+        time.sleep(self.dice.uniform(0, LONGEST_S))
         if driver.poll() is None and kinds[kind][1](driver):
             self.kills[kind] += 1
         self.project.finish(driver, expect=None)
         with suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)  # workers that outlived their driver
+
+    def _epochs(self) -> int:
+        """How many drivers the runs have had: it grows when one begins or takes over."""
+        return int(self.database.fetch("SELECT sum(epoch)::int FROM tenantmig.run")[0][0])
+
+    def _wait_for_run(self, driver: subprocess.Popen[str]) -> None:
+        """Wait until the driver has its run: a kill before that hurts nobody."""
+        while driver.poll() is None and self._epochs() == self.epochs:
+            time.sleep(0.02)
 
     @staticmethod
     def _kill_group(driver: subprocess.Popen[str]) -> bool:
@@ -237,7 +250,7 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def soak(kills: int, seed: int) -> tuple[Counter[str], list[str]]:
+def soak(kills: int, minutes: float, seed: int) -> tuple[Counter[str], list[str]]:
     """Soak one fleet on a server of its own; return what was counted, and every problem."""
     with (
         Server(18) as server,
@@ -246,7 +259,7 @@ def soak(kills: int, seed: int) -> tuple[Counter[str], list[str]]:
     ):
         one = Soak(server, database, Path(folder), random.Random(seed))  # noqa: S311  dice
         one.prepare()
-        one.run(kills)
+        one.run(kills, minutes)
         counted = Counter({f"killed: {kind}": times for kind, times in one.kills.items()})
         counted["looks at all tenants"] = one.looks
         for state, times in database.fetch("SELECT state, count(*) FROM tenantmig.run GROUP BY 1"):
@@ -261,6 +274,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--fleets", type=int, default=2, help="soaked beside each other")
+    parser.add_argument("--minutes", type=float, default=120, help="begin no more runs after that")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
     seeds = range(given.seed, given.seed + given.fleets)
@@ -269,7 +283,8 @@ def main() -> int:
     counted: Counter[str] = Counter()
     problems: list[str] = []
     with ProcessPoolExecutor(given.fleets) as fleets:
-        for figures, found in fleets.map(soak, [given.kills // given.fleets] * len(seeds), seeds):
+        share = partial(soak, given.kills // given.fleets, given.minutes)
+        for figures, found in fleets.map(share, seeds):
             counted += figures
             problems += found
     print(f"\n{time.monotonic() - began:.0f} s")
