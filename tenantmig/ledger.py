@@ -231,7 +231,6 @@ class Ledger(Records):
             "epoch": claim.epoch,
             "tenants": list(tenants),
             "outcome": outcome.value,
-            "wave": 1,
         }
         rows = self._insist(lambda: self.query("record_untouched", facts))
         self._refuse_overtaken(rows, claim)

@@ -65,9 +65,9 @@ def carry_out(
     except OvertakenError:
         raise
     except (psycopg.Error, TenantmigError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
         raise RunCutOffError(
-            f"Run {claim.run} was cut off: {reason} `tenantmig resume {claim.run}` goes on."
+            f"Run {claim.run} was cut off: {reason}. `tenantmig resume {claim.run}` goes on."
         ) from error
 
 
