@@ -107,15 +107,16 @@ def test_a_gate_that_starts_programs_leaves_none_of_them(project: Project, tmp_p
 def test_a_signal_ends_a_run_that_waits_for_its_gate(
     project: Project, tmp_path: Path, how: str
 ) -> None:
-    gate, notes = recorder(tmp_path, then=f"echo $$ > {tmp_path / 'pid'}; exec sleep 100")
+    pid = tmp_path / "pid"
+    gate, _ = recorder(tmp_path, then=f"echo $$ > {pid}; exec sleep 100")
     driver = project.start("upgrade", "--gate", gate, "--json")
-    wait_until(lambda: (tmp_path / "pid").exists() and notes.exists(), "the gate is asked", 60)
+    wait_until(lambda: pid.exists() and pid.read_text() != "", "the gate is asked", 60)
     driver.send_signal(signal.Signals[how])
     report = project.finish(driver, expect=130).json
     assert report["state"] == "interrupted"
     assert how in report["reason"]
     assert report["counts"] == {"upgraded": 1, "interrupted": 4}
-    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
 def test_a_gate_need_not_read_what_it_is_told(project: Project) -> None:
