@@ -47,9 +47,10 @@ def wake_up(project: Project) -> None:
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
+    project.is_installed = True
     project.run("onboard", "acme", "beta", "other", "--to", "aa01")
     with untouched(database, besides=("tenantmig",)):
-        process = project.start("upgrade", "-p", "2", "--canary", "0", group=0)
+        process = project.start("upgrade", "-p", "2", "--canary", "0")
         interrupt(project, database, process, how)
     runs = project.run("runs", "--json").json["runs"]
     assert runs[0]["kind"] == "upgrade"
@@ -66,7 +67,8 @@ def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> No
 
 def test_interrupted_onboarding(tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
-    process = project.start("onboard", "acme", "beta", "other", "-p", "2", "--json", group=0)
+    project.is_installed = True
+    process = project.start("onboard", "acme", "beta", "other", "-p", "2", "--json")
     interrupt(project, database, process, "Ctrl-C")
     schemas = "SELECT FROM pg_namespace WHERE nspname IN ('acme', 'beta', 'other')"
     assert database.fetch(schemas) == []

@@ -137,7 +137,7 @@ def test_a_driver_on_a_host_that_vanished_is_ended(
     acme: Callable[[str], Project], database: Database
 ) -> None:
     project = acme("op.execute('SELECT pg_sleep(1)')")
-    driver = project.start("upgrade", group=0)
+    driver = project.start("upgrade")
     wait_until(lambda: len(database.fetch(ASLEEP)) == 1, "the revision runs", 60)
     with stopped(driver):
         assert "has held the fleet since" in project.refuse("upgrade", expect=4)

@@ -10,6 +10,7 @@ from tests.fixtures.command import Project
 @pytest.mark.parametrize("name", ["project", "project16"])
 def test_onboard_roll_and_bring_back(name: str, request: pytest.FixtureRequest) -> None:
     project: Project = request.getfixturevalue(name)
+    project.is_installed = True
     project.run("onboard", "acme", "beta", "--to", "0012")
     before = project.run("status", "--json").json
     assert before["summary"] == {

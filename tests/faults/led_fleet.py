@@ -42,6 +42,25 @@ class CutOff:
     goals: dict[str, int]
 
 
+class Strike:
+    """When a fault strikes: at the k-th statement, or, for k below 0, at COMMIT number -k."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.has_struck = False
+        self._commits = 0
+        self._guard = threading.Lock()
+
+    def is_now(self, ordinal: int, text: str) -> bool:
+        """True once, when the moment has come."""
+        with self._guard:
+            self._commits += text.upper().startswith("COMMIT")
+            has_come = ordinal >= self.k if self.k > 0 else self._commits >= -self.k
+            is_first = has_come and not self.has_struck
+            self.has_struck = has_come
+        return is_first
+
+
 class World:
     """The server of the module, a template of a small fleet, and the goldens."""
 
@@ -203,11 +222,11 @@ class LedFleet(RuleBasedStateMachine):
             self.cut_off = None
 
     def ride_through(self, run: Run, k: int, mode: StopMode) -> RunReport:
-        """Make a run, at whose k-th statement the server restarts."""
-        restarting = threading.Lock()
+        """Make a run during which the server restarts."""
+        restarting, moment = threading.Lock(), Strike(k)
 
-        def strike(ordinal: int, _: str, __: Connection) -> None:
-            if ordinal == k:
+        def strike(ordinal: int, text: str, _: Connection) -> None:
+            if moment.is_now(ordinal, text):
                 with restarting:
                     self.world.server.restart(mode)
 
@@ -217,7 +236,7 @@ class LedFleet(RuleBasedStateMachine):
                 with suppress(TenantmigError, psycopg.OperationalError):  # while it planned
                     return run(self.fleet(proxy.url(self.database.name)))
             finally:
-                self.world.strikes[mode] += proxy.statements >= k
+                self.world.strikes[mode] += moment.has_struck
                 with restarting:
                     pass
             return run(self.fleet())
@@ -250,20 +269,21 @@ class LedFleet(RuleBasedStateMachine):
                 self.cut_off = known
 
     def run_killed(self, arguments: Sequence[str], k: int, *, arrives: bool) -> int:
-        """Run a command and kill its processes at its k-th statement; return the exit code."""
+        """Run a command and kill its processes on the way; return the exit code."""
         drivers: list[subprocess.Popen[str]] = []
+        moment = Strike(k)
 
-        def strike(ordinal: int, _: str, __: Connection) -> Fate | None:
-            if ordinal < k:
-                return None
-            with suppress(ProcessLookupError):
-                os.killpg(drivers[0].pid, signal.SIGKILL)
-            return Fate.FORWARD if arrives and ordinal == k else Fate.CUT
+        def strike(ordinal: int, text: str, _: Connection) -> Fate | None:
+            if moment.is_now(ordinal, text):
+                with suppress(ProcessLookupError):
+                    os.killpg(drivers[0].pid, signal.SIGKILL)
+                return Fate.FORWARD if arrives else Fate.CUT
+            return Fate.CUT if moment.has_struck else None
 
         with Proxy(self.world.server) as proxy:
             proxy.on_statement(strike)
             self.project.url = proxy.url(self.database.name)
-            drivers.append(self.project.start(*arguments, group=0))
+            drivers.append(self.project.start(*arguments))
             result = self.project.finish(drivers[0], expect=None)
             assert "Traceback" not in result.err, result.err
             self._settle()

@@ -127,7 +127,7 @@ class Soak:
 
     def _kill_in(self, command: list[str]) -> None:
         self.epochs = self._epochs()
-        driver = self.project.start(*command, group=0)
+        driver = self.project.start(*command)
         kinds: dict[str, tuple[int, Callable[[subprocess.Popen[str]], bool]]] = {
             "driver and workers": (10, self._kill_group),
             "driver alone": (4, self._kill_driver),

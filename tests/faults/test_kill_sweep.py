@@ -21,7 +21,6 @@ from tests.fixtures.faults import BYSTANDER, COUNT, R1, UNCOUNT, project_on
 from tests.fixtures.goldens import DdlLog
 from tests.fixtures.history import write_history
 from tests.fixtures.holds import CONCURRENT_R3, INDEX, group_of, state_of
-from tests.fixtures.nursery import Nursery, QuickProject, nursery
 from tests.fixtures.processes import wait_until
 from tests.fixtures.promises import SECRET, Promises, Watch
 from tests.fixtures.proxy import Connection, Fate, Proxy
@@ -64,11 +63,11 @@ every_kill = pytest.mark.parametrize("kill", [BEFORE, AFTER, ALONE], ids=lambda 
 
 @dataclass
 class Sweep:
-    """What the iterations share: a server, a database to be copied, and a nursery of drivers."""
+    """What the iterations share: a server, a database to be copied, and the promises."""
 
     server: Server
     template: str
-    project: QuickProject
+    project: Project
     promises: Promises
 
     def kill_at(self, k: int, kill: Kill, *options: str) -> bool:
@@ -125,19 +124,12 @@ def _go_on(watch: Watch) -> Sequence[str]:
     return ("resume",) if rows and rows[0][1] != "complete" else ("upgrade",)
 
 
-@pytest.fixture(scope="module")
-def drivers() -> Iterator[Nursery]:
-    with nursery() as started:
-        yield started
-
-
 @pytest.fixture
-def sweep(tmp_path: Path, victim: Server, drivers: Nursery, promises: Promises) -> Iterator[Sweep]:
+def sweep(tmp_path: Path, victim: Server, promises: Promises) -> Iterator[Sweep]:
     with fresh_database(victim) as template:
         DdlLog(template)
-        made: Project = project_on(tmp_path, template)
-        write_history(made.script_location, R1, R2, CONCURRENT_R3)
-        project = QuickProject(made.folder, made.url, made.script_location, nursery=drivers)
+        project = project_on(tmp_path, template)
+        write_history(project.script_location, R1, R2, CONCURRENT_R3)
         project.settings('names = "wide"\nparallel = 1\n')
         project.run("onboard", *PAIR, BYSTANDER, "--to", "r1")
         template.execute("UPDATE tenantmig.tenant SET state = 'suspended' WHERE name = 'bystander'")

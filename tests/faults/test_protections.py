@@ -156,7 +156,7 @@ def test_a_statement_outside_a_transaction_is_not_run_twice(
 def test_nothing_of_a_killed_driver_goes_on(database: Database, project: Project) -> None:
     """Its workers end with it, and the server ends their statements."""
     with pausing(database, 60):
-        driver = project.start("upgrade", group=0)
+        driver = project.start("upgrade")
         [backend] = sleepers(database, 1)
     driver.kill()
     try:

@@ -33,7 +33,7 @@ LATEST = """
 Subset = st.sets(st.sampled_from(NAMES), min_size=1, max_size=3)
 Fraction = st.floats(0, 1)
 Way = st.sampled_from(["upgrade", "upgrade", "downgrade"])
-K = st.integers(1, LAST_STATEMENT)
+K = st.integers(-8, -1) | st.integers(1, LAST_STATEMENT)  # below 0: of a COMMIT, see Strike
 
 
 def exactly(*names: str) -> Selection:
