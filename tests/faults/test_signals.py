@@ -262,6 +262,7 @@ def test_whoever_reads_the_log_goes_away(
     closed: tuple[str, ...],
 ) -> None:
     """F35: every line the command and its scripts print from then on fails with EPIPE."""
+    fleet.is_installed = True  # with pipes of our own
     before = len(victim.log_text())
     chatty = ("r2", "print('hello')\nimport sys\nprint('there', file=sys.stderr, flush=True)\n"
               + HELD_R2[1] + "\nprint('bye', flush=True)")  # fmt: skip

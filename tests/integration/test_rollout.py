@@ -50,6 +50,7 @@ def workers_of(pid: int) -> list[int]:
 
 def test_a_killed_worker_costs_one_attempt(tmp_path: Path, database: Database) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, SLOW))
+    project.is_installed = True  # its workers are known by their command line
     names = [f"t{number}" for number in range(9)]
     project.run("onboard", *names, "--to", "r1")
     driver = project.start("upgrade", "--parallel", "3", "--json")
