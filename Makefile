@@ -23,7 +23,7 @@ test: install ## the tests, on a real PostgreSQL
 	$(BIN)/pytest
 
 test-faults: install ## the long fault tests: every kill of a small rollout, and more
-	$(BIN)/pytest -m faults -n 4 --timeout 1200
+	$(BIN)/pytest -m faults -n 6 --timeout 1200
 
 soak: install ## 200 random kills of a rollout over 30 tenants
 	$(BIN)/python -m tests.faults.soak
