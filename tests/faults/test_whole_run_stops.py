@@ -276,8 +276,10 @@ def test_the_login_is_revoked_and_every_session_ended(
             held_backends(victim_database, 2)
             victim.execute_admin(f"ALTER ROLE {clerk} NOLOGIN")
             victim.execute_admin(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                f" WHERE usename = '{clerk}'"
+                # the control connection first: else the run may end on it by itself
+                "SELECT pg_terminate_backend(pid, 10000) FROM ("
+                f"SELECT pid FROM pg_stat_activity WHERE usename = '{clerk}'"
+                " ORDER BY application_name) AS session"
             )
             result = watch.finish(driver, expect=3)
         victim.execute_admin(f"ALTER ROLE {clerk} LOGIN")
