@@ -18,6 +18,11 @@ from tenantmig.sql import query
 
 CHUNK = 250
 MISSING_SCHEMA = "the tenant schema does not exist"
+EMPTY = (
+    "the version table is empty though the schema holds tables; say where it stands with"
+    " `tenantmig stamp REV -t NAME`, or, if its tables are older than the history, run the"
+    " first revision with `alembic -x tenant=NAME upgrade REV`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,14 @@ class Version:
 class _Facts(NamedTuple):
     has_version_table: bool
     has_version_column: bool
-    has_other_tables: bool
 
 
 def read_versions(
     connection: psycopg.Connection, schemas: Sequence[str], version_table: str
 ) -> dict[str, Version]:
     """Return the version of each schema, in two statements for every few hundred schemas.
+
+    A third is needed where version tables are empty.
 
     A schema without a version table, or with an empty one beside other tables, has a problem:
     Alembic would run its history from base there.
@@ -85,11 +91,24 @@ def _read_chunk(
     }
     readable = [schema for schema, facts in found.items() if facts.has_version_column]
     rows = _read_rows(connection, readable, version_table)
+    empty = [schema for schema in readable if schema not in rows]
+    full = _with_tables(connection, empty, version_table)
     versions = {}
     for schema in schemas:
         heads = tuple(sorted(rows.get(schema, ())))
-        versions[schema] = Version(heads, _problem(found.get(schema), heads, version_table))
+        problem = EMPTY if schema in full else _problem(found.get(schema), version_table)
+        versions[schema] = Version(heads, problem)
     return versions
+
+
+def _with_tables(
+    connection: psycopg.Connection, schemas: Sequence[str], version_table: str
+) -> set[str]:
+    """Return those of the schemas that hold tables beside the version table."""
+    if not schemas:
+        return set()
+    facts = {"schemas": list(schemas), "version_table": version_table}
+    return {schema for (schema,) in connection.execute(query("schemas_with_tables"), facts)}
 
 
 def _read_rows(
@@ -108,7 +127,7 @@ def _read_rows(
     return rows
 
 
-def _problem(facts: _Facts | None, heads: Heads, version_table: str) -> str | None:
+def _problem(facts: _Facts | None, version_table: str) -> str | None:
     if facts is None:
         return MISSING_SCHEMA
     if not facts.has_version_table:
@@ -118,12 +137,6 @@ def _problem(facts: _Facts | None, heads: Heads, version_table: str) -> str | No
         )
     if not facts.has_version_column:
         return f"the table {version_table} has no column version_num: it is not Alembic's"
-    if not heads and facts.has_other_tables:
-        return (
-            "the version table is empty though the schema holds tables; say where it stands with"
-            " `tenantmig stamp REV -t NAME`, or, if its tables are older than the history, run the"
-            " first revision with `alembic -x tenant=NAME upgrade REV`"
-        )
     return None
 
 
