@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 
 from tenantmig.connection import BoundedConnection, SessionOptions, bind, connect
@@ -128,7 +129,8 @@ class TenantSession:
         self._began = self._began or now
         least = SHARE_OF_TIMEOUT * self.options.lock_timeout_s
         spent = now - self._began
-        if spent > least:
+        is_aborted = self.driver.info.transaction_status is TransactionStatus.INERROR
+        if spent > least and not is_aborted:  # else what comes is a ROLLBACK TO SAVEPOINT
             rest = max(self.options.lock_timeout_s - spent, least)
             setting = f"{max(1, round(rest * 1000))}ms"
             self.driver.execute("SELECT set_config('lock_timeout', %s, true)", [setting])
