@@ -74,6 +74,12 @@ def _contenders(options: argparse.Namespace) -> tuple[list[Contender], list[Cont
             small,
         ),
         Contender("alembic.command in one process", ways.in_process, small, small),
+        Contender(
+            "tenantmig upgrade --engine alembic",
+            ways.tenantmig_upgrade(*flags, "--engine", "alembic"),
+            large,
+            large,
+        ),
         Contender("tenantmig upgrade", ways.tenantmig_upgrade(*flags), small, small),
         Contender("tenantmig upgrade", ways.tenantmig_upgrade(*flags), large, large),
         Contender("bare SQL, one connection", ways.raw_floor, small, small),

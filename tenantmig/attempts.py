@@ -28,6 +28,7 @@ from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Tenant
 
 TICK_S = 0.2  # how often a stop and the deadline are looked for
+TOLD_AT_ONCE = 200
 Backup = Callable[[int, Tenant], str]
 
 
@@ -83,7 +84,7 @@ class TenantWork:
         return self.last is not None and self.last.failure is not None
 
 
-Told = AttemptFailed | SharedLock | TenantWork | None
+Told = AttemptFailed | SharedLock | TenantWork
 
 
 @dataclass(slots=True)
@@ -112,13 +113,14 @@ class Attempts:
         assert self._threads is not None
         self._threads.shutdown()
 
-    def bring(self, works: Sequence[TenantWork]) -> Iterator[Told]:
-        """Bring these tenants along their next leg; yield each when it is there or has failed.
+    def bring(self, works: Sequence[TenantWork]) -> Iterator[Sequence[Told]]:
+        """Bring these tenants along their next leg; yield those that are there or have failed.
 
-        Yields None every now and then, so that the caller can look at the clock. What is not
-        yielded was not begun, because the run was stopped.
+        Yields every now and then, if nothing, so that the caller can look at the clock. What is
+        not yielded was not begun, because the run was stopped.
         """
         assert self._threads is not None
+        self.engine.expect([work.tenant.schema for work in works])
         self._claims.extend(works)
         self._claimants = min(self.parallel, len(works))
         claimants = [self._threads.submit(self._claim) for _ in range(self._claimants)]
@@ -127,17 +129,25 @@ class Attempts:
         for claimant in claimants:
             claimant.result()
 
-    def _follow(self, claimants: Sequence[Future[None]]) -> Iterator[Told]:
+    def _follow(self, claimants: Sequence[Future[None]]) -> Iterator[Sequence[Told]]:
         # first whether all are done: what they put after that question would be lost
         while not all(claimant.done() for claimant in claimants) or self._told.qsize():
-            told: Told = None
-            with suppress(queue.Empty):
-                told = self._told.get(timeout=TICK_S)
+            told = self._gather()
             try:
                 yield told
             finally:
-                if isinstance(told, TenantWork):
-                    told.is_heard.set()
+                for one in told:
+                    if isinstance(one, TenantWork):
+                        one.is_heard.set()
+
+    def _gather(self) -> list[Told]:
+        """Wait a moment for what is told; what succeeds may be told together, a failure at once."""
+        told: list[Told] = []
+        deadline = time.monotonic() + TICK_S
+        with suppress(queue.Empty):
+            while len(told) < TOLD_AT_ONCE and not (told and _is_bad_news(told[-1])):
+                told.append(self._told.get(timeout=max(0.0, deadline - time.monotonic())))
+        return told
 
     # -- in the claiming threads ------------------------------------------------------------
 
@@ -250,6 +260,10 @@ class Attempts:
     def _tell(self, work: TenantWork, failure: Failure | None) -> None:
         assert failure is not None
         self._told.put(AttemptFailed(work.tenant.name, work.attempts, failure, work.is_deferred))
+
+
+def _is_bad_news(told: Told) -> bool:
+    return not isinstance(told, TenantWork) or told.has_failed
 
 
 def _is_unconnected(attempt: Attempt | None) -> bool:

@@ -36,6 +36,7 @@ from tenantmig.tenant import Selection, Tenant
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
 STORED = (
+    "engine",
     "parallel",
     "attempts",
     "lock_timeout",
@@ -106,6 +107,7 @@ class Driver:
                 attempt_timeout_s=self.settings.attempt_timeout,
             ),
             self.settings.parallel,
+            self.settings.engine,
         )
 
     @contextmanager

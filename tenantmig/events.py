@@ -39,6 +39,13 @@ class SharedLock:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogsDiffer:
+    """Replayed tenants whose catalog is not that of the first ones; they differed before."""
+
+    schemas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """An attempt failed and will be made again (`is_deferred`: at the end of the run)."""
 
@@ -64,7 +71,15 @@ class RunFinished:
     report: RunReport
 
 
-Event = RunStarted | WaveStarted | SharedLock | AttemptFailed | TenantFinished | RunFinished
+Event = (
+    RunStarted
+    | WaveStarted
+    | SharedLock
+    | CatalogsDiffer
+    | AttemptFailed
+    | TenantFinished
+    | RunFinished
+)
 OnEvent = Callable[[Event], None]
 
 

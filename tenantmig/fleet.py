@@ -135,6 +135,8 @@ class Fleet:
         """
         with self._driver.ledger() as ledger:
             plan = self._plan(ledger, target, selection, kind)
+            known = ledger.known_obstacles()
+        plan = replace(plan, obstacles=planning.obstacles(self.history, plan, known))
         return planning.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
 
     def _plan(self, ledger: Ledger, target: str, selection: Selection, kind: RunKind) -> Plan:

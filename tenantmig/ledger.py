@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -31,6 +31,7 @@ from tenantmig.records import Records
 from tenantmig.retry import survive_restart
 from tenantmig.tenant import Tenant
 
+T = TypeVar("T")
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
 FLEET_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', 0))"
 
@@ -210,15 +211,50 @@ class Ledger(Records):
             "done": DONE_OUTCOMES,
         }
         try:
-            rows = self._insist(lambda: self.query("record_outcome", facts))
+            rows = self.insist(lambda: self.query("record_outcome", facts))
         except psycopg.errors.LockNotAvailable:
             # the transaction in doubt holds the tenant's row; if it commits, its word stands
-            rows = self._insist(lambda: self.query("record_doubt", facts))
+            rows = self.insist(lambda: self.query("record_doubt", facts))
             self._refuse_overtaken(rows, claim)
             return replace(outcome, outcome=Outcome.IN_DOUBT)
         self._refuse_overtaken(rows, claim)
         row = rows[0]
         return replace(outcome, outcome=Outcome(row.outcome), to_revision=row.to_revision)
+
+    def record_arrivals(
+        self, claim: RunClaim, outcomes: Sequence[TenantOutcome]
+    ) -> list[TenantOutcome]:
+        """Write at once that these tenants are at the target; see `record_outcome`.
+
+        Raises:
+            OvertakenError: another driver has taken the run over; nothing was written.
+        """
+        columns = {
+            "tenants": "tenant",
+            "outcomes": "outcome",
+            "to_revisions": "to_revision",
+            "engines": "engine",
+            "attempts": "attempts",
+            "waves": "wave",
+            "durations": "duration_s",
+            "backups": "backup",
+        }
+        facts: dict[str, Any] = {
+            name: [getattr(outcome, key) for outcome in outcomes] for name, key in columns.items()
+        }
+        facts |= {"run": claim.run, "epoch": claim.epoch, "done": DONE_OUTCOMES}
+        try:
+            rows = self.insist(lambda: self.query("record_arrivals", facts))
+        except psycopg.errors.LockNotAvailable:
+            return [self.record_outcome(claim, outcome) for outcome in outcomes]
+        self._refuse_overtaken(rows, claim)
+        noted = {row.tenant: row for row in rows}
+        return [
+            replace(
+                o, outcome=Outcome(noted[o.tenant].outcome), to_revision=noted[o.tenant].to_revision
+            )
+            for o in outcomes
+        ]
 
     def record_untouched(self, claim: RunClaim, tenants: Sequence[str], outcome: Outcome) -> None:
         """Write at once that a run ended before it came to these tenants.
@@ -232,7 +268,7 @@ class Ledger(Records):
             "tenants": list(tenants),
             "outcome": outcome.value,
         }
-        rows = self._insist(lambda: self.query("record_untouched", facts))
+        rows = self.insist(lambda: self.query("record_untouched", facts))
         self._refuse_overtaken(rows, claim)
 
     @staticmethod
@@ -242,8 +278,14 @@ class Ledger(Records):
                 f"Run {claim.run} was taken over by another driver; this one stopped."
             )
 
-    def finish_run(self, claim: RunClaim, state: RunState, reason: str | None) -> None:
-        """Write how a run ended and give up its lock.
+    def finish_run(
+        self,
+        claim: RunClaim,
+        state: RunState,
+        reason: str | None,
+        obstacles: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write how a run ended, with the `obstacles` to replaying it met, and give up its lock.
 
         Raises:
             OvertakenError: another driver has taken the run over; nothing was written.
@@ -253,17 +295,18 @@ class Ledger(Records):
             "epoch": claim.epoch,
             "state": state.value,
             "reason": reason,
+            "obstacles": Jsonb(dict(obstacles or {})),
         }
-        rows = self._insist(lambda: self.query("finish_run", facts))
+        rows = self.insist(lambda: self.query("finish_run", facts))
         self._claim = None
         with suppress(psycopg.OperationalError):  # a lost connection has given it up already
             unlock = f"SELECT pg_advisory_unlock_shared({RUN_LOCK})"
             self.connection.execute(unlock, [str(claim.run)])
         self._refuse_overtaken(rows, claim)
 
-    def _insist(self, write: Callable[[], list[Any]]) -> list[Any]:
-        """Make an idempotent write also through a restart of the server."""
-        return survive_restart(write, self.reconnect_s)
+    def insist(self, call: Callable[[], T]) -> T:
+        """Make an idempotent call on the control connection, also through a restart."""
+        return survive_restart(call, self.reconnect_s)
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:

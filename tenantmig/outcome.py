@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from tenantmig.failure import Failure
 from tenantmig.plan import RunKind
+from tenantmig.recording import Recording
 
 
 class Outcome(StrEnum):
@@ -60,7 +61,8 @@ class Attempt:
     `knows_version` says that the version was read under the tenant's lock, so that whatever an
     earlier attempt left open is known. `is_partial`: a revision has committed a part of itself.
     `lost_xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision
-    that locked one, a table outside the tenant schema.
+    that locked one, a table outside the tenant schema. `recordings` are a witness's; `engine` is
+    the one that made the attempt.
     """
 
     outcome: Outcome | None = None
@@ -69,6 +71,8 @@ class Attempt:
     is_partial: bool = False
     lost_xid: str | None = None
     shared_locks: Mapping[str, str] = field(default_factory=dict)
+    recordings: tuple[Recording, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ class TenantOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what it did to each tenant."""
+    """A run and what it did to each tenant.
+
+    `obstacles` says of each revision that was not replayed why not.
+    """
 
     run: int | None
     kind: RunKind
@@ -103,6 +110,7 @@ class RunReport:
     duration_s: float = 0.0
     reason: str | None = None
     undoes: int | None = None
+    obstacles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,7 +67,7 @@ class Assignment:
     but to find out what earlier attempts left; `is_witness` to look which shared tables the
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
     `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
-    where the run began.
+    where the run began. `releases` asks a worker to give its connection up after the attempt.
     """
 
     run: int
@@ -81,6 +81,7 @@ class Assignment:
     is_witness: bool = False
     lost_xid: str | None = None
     server: str | None = None
+    releases: bool = False
 
     @property
     def stretch(self) -> Path:
@@ -121,6 +122,8 @@ class Plan:
     """The run that a rollback undoes; `direction` is then what it does to each tenant."""
     direction: RunKind | None = None
     is_fleetwide: bool = False
+    obstacles: Mapping[str, str] = field(default_factory=dict)
+    """Why revisions will not be replayed, as far as that is known before they run."""
 
     @property
     def moves(self) -> RunKind:

@@ -285,6 +285,16 @@ def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> 
     )
 
 
+def obstacles(history: History, plan: Plan, known: Mapping[str, str]) -> dict[str, str]:
+    """Say which revisions of a plan will not be replayed and why; `known` is from earlier runs.
+
+    About the others two tenants decide, when they run.
+    """
+    passed = dict.fromkeys(revision for group in plan.groups for revision in group.path.revisions)
+    reasons = {revision: history.obstacle(revision) or known.get(revision) for revision in passed}
+    return {revision: reason for revision, reason in reasons.items() if reason}
+
+
 def _unfinished(tenant: Tenant) -> str | None:
     """A tenant that is being born or dropped: the next `onboard` would drop what a run did."""
     if tenant.state in UNFINISHED:

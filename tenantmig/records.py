@@ -140,6 +140,11 @@ class Records:
         rows = self.query("replaced_since", {"run": run})
         return {row.tenant: f"run {row.run} ({row.kind})" for row in rows}
 
+    def known_obstacles(self) -> dict[str, str]:
+        """Return why revisions were not replayed, as the latest runs found out."""
+        rows = self.query("known_obstacles") if self.exists else []
+        return {row.revision: row.reason for row in rows}
+
     def partial_schemas(self) -> dict[str, str]:
         """Return the tenant schemas in which a revision committed a part of itself, and which."""
         rows = self.query("partial_schemas") if self.exists else []
@@ -162,4 +167,5 @@ def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
         duration_s=row.duration_s,
         reason=row.reason,
         undoes=row.undoes,
+        obstacles=row.options.get("obstacles", {}),
     )

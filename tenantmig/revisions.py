@@ -23,6 +23,7 @@ from alembic.util import CommandError
 from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
+from tenantmig.recording import AUTOCOMMIT
 from tenantmig.script_source import has_autocommit_block, irreversible_reason
 from tenantmig.settings import read_ini
 
@@ -175,6 +176,10 @@ class History:
 
     def _is_concurrent(self, revision: str) -> bool:
         return has_autocommit_block(self._file(revision))
+
+    def obstacle(self, revision: str) -> str | None:
+        """Say why a revision cannot be replayed, as far as its script shows, or None."""
+        return AUTOCOMMIT if self._is_concurrent(revision) else None
 
     def irreversible(self, revision: str) -> str | None:
         """Say why a revision can never be downgraded, or None."""

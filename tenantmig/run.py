@@ -18,6 +18,7 @@ from tenantmig.attempts import Attempts, RunFacts, TenantWork
 from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
 from tenantmig.events import (
     AttemptFailed,
+    CatalogsDiffer,
     RunFinished,
     RunStarted,
     SharedLock,
@@ -93,7 +94,8 @@ class _Running:
         self._works: list[TenantWork] = []
         self._deferred: list[TenantWork] = []
         self._wave = 0
-        self._left_behind: str | None = None
+        self._shortfall: str | None = None
+        self._obstacles: dict[str, str] = {}
         self._settlement = Settlement(
             ledger, claim, signal, options.waves.budget, rollout.undo, options.on_event
         )
@@ -116,6 +118,7 @@ class _Running:
                 self._roll(
                     Attempts(engine, self._facts(), self.signal, parallel, self.options.backup)
                 )
+                self._obstacles = dict(engine.obstacles)
         self._settlement.settle_rest(self._works)
         return self._finish()
 
@@ -221,7 +224,14 @@ class _Running:
                 work.is_heard.clear()
             for told in attempts.bring(batch):
                 self._hear(attempts, told)
+            self._verify(attempts)
             going = [work for work in going if not (work.is_arrived or work.has_failed)]
+
+    def _verify(self, attempts: Attempts) -> None:
+        """Tell whose catalog is not that of the first tenants though the same SQL was sent."""
+        differing = self.ledger.insist(lambda: attempts.engine.verify(self.ledger.connection))
+        if differing:
+            self.options.on_event(CatalogsDiffer(tuple(differing)))
 
     def _newcomers(self) -> list[TenantWork]:
         """Return tenants that were onboarded meanwhile and are behind; wait for those in birth."""
@@ -243,31 +253,31 @@ class _Running:
             if not unborn:
                 break
             if time.monotonic() > patience:
-                self._left_behind = f'the onboarding of "{unborn[0]}" has not ended; run again'
+                self._shortfall = f'the onboarding of "{unborn[0]}" has not ended; run again'
                 break
             self.signal.event.wait(SWEEP_POLL_S)
         return []
 
     # -- what the attempts tell ---------------------------------------------------------------
 
-    def _hear(self, attempts: Attempts, told: object) -> None:
+    def _hear(self, attempts: Attempts, told: Sequence[object]) -> None:
         """Take what the attempts tell, and look at the clock."""
-        match told:
-            case TenantWork():
-                self._hear_work(told)
-            case AttemptFailed():
-                self.options.on_event(told)
-                if told.failure.phase is Phase.CONNECT:
-                    self._stop_if_locked_out()
-            case SharedLock():
-                self.options.on_event(told)
+        ended = []
+        for one in told:
+            match one:
+                case TenantWork():
+                    if one.is_deferred and one.has_failed and not one.is_last_try:
+                        self._deferred.append(one)
+                    elif one.is_arrived or one.has_failed:
+                        ended.append(one)
+                case AttemptFailed():
+                    self.options.on_event(one)
+                    if one.failure.phase is Phase.CONNECT:
+                        self._stop_if_locked_out()
+                case SharedLock():
+                    self.options.on_event(one)
+        self._settlement.settle(ended)
         self._look_at_clock(attempts)
-
-    def _hear_work(self, work: TenantWork) -> None:
-        if work.is_deferred and work.has_failed and not work.is_last_try:
-            self._deferred.append(work)
-        elif work.is_arrived or work.has_failed:
-            self._settlement.settle(work)
 
     def _stop_if_locked_out(self) -> None:
         """Ask on the connection that we have whether others would be refused."""
@@ -292,9 +302,9 @@ class _Running:
         if self.signal.is_set and not is_done:
             state = self.signal.state
         reason = None if is_done else self.signal.reason
-        if self._left_behind and state is RunState.COMPLETE:
-            state, reason = RunState.INCOMPLETE, self._left_behind
-        self.ledger.finish_run(self.claim, state, reason)
+        if self._shortfall and state is RunState.COMPLETE:
+            state, reason = RunState.INCOMPLETE, self._shortfall
+        self.ledger.finish_run(self.claim, state, reason, self._obstacles)
         report = RunReport(
             run=self.claim.run,
             kind=self.plan.kind,
@@ -305,6 +315,7 @@ class _Running:
             duration_s=round(time.monotonic() - self._began, 3),
             reason=reason,
             undoes=self.plan.undoes,
+            obstacles=self._obstacles,
         )
         if self.rollout.resumed is not None:  # what earlier drivers did belongs to it
             report = replace(report, tenants=self.ledger.run(self.claim.run).tenants)

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
         (), description="schemas put on the search path after the tenant's"
     )
     version_table: str = Field("alembic_version", description="as env.py configures it")
+    engine: Literal["auto", "alembic", "replay"] = Field(
+        "auto", description="what runs the revisions; replay fails where auto would use alembic"
+    )
     parallel: PositiveInt | None = Field(
         None, description="tenants at once; default: from cores and free connections"
     )

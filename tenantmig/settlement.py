@@ -50,20 +50,36 @@ class Settlement:
                 self.ledger.record_outcome(self.claim, outcome)
             self.outcomes.append(outcome)
 
-    def settle(self, work: TenantWork) -> None:
-        """Decide a tenant's outcome, write it, and tell of it."""
+    def settle(self, works: Sequence[TenantWork]) -> None:
+        """Decide the outcomes of tenants, write them, and tell of them."""
+        arrived = [self._told(work) for work in works if work.is_arrived]
+        if arrived:
+            for settled in self.ledger.record_arrivals(self.claim, arrived):
+                self._tell_settled(settled)
+        for work in works:
+            if not work.is_arrived:
+                self._settle_failure(work)
+
+    def _settle_failure(self, work: TenantWork) -> None:
+        settled, undo = self._told(work), self.undo
+        is_begun = work.attempts > 0 and not settled.outcome.is_at_target
+        is_undone = bool(undo is not None and is_begun and undo(work.tenant))
+        if is_undone and settled.outcome is Outcome.IN_DOUBT:
+            settled = replace(settled, outcome=Outcome.FAILED, lost_xid=None)
+        settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
+        self._spend_budget(settled, work.last.failure if work.last else None)
+        self._tell_settled(settled)
+
+    def _told(self, work: TenantWork) -> TenantOutcome:
+        """What is known of a tenant when its attempts have ended."""
         failure = work.last.failure if work.last else None
         outcome = self._outcome(work)
-        undo = self.undo
-        is_begun = work.attempts > 0 and not outcome.is_at_target
-        is_undone = bool(undo is not None and is_begun and undo(work.tenant))
-        if is_undone and outcome is Outcome.IN_DOUBT:
-            outcome = Outcome.FAILED
-        settled = replace(
+        engine = (work.last.engine if work.last else None) or self.engine
+        return replace(
             _untold(work),
             outcome=outcome,
             to_revision=show_heads(work.path.target),
-            engine=self.engine if work.attempts else None,
+            engine=engine if work.attempts else None,
             attempts=work.attempts,
             duration_s=round(time.monotonic() - work.began, 3) if work.began else 0.0,
             sqlstate=failure.sqlstate if failure else None,
@@ -71,9 +87,6 @@ class Settlement:
             backup=work.backup,
             lost_xid=work.lost_xid if outcome is Outcome.IN_DOUBT else None,
         )
-        settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
-        self._spend_budget(settled, failure)
-        self._tell_settled(settled)
 
     def _tell_settled(self, settled: TenantOutcome) -> None:
         self.names.add(settled.tenant)
@@ -106,9 +119,7 @@ class Settlement:
     def settle_rest(self, works: Sequence[TenantWork]) -> None:
         """Write what became of the tenants that the run did not bring to an end."""
         rest = [work for work in works if work.tenant.name not in self.names]
-        for work in rest:
-            if work.retry.made:
-                self.settle(work)
+        self.settle([work for work in rest if work.retry.made])
         untouched = [work for work in rest if not work.retry.made]
         if untouched:
             outcome = self._outcome(untouched[0])

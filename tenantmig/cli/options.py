@@ -150,19 +150,15 @@ class RolloutFlags:
         typer.Option("--deadline", metavar="1h", help="Longest run; then it is cancelled."),
     ] = None
     engine: Annotated[
-        str, typer.Option("--engine", metavar="auto|alembic", help="What runs the revisions.")
-    ] = "auto"
+        str | None,
+        typer.Option(
+            "--engine", metavar="auto|alembic|replay", help="What runs the revisions [auto]."
+        ),
+    ] = None
 
     def settings(self) -> dict[str, object]:
-        """Return the flags that were given, by the name of their setting.
-
-        Raises:
-            SelectionError: an engine that does not exist.
-        """
-        if self.engine not in {"auto", "alembic"}:
-            raise SelectionError(f"There is no engine {self.engine!r}; say auto or alembic.")
-        names = ("parallel", "attempts", "lock_timeout", "statement_timeout", "deadline")
-        return {name: getattr(self, name) for name in names}
+        """Return the flags that were given, by the name of their setting."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass

@@ -24,6 +24,7 @@ from tenantmig.cli.render import SHOWN, console, failure_line, undertaking
 from tenantmig.driver import RunOptions
 from tenantmig.events import (
     AttemptFailed,
+    CatalogsDiffer,
     Event,
     RunStarted,
     SharedLock,
@@ -54,6 +55,12 @@ class Reporter:
                 self._start(event)
             case WaveStarted():
                 self._tell_wave(event)
+            case CatalogsDiffer():
+                first = ", ".join(event.schemas[:SHOWN])
+                self._line(
+                    f"{len(event.schemas)} schemas had another catalog before the same SQL and have"
+                    f" now: {first}"
+                )
             case SharedLock():
                 self._line(
                     f"revision {event.revision} locks {event.table}, which tenants share:"

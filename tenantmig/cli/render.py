@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -87,6 +87,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "started_at": report.started_at.isoformat() if report.started_at else None,
         "duration_s": report.duration_s,
         "counts": report.counts,
+        "obstacles": dict(report.obstacles),
         "tenants": [_tenant_json(tenant) for tenant in report.tenants],
     }
 
@@ -96,8 +97,10 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
     out = console()
     out.print(_headline(report))
     if everyone and report.tenants:
-        names = ("tenant", "outcome", "from", "to", "tries", "seconds")
+        names = ("tenant", "outcome", "from", "to", "engine", "tries", "seconds")
         out.print(table(names, (_run_row(tenant) for tenant in report.tenants)))
+    if everyone:
+        _print_obstacles(report.obstacles)
     failed = [tenant for tenant in report.tenants if not tenant.outcome.is_at_target]
     for tenant in failed if everyone else failed[:SHOWN]:
         out.print(failure_line(tenant))
@@ -107,12 +110,19 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         out.print(f"Mend what the errors say, then: tenantmig resume {report.run}")
 
 
+def _print_obstacles(obstacles: Mapping[str, str]) -> None:
+    """Say which revisions go through Alembic for each tenant, and why."""
+    if obstacles:
+        console().print(table(("not replayed", "because"), obstacles.items()))
+
+
 def _run_row(tenant: TenantOutcome) -> tuple[object, ...]:
     return (
         tenant.tenant,
         tenant.outcome.value,
         tenant.from_revision or "base",
         tenant.to_revision or "base",
+        tenant.engine,
         tenant.attempts,
         f"{tenant.duration_s:.2f}",
     )
@@ -206,6 +216,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "pending": plan.pending,
         "at_target": len(plan.at_target),
+        "obstacles": dict(plan.obstacles),
         "groups": [
             {
                 "from": show_heads(group.path.source),
@@ -238,6 +249,7 @@ def print_plan(plan: Plan) -> None:
     ]
     if rows:
         out.print(table(("from", "to", "tenants", "revisions"), rows))
+    _print_obstacles(plan.obstacles)
     refused = [*plan.problems, *plan.left_out]
     if refused:
         problems = [(p.tenant.name, p.message) for p in refused[:SHOWN]]

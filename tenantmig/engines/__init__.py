@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import psycopg
 
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """What a rollout needs of an engine; `attempt` is called from several threads."""
 
     name: str
 
+    @abstractmethod
     def attempt(self, assignment: Assignment) -> Attempt:
         """Try once to bring a tenant along its path."""
-        ...
 
+    def expect(self, schemas: Sequence[str]) -> None:  # noqa: B027  most need not know
+        """Hear which tenant schemas are next."""
+
+    def verify(self, connection: psycopg.Connection) -> Sequence[str]:  # noqa: ARG002  the same
+        """Return the tenant schemas that arrived and look otherwise than they should."""
+        return ()
+
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        """Why revisions were not replayed, by revision."""
+        return {}
+
+    @abstractmethod
     def close(self) -> None:
         """End every connection and process of the engine; attempts in flight are cut off."""
-        ...

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import CancelledError
+from dataclasses import replace
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from tenantmig.engines import Engine
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
 from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.forkserver import end_with, worker_context
@@ -37,7 +39,7 @@ def end_workers(workers: ProcessPool) -> None:
     workers.join()
 
 
-class AlembicEngine:
+class AlembicEngine(Engine):
     """Makes the attempts of one run in worker processes that it was lent."""
 
     name = "alembic"
@@ -65,7 +67,7 @@ class AlembicEngine:
             )
             self._in_flight.add(future)
         try:
-            return future.result()
+            return replace(future.result(), engine=self.name)
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
@@ -81,7 +83,7 @@ class AlembicEngine:
         finally:
             with self._guard:
                 self._in_flight.discard(future)
-        return Attempt(failure=failure)
+        return Attempt(failure=failure, engine=self.name)
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from pebble import ProcessPool
 
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
+from tenantmig.engines.auto import AutoEngine
+from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.statements import StatementsEngine
+from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.plan import RunKind
 
@@ -21,8 +24,11 @@ WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 class EnginePool:
     """Opens an engine for a run, over worker processes of its own or over those that it keeps."""
 
-    def __init__(self, options: WorkerOptions, kept_workers: int | None = None) -> None:
+    def __init__(
+        self, options: WorkerOptions, kept_workers: int | None = None, choice: str = "auto"
+    ) -> None:
         self.options = options
+        self.choice = choice
         self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
         self._kept: ProcessPool | None = None
         self._is_keeping = False
@@ -48,9 +54,33 @@ class EnginePool:
             statements = StatementsEngine(options.session, options.ledger, options.version_table)
             with closing(statements) as engine:
                 yield engine
-        else:
+        elif self.choice == "alembic":
             with self.alembic(workers) as engine:
                 yield engine
+        else:
+            with self._auto(workers) as engine:
+                yield engine
+
+    @contextmanager
+    def _auto(self, workers: int) -> Iterator[Engine]:
+        options = self.options
+        maker = TextMaker(
+            options.ledger,
+            options.version_table,
+            options.session.extension_schemas,
+            options.session.lock_timeout_s,
+            is_registry_source=options.is_registry_source,
+        )
+        replay = ReplayEngine(options.session, maker, options.recycle_after)
+        with ExitStack() as opened:
+            witness = opened.enter_context(self.alembic(1))
+
+            def alembic() -> Engine:
+                return opened.enter_context(self.alembic(workers))
+
+            is_strict = self.choice == "replay"
+            auto = AutoEngine(witness, alembic, replay, is_strict=is_strict)
+            yield opened.enter_context(closing(auto))
 
     @contextmanager
     def alembic(self, workers: int) -> Iterator[AlembicEngine]:

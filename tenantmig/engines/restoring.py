@@ -10,6 +10,7 @@ from tenantmig.backup_file import BackupFacts
 from tenantmig.client_programs import ClientPrograms
 from tenantmig.connection import SessionOptions, connect, refuse_other_server
 from tenantmig.diagnosis import explain
+from tenantmig.engines import Engine
 from tenantmig.journal import begin_attempt, step_facts
 from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt
@@ -18,7 +19,7 @@ from tenantmig.restore import RestorePlan, rendered, restore
 from tenantmig.sql import query
 
 
-class RestoringEngine:
+class RestoringEngine(Engine):
     """Restores tenants from one backup; `registry` is None where another source lists tenants."""
 
     name = "psql"

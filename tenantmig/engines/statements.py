@@ -9,6 +9,7 @@ import threading
 
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.diagnosis import explain
+from tenantmig.engines import Engine
 from tenantmig.errors import LedgerError
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
@@ -20,7 +21,7 @@ from tenantmig.tenant_schema import drop_schema
 from tenantmig.version_table import write_version
 
 
-class StatementsEngine:
+class StatementsEngine(Engine):
     """Stamps and drops tenant schemas; `attempt` may be called from any number of threads."""
 
     name = "statements"

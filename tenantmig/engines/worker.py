@@ -10,11 +10,11 @@ import io
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import psycopg
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
+from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
     EnvironmentFileError,
     PartialRevisionError,
@@ -106,6 +107,11 @@ class Worker:
         self.session: TenantSession | None = None
         self.served = 0
         self._forget()
+        sys.addaudithook(self._hear_audit)
+
+    def _hear_audit(self, happening: str, arguments: tuple[Any, ...]) -> None:
+        if self.witness is not None:
+            self.witness.hear_audit(happening, arguments)
 
     def _forget(self) -> None:
         """Forget what was found out about the tenant before."""
@@ -114,13 +120,17 @@ class Worker:
         self.xid: str | None = None
         self.parts: RevisionParts | None = None
         self.shared_locks: dict[str, str] = {}
+        self.witness: Witness | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not."""
         self._forget()
         try:
             outcome = self._bring(self._open_session(assignment), assignment)
-            return Attempt(outcome, shared_locks=self.shared_locks)
+            recordings = self.witness.recordings if self.witness else ()
+            if assignment.releases:
+                self._close_session()
+            return Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             return self._fail(error, assignment)
 
@@ -247,32 +257,50 @@ class Worker:
 
     def _migrate(self, session: TenantSession, assignment: Assignment) -> None:
         """Run the user's env.py and scripts, writing the journal in each revision's transaction."""
-        reached: list[Heads] = []
         stretch = assignment.stretch
+        reached: list[Heads] = []
+        witness = self._witness(session, assignment)
 
         def journal(*, heads: set[str], **_: object) -> None:
             reached.append(tuple(sorted(heads)))
-            if assignment.is_witness:
+            if witness is not None:
                 self._look_at_locks(session, assignment.tenant)
+                witness.reached(str(self.running), assignment.kind, reached[-1])
             self._record(session.driver, assignment, reached[-1])
             session.is_recorded = True
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self._check_environment(context, session, assignment.tenant)
+            if witness is not None:
+                witness.stands = heads
+                if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
+                    witness.note_environment("env.py calls something after each revision")
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
             steps = self.history.steps(assignment.kind, stretch.destination)
             for step in steps(heads, context):
                 self._begin_revision(session, step.revision.revision, assignment.kind)
+                if witness is not None:
+                    witness.watch(step, context)
                 yield step
             self._end_revision(session)
             self.running = None
 
         self.config.attributes["connection"] = session.sqlalchemy
-        self._run_env(assignment.tenant, migrations, stretch.destination)
+        with witness.attached() if witness is not None else nullcontext():
+            self._run_env(assignment.tenant, migrations, stretch.destination)
         if not reached or reached[-1] != stretch.target:
             raise EnvironmentFileError(
                 "env.py ended without running the revisions; it must call context.run_migrations()."
             )
+
+    def _witness(self, session: TenantSession, assignment: Assignment) -> Witness | None:
+        if assignment.is_witness:
+            schema, table = assignment.tenant.schema, self.options.version_table
+            is_birth = assignment.kind is RunKind.ONBOARD
+            self.witness = Witness(session.sqlalchemy, schema, table, is_birth=is_birth)
+            with session.outside_transaction():
+                self.witness.begin()
+        return self.witness
 
     def _begin_revision(self, session: TenantSession, revision: str, kind: RunKind) -> None:
         assert self.parts is not None

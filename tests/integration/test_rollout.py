@@ -53,7 +53,7 @@ def test_a_killed_worker_costs_one_attempt(tmp_path: Path, database: Database) -
     project.is_installed = True  # its workers are known by their command line
     names = [f"t{number}" for number in range(9)]
     project.run("onboard", *names, "--to", "r1")
-    driver = project.start("upgrade", "--parallel", "3", "--json")
+    driver = project.start("upgrade", "--parallel", "3", "--json", "--engine", "alembic")
     wait_until(lambda: database.fetch(SLEEPING) == [(3,)], "three migrations under way", 60)
     os.kill(workers_of(driver.pid)[0], signal.SIGKILL)
     result = project.finish(driver)

@@ -47,7 +47,7 @@ def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
         for module in MODULES
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).split(".")[-1] in {"query", "text"}
+        and ast.unparse(node.func).split(".")[-1] in {"query", "text", "_sql"}
         and node.args
         and isinstance(node.args[0], ast.Constant)
         and str(node.args[0].value).isidentifier()

@@ -1,0 +1,207 @@
+"""The auto engine: the first tenants by alembic, watched; the others by replay where that is right.
+
+Decides revision by revision. Whatever replay could not do for a tenant, alembic does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from tenantmig.engines import Engine
+from tenantmig.engines.catalogs import Catalogs
+from tenantmig.engines.replay import ReplayEngine
+from tenantmig.failure import Failure, FailureKind
+from tenantmig.fingerprint import read_outlines
+from tenantmig.outcome import Attempt
+from tenantmig.plan import Assignment, Path, RunKind, show_heads
+from tenantmig.recording import Template, Templates
+
+WITNESS_WAIT_S = 2.0  # how long others wait for a witness before they go by alembic themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a leg: replayed from its templates, or, without any, by alembic."""
+
+    path: Path
+    templates: Sequence[Template] = ()
+
+
+class AutoEngine(Engine):
+    """Chooses between two engines.
+
+    `witness` is an alembic engine with one worker; `open_alembic` opens one with all workers, when
+    the first tenant needs it. `is_strict`: nobody but witnesses may go by alembic.
+    """
+
+    name = "auto"
+
+    def __init__(
+        self,
+        witness: Engine,
+        open_alembic: Callable[[], Engine],
+        replay: ReplayEngine,
+        *,
+        is_strict: bool = False,
+    ) -> None:
+        self.is_strict = is_strict
+        self.witness = witness
+        self.replay = replay
+        self.templates = Templates()
+        self.catalogs = Catalogs(self._read_outlines)
+        self._open_alembic = open_alembic
+        self._alembic: Engine | None = None
+        self._is_closed = False
+        self._run: Assignment | None = None
+        self._refused: set[str] = set()
+        self._witnessing = threading.Lock()
+        self._guard = threading.Lock()
+
+    @property
+    def obstacles(self) -> Mapping[str, str]:
+        """Why each revision that is not replayed is not, as far as it was tried."""
+        return self.templates.obstacles
+
+    def expect(self, schemas: Sequence[str]) -> None:
+        """These tenants are next."""
+        self.catalogs.expect(schemas)
+
+    def verify(self, connection: psycopg.Connection) -> Sequence[str]:
+        """Return the replayed tenants whose catalog is not that of the witness."""
+        return self.catalogs.verify(connection)
+
+    def attempt(self, assignment: Assignment) -> Attempt:
+        """Bring a tenant along its path by the fastest means that is right."""
+        self._run = assignment
+        if self._is_open(assignment) and self._witnessing.acquire(timeout=WITNESS_WAIT_S):
+            try:
+                if self._is_open(assignment):
+                    return self._witness(assignment)
+            finally:
+                self._witnessing.release()
+        stretches = list(self._stretches(assignment))
+        if not self._is_like_the_witnesses(assignment, stretches):
+            return self._by_alembic(assignment)
+        made = self._go(assignment, stretches)
+        last = stretches[-1].templates
+        if made.failure is None and last:
+            self.catalogs.replayed(assignment.tenant.schema, last[-1].after)
+        return made
+
+    def _is_like_the_witnesses(self, assignment: Assignment, stretches: Sequence[Stretch]) -> bool:
+        """True unless its catalog is another than theirs before the first replayed revision."""
+        first = stretches[0].templates
+        if not first or assignment.kind is RunKind.ONBOARD:
+            return True
+        return self.catalogs.before(assignment.tenant.schema) == first[0].before
+
+    def _go(self, assignment: Assignment, stretches: Sequence[Stretch]) -> Attempt:
+        made = Attempt()
+        for stretch in stretches:
+            part = replace(assignment, leg=stretch.path)
+            if stretch.templates:
+                made = self.replay.attempt(part, stretch.templates)
+            else:
+                made = self._by_alembic(part)
+            if made.failure is not None:
+                with self._guard:
+                    self._refused.add(assignment.tenant.name)
+                break
+        return made
+
+    def _by_alembic(self, assignment: Assignment) -> Attempt:
+        if self.is_strict:
+            return Attempt(failure=self._not_replayed(assignment))
+        with self._guard:
+            if self._alembic is None and not self._is_closed:
+                self._alembic = self._open_alembic()
+            engine = self._alembic or self.witness
+        self.replay.hang_up()  # a thread has one connection, here or in a worker
+        releases = any(self.templates.get(assignment.kind, r) for r in assignment.path.revisions)
+        return engine.attempt(replace(assignment, releases=releases))
+
+    def _not_replayed(self, assignment: Assignment) -> Failure:
+        for revision in assignment.stretch.revisions:
+            if revision in self.obstacles:
+                reason = f"revision {revision} cannot be replayed: {self.obstacles[revision]}"
+                return Failure(FailureKind.RUN, f"{reason}; say --engine auto")
+        reason = "it cannot be replayed: it is not as the first tenants were, or a replay failed"
+        return Failure(FailureKind.PERMANENT, f"{reason}; say --engine auto")
+
+    # -- witnesses ------------------------------------------------------------------------------
+
+    def _is_open(self, assignment: Assignment) -> bool:
+        path = assignment.stretch
+        return self.templates.needs_witness(assignment.kind, path.revisions)
+
+    def _witness(self, assignment: Assignment) -> Attempt:
+        self.replay.hang_up()
+        made = self.witness.attempt(replace(assignment, is_witness=True, releases=True))
+        self.templates.add(made.recordings)
+        return made
+
+    def _read_outlines(self, schemas: Sequence[str]) -> Mapping[str, str]:
+        assert self._run is not None
+        return read_outlines(self.replay.connection(self._run), schemas)
+
+    # -- what is replayed -----------------------------------------------------------------------
+
+    def _stretches(self, assignment: Assignment) -> Iterator[Stretch]:
+        """Cut what is to be gone: replay, then from the first obstacle to the last by alembic."""
+        path, kind = assignment.stretch, assignment.kind
+        found = [self.templates.get(kind, revision) for revision in path.revisions]
+        gaps = [i for i, template in enumerate(found) if template is None]
+        first, last = (gaps[0], gaps[-1] + 1) if gaps else (len(found), len(found))
+        before = [t for t in found[:first] if t is not None]
+        after = [t for t in found[last:] if t is not None]
+        if not self._may_replay(assignment, before, after, is_whole=not gaps):
+            yield Stretch(path)
+            return
+        if before:
+            yield _replayed(before)
+        if gaps:
+            start = before[-1].target if before else path.source
+            end = after[0].source if after else path.target
+            destination = path.destination if end == path.target else show_heads(end) or "base"
+            yield Stretch(Path(start, end, path.revisions[first:last], destination))
+        if after:
+            yield _replayed(after)
+
+    def _may_replay(
+        self,
+        assignment: Assignment,
+        before: Sequence[Template],
+        after: Sequence[Template],
+        *,
+        is_whole: bool,
+    ) -> bool:
+        path = assignment.stretch
+        if assignment.is_reading or assignment.lost_xid or not (before or after):
+            return False
+        if assignment.tenant.name in self._refused:
+            return False
+        if before and before[0].source != path.source:
+            return False
+        if after and after[-1].target != path.target:
+            return False
+        # a birth is one piece: nobody may come in between
+        return is_whole or assignment.kind is not RunKind.ONBOARD
+
+    def close(self) -> None:
+        """End every connection and process; attempts in flight are cut off."""
+        with self._guard:
+            self._is_closed = True
+        for engine in (self.witness, self.replay, self._alembic):
+            if engine is not None:
+                engine.close()
+
+
+def _replayed(templates: Sequence[Template]) -> Stretch:
+    target = templates[-1].target
+    revisions = tuple(template.revision for template in templates)
+    path = Path(templates[0].source, target, revisions, show_heads(target) or "base")
+    return Stretch(path, templates)

@@ -1,0 +1,139 @@
+"""The replay engine: the SQL that two witnesses sent, for one tenant after another.
+
+A transaction for each revision, in one round trip: the revision's statements, the version row by
+compare-and-set, and the journal row. The server itself refuses the COMMIT if the tenant is not
+where it was planned to be; nothing is decided in between. It never has the last word on a failure:
+what it could not do, the alembic engine tries next and explains.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from tenantmig.connection import (
+    GRACE_S,
+    BoundedConnection,
+    SessionOptions,
+    bind,
+    connect,
+    refuse_other_server,
+)
+from tenantmig.diagnosis import explain
+from tenantmig.engines.transactions import TextMaker, Texts
+from tenantmig.failure import Failure, FailureKind, Phase, classify
+from tenantmig.journal import DONE_OUTCOMES
+from tenantmig.ledger import session_name
+from tenantmig.outcome import DONE, Attempt
+from tenantmig.plan import Assignment
+from tenantmig.recording import Template
+from tenantmig.sql import text
+
+
+@dataclass(slots=True)
+class _Line:
+    """One thread's connection, and how many tenants it has served."""
+
+    connection: BoundedConnection
+    served: int = 0
+
+
+class ReplayEngine:
+    """Replays templates; `attempt` may be called from any number of threads of one run."""
+
+    name = "replay"
+
+    def __init__(self, options: SessionOptions, maker: TextMaker, recycle_after: int) -> None:
+        self.options = options
+        self.maker = maker
+        self.recycle_after = recycle_after
+        self._texts: dict[tuple[object, ...], Texts] = {}
+        self._local = threading.local()
+        self._lines: list[_Line] = []
+
+    def attempt(self, assignment: Assignment, templates: Sequence[Template]) -> Attempt:
+        """Bring one tenant along a path of which every revision has a template."""
+        phase = Phase.CONNECT
+        try:
+            line = self._line(assignment)
+            texts = self._texts_of(assignment, templates)
+            line.connection.answer_within_s = (
+                texts.statements * self.options.statement_timeout_s + GRACE_S
+            )
+            for transaction in texts.render(assignment):
+                phase = Phase.COMMIT  # each holds one, and it may be what was lost
+                line.connection.execute(transaction)
+            if any(template.is_opaque for template in templates):
+                self.hang_up()
+            return Attempt(DONE[assignment.kind], engine=self.name)
+        except Exception as error:  # noqa: BLE001  an engine never raises
+            self.hang_up()
+            return Attempt(failure=self._explain(error, phase), engine=self.name)
+
+    def connection(self, assignment: Assignment) -> BoundedConnection:
+        """The calling thread's connection, between two tenants."""
+        return self._line(assignment).connection
+
+    def _texts_of(self, assignment: Assignment, templates: Sequence[Template]) -> Texts:
+        key = (assignment.stretch, assignment.path.target)
+        if key not in self._texts:
+            self._texts[key] = self.maker.make(assignment, templates)
+        return self._texts[key]
+
+    def _explain(self, error: Exception, phase: Phase) -> Failure:
+        """Say what went wrong; what the server refused may still succeed by the alembic engine."""
+        if not isinstance(error, psycopg.Error):
+            return explain(error, None, self.options.url)
+        is_broken = error.sqlstate is None
+        kind = classify(phase, error.sqlstate, is_broken=is_broken)
+        if kind is FailureKind.PERMANENT:
+            kind = FailureKind.TRANSIENT
+        message = error.diag.message_primary or str(error)
+        return Failure(kind, self.options.url.redact(f"replay: {message}"), phase, error.sqlstate)
+
+    # -- connections ----------------------------------------------------------------------------
+
+    def _line(self, assignment: Assignment) -> _Line:
+        line: _Line | None = getattr(self._local, "line", None)
+        if line is not None and line.served >= self.recycle_after:
+            self.hang_up()
+            line = None
+        if line is None:
+            line = self._dial(assignment)
+        line.served += 1
+        return line
+
+    def _dial(self, assignment: Assignment) -> _Line:
+        connection = connect(self.options)
+        line = _Line(connection)
+        self._local.line = line
+        self._lines.append(line)
+        refuse_other_server(connection, assignment.server, assignment.run)
+        bind(connection, self.options, (), session_name(assignment.run))
+        journal = sql.SQL(text("replay_prepare")).format(
+            ledger=sql.Identifier(self.maker.ledger),
+            run=sql.Literal(assignment.run),
+            epoch=sql.Literal(assignment.epoch),
+            done=sql.Literal(DONE_OUTCOMES),
+        )
+        connection.execute(journal)
+        return line
+
+    def hang_up(self) -> None:
+        """End this thread's connection, and with it the lock and whatever was begun."""
+        line: _Line | None = getattr(self._local, "line", None)
+        self._local.line = None
+        if line is not None:
+            with suppress(psycopg.Error):
+                line.connection.close()
+
+    def close(self) -> None:
+        """End every connection."""
+        for line in list(self._lines):
+            with suppress(psycopg.Error):
+                line.connection.close()

@@ -1,0 +1,138 @@
+"""Tripwires: how a script is noticed that looks at what differs by tenant or by moment.
+
+Each calls `note` with a sentence. What the libraries do on a script's behalf is let pass.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FrameType
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+
+LIBRARIES = frozenset({"alembic", "sqlalchemy", "psycopg", "tenantmig", "contextlib", "logging"})
+"""What may look at a connection or the clock on a script's behalf without telling the script."""
+BY_CONNECTION = frozenset({"info", "get_execution_options", "connection", "engine"})
+BY_CONTEXT = frozenset(
+    {"opts", "config", "environment_context", "version_table_schema", "_version"}
+)
+"""By which attributes a script can learn which tenant it runs for, or get round the recording."""
+ASKED = frozenset({"get_x_argument", "get_tag_argument"})
+CLOCKS = frozenset(
+    {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime", "urandom", "random"}
+)
+OUTSIDE = ("socket.", "subprocess.", "shutil.", "smtplib.", "ftplib.", "urllib.")
+OUTSIDE_EVENTS = frozenset(
+    f"os.{name}"
+    for name in ("system", "exec", "fork", "posix_spawn", "remove", "rename", "mkdir", "rmdir",
+                 "link", "symlink", "truncate", "kill", "putenv", "utime", "chmod")
+)  # fmt: skip
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+CHANCES = frozenset({"random", "secrets", "uuid"})
+Note = Callable[[str], None]
+Names = frozenset[str] | None
+"""Names of attributes; None for all of them."""
+
+
+def tellers(connection: sa.Connection, context: MigrationContext) -> Iterator[tuple[Any, Names]]:
+    """Yield what can tell a script for whom it runs, and by which attributes."""
+    yield connection, BY_CONNECTION
+    yield connection.dialect, frozenset({"default_schema_name"})
+    yield context, BY_CONTEXT
+    if context.environment_context is not None:
+        yield context.environment_context, ASKED
+        yield context.environment_context.config, None
+
+
+def outside_act(happening: str, arguments: tuple[Any, ...]) -> str | None:
+    """Say what an audit event (PEP 578) does outside the database and the process, or None."""
+    if happening == "open":
+        path, _, flags = arguments
+        is_outside = bool(flags & WRITING) and "__pycache__" not in str(path)
+    else:
+        is_outside = happening in OUTSIDE_EVENTS or happening.startswith(OUTSIDE)
+    return f"it acts outside the database ({happening})" if is_outside else None
+
+
+@cache
+def _watched(kind: Any, names: Names) -> type:
+    """Return a class of the same objects that tells when scripts read one of its attributes."""
+
+    class Watched(kind):  # type: ignore[misc]
+        def __getattribute__(self, name: str) -> Any:
+            is_watched = (names is None or name in names) and name[:2] != "__"
+            # alembic.context asks for a script what the script itself would
+            if is_watched and (names is ASKED or _is_script(sys._getframe(1))):  # noqa: SLF001
+                note = object.__getattribute__(self, "__dict__")["_tenantmig_note"]
+                note(f"it reads {kind.__name__}.{name}, and so may ask for the tenant")
+            return super().__getattribute__(name)
+
+    Watched.__name__ = kind.__name__
+    return Watched
+
+
+@contextmanager
+def telling(thing: Any, names: Names, note: Note) -> Iterator[None]:
+    """Let an object tell for the block when a script reads one of these attributes."""
+    plain: Any = type(thing)
+    thing.__dict__["_tenantmig_note"] = note
+    thing.__class__ = _watched(plain, names)
+    try:
+        yield
+    finally:
+        thing.__class__ = plain
+        del thing.__dict__["_tenantmig_note"]
+
+
+@contextmanager
+def counted(dialect: Any, note: Note) -> Iterator[None]:
+    """Notice when the row count of a statement is read."""
+    plain = dialect.execution_ctx_cls
+
+    class Counted(plain):  # type: ignore[misc, valid-type]
+        @property
+        def rowcount(self) -> int:
+            note("a row count is read")
+            return int(super().rowcount)
+
+    dialect.execution_ctx_cls = Counted
+    try:
+        yield
+    finally:
+        dialect.execution_ctx_cls = plain
+
+
+@contextmanager
+def timed(note: Note) -> Iterator[None]:
+    """Notice when the clock or chance is asked."""
+
+    def look(frame: FrameType, what: str, function: Any) -> None:
+        asks_clock = what == "c_call" and function.__name__ in CLOCKS and not _is_internal(frame)
+        if asks_clock or (what == "call" and _package(frame) in CHANCES):
+            note("the clock or chance is asked")
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _is_script(frame: FrameType) -> bool:
+    return _package(frame) not in LIBRARIES
+
+
+def _is_internal(frame: FrameType) -> bool:
+    """The libraries look at the clock for themselves; SQLAlchemy also for a column's default."""
+    return _package(frame) in LIBRARIES - {"sqlalchemy"}

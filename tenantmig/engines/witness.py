@@ -1,0 +1,197 @@
+"""A witness: one tenant's attempt by the alembic engine, watched to see what its scripts send.
+
+A script may send what it likes as long as every tenant would be sent the same. It would not if the
+script reads anything back, asks who the tenant is, or asks the clock: each is an obstacle, noticed
+while the script runs. What env.py or a callback sends beside the scripts is one for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from sqlalchemy import event
+from sqlalchemy.engine.default import DefaultExecutionContext
+
+from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
+from tenantmig.fingerprint import read_fingerprints, read_outlines
+from tenantmig.plan import Heads, RunKind
+from tenantmig.recording import AUTOCOMMIT, Recording, Sent
+
+VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
+OWN_CHECK = "SELECT current_schema()"  # of env.py's own callback, see `tenantmig.env`
+
+
+class Witness:
+    """Records what each revision of one attempt sends. Is used by one thread, for one attempt."""
+
+    def __init__(
+        self, connection: sa.Connection, schema: str, version_table: str, *, is_birth: bool
+    ) -> None:
+        self.is_birth = is_birth
+        self.connection = connection
+        self.schema = schema
+        self.version_table = version_table
+        self._recordings: list[Recording] = []
+        self.stands: Heads = ()
+        self.outline: str | None = None
+        self._statements: list[Sent] = []
+        self._obstacle: str | None = None
+        self._general: str | None = None
+        self._is_script = False
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self._binder = psycopg.ClientCursor(driver)
+
+    # -- what the worker tells ----------------------------------------------------------------
+
+    def watch(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Watch the script of a step when Alembic runs it."""
+        script = step.migration_fn
+
+        def watched(**arguments: object) -> None:
+            self._statements, self._obstacle = [], None
+            if arguments:
+                self._note("env.py hands arguments to its script")
+            with self._watching(context):
+                script(**arguments)
+
+        step.migration_fn = watched
+
+    def reached(self, revision: str, direction: RunKind, target: Heads) -> None:
+        """A revision is about to be committed."""
+        source, self.stands = self.stands, target
+        before, self.outline = self.outline, self._read(read_outlines)
+        if not self._is_own_role():
+            self.note_environment("it runs under another role than the one that logged in")
+        self._recordings.append(
+            Recording(
+                revision,
+                direction,
+                self.schema,
+                source,
+                target,
+                tuple(self._statements),
+                before,
+                self._read(read_fingerprints),
+                self._obstacle,
+            )
+        )
+
+    def begin(self) -> None:
+        """Look at the tenant before anything runs."""
+        self.outline = None if self.is_birth else self._read(read_outlines)
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """What was recorded; what env.py does beside the scripts is an obstacle to all of it."""
+        general = self._general
+        return tuple(replace(r, obstacle=r.obstacle or general) for r in self._recordings)
+
+    def note_environment(self, obstacle: str) -> None:
+        """Env.py does what replaying scripts would leave out."""
+        self._general = self._general or obstacle
+
+    def _is_own_role(self) -> bool:
+        row = self._binder.connection.execute("SELECT current_user = session_user").fetchone()
+        return bool(row and row[0])
+
+    def _read(self, reading: Callable[..., dict[str, str]]) -> str | None:
+        """Look at the tenant's catalog as its own transaction sees it."""
+        return reading(self._binder.connection, [self.schema]).get(self.schema)
+
+    # -- what is watched ----------------------------------------------------------------------
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """See all statements of the connection for the block."""
+        engine = self.connection.engine
+        heard: dict[str, Callable[..., None]] = {
+            "before_cursor_execute": self._before,
+            "after_cursor_execute": self._after,
+            "handle_error": self._failed,
+        }
+        for name, listener in heard.items():
+            event.listen(engine, name, listener)
+        try:
+            yield
+        finally:
+            for name, listener in heard.items():
+                event.remove(engine, name, listener)
+
+    @contextmanager
+    def _watching(self, context: MigrationContext) -> Iterator[None]:
+        """Watch a script while it runs."""
+        with ExitStack() as watched:
+            for thing, names in tellers(self.connection, context):
+                watched.enter_context(telling(thing, names, self._note))
+            watched.enter_context(counted(self.connection.dialect, self._note))
+            watched.enter_context(timed(self._note))
+            self._is_script = True
+            watched.callback(self._end_script)
+            yield
+
+    def _end_script(self) -> None:
+        self._is_script = False
+
+    def _note(self, obstacle: str) -> None:
+        self._obstacle = self._obstacle or obstacle
+
+    def hear_audit(self, happening: str, arguments: tuple[Any, ...]) -> None:
+        """Notice what a script does outside the database (PEP 578): it would be done once only."""
+        act = outside_act(happening, arguments) if self._is_script else None
+        if act is not None:
+            self._note(act)
+
+    def _before(
+        self,
+        connection: sa.Connection,
+        _: object,
+        statement: str,
+        parameters: Any,
+        context: DefaultExecutionContext,
+        is_many: bool,
+    ) -> None:
+        if not self._is_script:
+            self._hear_others(statement)
+            return
+        if connection is not self.connection:
+            self._note("it opens a connection of its own")
+        is_outside = self._binder.connection.autocommit
+        if is_outside and not self.is_birth:
+            self._note(AUTOCOMMIT)
+        if context is not None and context.no_parameters:
+            self._statements.append(Sent(statement, is_outside=is_outside))
+            return
+        try:
+            for each in parameters if is_many else [parameters]:
+                text = self._binder.mogrify(statement.encode(), each)
+                self._statements.append(Sent(text, is_outside=is_outside))
+        except psycopg.Error as error:
+            self._note(f"its parameters cannot be written as literals ({error})")
+
+    def _after(self, _: object, cursor: Any, *__: object) -> None:
+        if self._is_script and cursor.description is not None:
+            last = self._statements.pop() if self._statements else None
+            if cursor.rowcount or last is None or last.is_outside:
+                self._note("a statement returns rows")
+            else:
+                self._statements.append(last._replace(is_empty=True))
+
+    def _failed(self, _: object) -> None:
+        if self._is_script:
+            self._note("a statement failed")
+
+    def _hear_others(self, statement: str) -> None:
+        """Alembic reads and writes the version table; anything else would be left out."""
+        is_alembics = self.version_table in statement or statement.startswith("SELECT pg_catalog.")
+        if not (is_alembics or statement == OWN_CHECK):
+            self.note_environment("env.py sends statements of its own")
+        is_table = statement.lstrip().startswith("CREATE TABLE")
+        if is_table and not all(part in statement for part in VERSION_TABLE):
+            self.note_environment("env.py makes a version table of its own")

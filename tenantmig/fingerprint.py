@@ -1,0 +1,27 @@
+"""Fingerprints: one short text for the catalog of a tenant schema, read for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from tenantmig.sql import query
+
+CHUNK = 200
+
+
+def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, str]:
+    """Return the fingerprint of each schema that exists, in one statement.
+
+    Equal for equal tables, columns, indexes, constraints, triggers, policies, enums and functions,
+    in any order and with any history; what a view, a default or a check says is not part of it.
+    """
+    rows = connection.execute(query("fingerprints"), {"schemas": list(schemas)})
+    return {schema: f"{mark} {count}" for schema, mark, count in rows}
+
+
+def read_outlines(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, str]:
+    """Return a cheaper fingerprint, of the relations of each schema alone."""
+    rows = connection.execute(query("outlines"), {"schemas": list(schemas)})
+    return {schema: f"{mark} {count}" for schema, mark, count in rows}

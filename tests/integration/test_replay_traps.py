@@ -1,0 +1,300 @@
+"""What must not be replayed is not; and what is leaves each tenant as plain Alembic would."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.sql import Identifier
+
+from tests.fixtures.command import Project
+from tests.fixtures.database import Database, fresh_database
+from tests.fixtures.history import write_history
+from tests.fixtures.oracles import catalog, content
+from tests.fixtures.rollouts import OpenFleet, by_name
+from tests.fixtures.server import AnyServer
+
+NAMES = ["users", "id", "public_", "acme", 'q"uo.te %s:d', "n" * 63]
+BASE = (
+    "r1",
+    """op.create_table(
+    'users', sa.Column('id', sa.Integer, primary_key=True), sa.Column('note', sa.Text)
+)
+op.execute("INSERT INTO users VALUES (1, 'users'), (2, 'id')")""",
+    "op.drop_table('users')",
+)
+NO_WITNESS = "users"  # the last: whoever branches on it shows nothing to the witnesses
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A revision; whether it is replayed; what is different in some tenants before it runs."""
+
+    upgrade: str
+    is_replayed: bool
+    downgrade: str = "pass"
+    before: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What stands otherwise in env.py."""
+    by_chance: bool = False
+    """Each tenant gets rows of its own."""
+    others: int | None = None
+    """How many tenants go through alembic, if not the witnesses alone or all."""
+
+
+PLAIN = "op.add_column('users', sa.Column('size', sa.Integer))"
+RUN = "            context.run_migrations()\n"
+TRAPS = {
+    "env.py sends something after the revisions": Trap(
+        PLAIN,
+        False,
+        env={RUN: RUN + "            context.execute('COMMENT ON TABLE users IS NULL')\n"},
+    ),
+    "env.py sends something before the revisions": Trap(
+        PLAIN, False, env={RUN: "            context.execute('SET work_mem = 9999')\n" + RUN}
+    ),
+    "env.py hears of each revision": Trap(
+        PLAIN,
+        False,
+        env={"apply=assert_in_tenant": "apply=[assert_in_tenant, lambda **_: None]"},
+    ),
+    "a plain column": Trap(
+        "op.add_column('users', sa.Column('size', sa.Integer, server_default='7'))", True
+    ),
+    "a qualified name": Trap(
+        """op.add_column('users', sa.Column('size', sa.Integer), schema=None)
+op.create_index('ix_users_id', 'users', ['id'])
+op.create_table('log', sa.Column('id', sa.Integer, primary_key=True),
+                sa.Column('user_id', sa.Integer, sa.ForeignKey('users.id')))""",
+        True,
+    ),
+    "uuid4": Trap(
+        """import uuid
+op.execute(f"UPDATE users SET note = '{uuid.uuid4()}'")""",
+        False,
+        by_chance=True,
+    ),
+    "a clock": Trap(
+        """import datetime
+op.execute(f"UPDATE users SET note = '{datetime.date.today()}'")""",
+        False,
+    ),
+    "a branch on chance": Trap(
+        """import random
+if random.random() > 2:
+    op.execute('DROP TABLE users')""",
+        False,
+    ),
+    "a branch on the tenant's name, by -x": Trap(
+        f"""from alembic import context
+if context.get_x_argument(as_dictionary=True)['tenant'] == {NO_WITNESS!r}:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on the tenant's name, by the configuration": Trap(
+        f"""from alembic import context
+if 'tenant={NO_WITNESS}' in context.config.cmd_opts.x:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on the tenant's name, by the context": Trap(
+        f"""if op.get_context().version_table_schema == {NO_WITNESS!r}:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on the tenant's name, by the connection": Trap(
+        f"""if op.get_bind().dialect.default_schema_name == {NO_WITNESS!r}:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on the tenant's name, by the translate map": Trap(
+        f"""options = op.get_bind().get_execution_options()
+if options['schema_translate_map'][None] == {NO_WITNESS!r}:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on the tenant's name, in SQL": Trap(
+        f"""if op.get_bind().execute(sa.text('SELECT current_schema()')).scalar() == {NO_WITNESS!r}:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+    ),
+    "a branch on rows": Trap(
+        """if op.get_bind().execute(sa.text('SELECT id FROM users WHERE id > 2')).fetchall():
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        True,
+        before={NO_WITNESS: "INSERT INTO users VALUES (3, 'more')"},
+        others=1,
+    ),
+    "a branch on a count": Trap(
+        """if op.get_bind().execute(sa.text('SELECT count(*) FROM users')).scalar() > 2:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+        before={NO_WITNESS: "INSERT INTO users VALUES (3, 'more')"},
+    ),
+    "a row count": Trap(
+        """if op.get_bind().execute(sa.text('UPDATE users SET note = note')).rowcount > 2:
+    op.add_column('users', sa.Column('special', sa.Integer))""",
+        False,
+        before={NO_WITNESS: "INSERT INTO users VALUES (3, 'more')"},
+    ),
+    "the dialect's name": Trap(
+        """if op.get_bind().dialect.name == 'postgresql' and op.get_context().dialect.name != 'x':
+    op.add_column('users', sa.Column('size', sa.Integer))""",
+        True,
+    ),
+    "an enum, checked first": Trap(
+        """mood = sa.Enum('sad', 'fine', name='mood')
+mood.create(op.get_bind(), checkfirst=True)
+op.add_column('users', sa.Column('mood', mood))""",
+        True,
+        downgrade="op.drop_column('users', 'mood')\nop.execute('DROP TYPE mood')",
+        before={NO_WITNESS: "CREATE TYPE mood AS ENUM ('sad', 'fine')"},
+        others=1,
+    ),
+    "an enum of a table": Trap(
+        """op.create_table('feeling', sa.Column('mood', sa.Enum('sad', 'fine', name='mood')))""",
+        True,
+    ),
+    "defaults in Python": Trap(
+        """import uuid
+log = op.create_table('log', sa.Column('id', sa.Text, default=lambda: str(uuid.uuid4())),
+                      sa.Column('n', sa.Integer, default=5))
+op.bulk_insert(log, [{}, {}])""",
+        False,
+        by_chance=True,
+    ),
+    "rows in Python": Trap(
+        """log = op.create_table('log', sa.Column('a', sa.Text), sa.Column('n', sa.JSON))
+op.bulk_insert(log, [{'a': "it's 100% :fine", 'n': {'b': 1}}, {'a': None, 'n': []}])""",
+        True,
+    ),
+    "a catalog of its own": Trap(
+        "op.add_column('users', sa.Column('size', sa.Integer))",
+        True,
+        before={NO_WITNESS: "ALTER TABLE users ADD extra int"},
+        others=1,
+    ),
+    "signs in literals": Trap(
+        r"""op.execute("UPDATE users SET note = '100% \\:name %(x)s users id public_ ?'")
+op.execute(sa.text("UPDATE users SET note = note || :more").bindparams(more="a%b:c'd"))
+op.create_check_constraint('ck', 'users', "note NOT LIKE '%%users.%%'")""",
+        True,
+    ),
+    "its own schema in a literal": Trap(
+        """schema = op.get_context().opts['version_table_schema']
+op.get_bind().execute(sa.text('UPDATE users SET note = :s'), {'s': schema})""",
+        False,
+    ),
+    "COPY": Trap(
+        """cursor = op.get_bind().connection.driver_connection.cursor()
+with cursor.copy('COPY users FROM STDIN') as copy:
+    copy.write_row((3, 'copied'))""",
+        False,
+    ),
+    "a file": Trap(
+        """import pathlib
+with pathlib.Path(__file__).with_suffix('.log').open('a') as log:
+    log.write('hello')
+op.add_column('users', sa.Column('size', sa.Integer))""",
+        False,
+    ),
+    "a file that is read": Trap(
+        """import pathlib
+text = pathlib.Path(__file__).read_text()
+op.add_column('users', sa.Column(f'size_{len(text)}', sa.Integer))""",
+        True,
+    ),
+    "another program": Trap(
+        """import subprocess
+subprocess.run(['true'], check=True)
+op.add_column('users', sa.Column('size', sa.Integer))""",
+        False,
+    ),
+    "a setting of the session": Trap(
+        """op.execute("SET work_mem = '8MB'")
+op.add_column('users', sa.Column('size', sa.Integer))""",
+        False,
+    ),
+    "a savepoint": Trap(
+        """with op.get_bind().begin_nested():
+    op.add_column('users', sa.Column('size', sa.Integer))""",
+        True,
+    ),
+    "a failure that is caught": Trap(
+        """op.execute('SELECT pg_sleep(0.3)')
+try:
+    with op.get_bind().begin_nested():
+        op.execute('ALTER TABLE missing ADD a int')
+except sa.exc.ProgrammingError:
+    op.add_column('users', sa.Column('size', sa.Integer))""",
+        False,
+    ),
+    "a temporary table": Trap(
+        """op.execute('CREATE TEMP TABLE scratch AS SELECT * FROM users')
+op.execute('DROP TABLE scratch')""",
+        False,
+    ),
+    "a function with a body": Trap(
+        '''op.execute("""CREATE FUNCTION one() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$;
+-- and a comment""")''',
+        True,
+    ),
+}
+
+
+def described(database: Database) -> dict[str, Any]:
+    """The catalog and the rows of each tenant."""
+    with database.connect() as connection:
+        return {name: (catalog(connection, name), content(connection, name)) for name in NAMES}
+
+
+def prepare(database: Database, trap: Trap) -> None:
+    """Make some tenants different."""
+    for name, statement in trap.before.items():
+        database.execute(f"SET search_path = {name}; {statement}")
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_a_trap(
+    name: str, tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet
+) -> None:
+    trap = TRAPS[name]
+    history = write_history(tmp_path / "history", BASE, ("r2", trap.upgrade, trap.downgrade))
+    for old, new in trap.env.items():
+        env = (history / "env.py").read_text()
+        assert old in env
+        (history / "env.py").write_text(env.replace(old, new, 1))
+    with fresh_database(server) as plain:
+        alembic = Project(tmp_path, plain.url, history)
+        alembic.settings('names = "wide"\n')
+        fleet = open_fleet(names="wide", parallel=2)
+        assert fleet.onboard(NAMES, "r1").is_complete
+        for tenant in NAMES:
+            plain.execute(f"CREATE SCHEMA {Identifier(tenant).as_string()}")
+            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r1")
+        assert described(database) == described(plain)
+        prepare(database, trap)
+        prepare(plain, trap)
+        report = fleet.upgrade()
+        assert report.is_complete, [tenant.error for tenant in report.tenants]
+        for tenant in NAMES:
+            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r2")
+        ours, theirs = described(database), described(plain)
+        if trap.by_chance:
+            rows = [str(rows) for _, rows in ours.values()]
+            assert len(set(rows)) == len(NAMES)
+            ours = {tenant: c for tenant, (c, _) in ours.items()}
+            theirs = {tenant: c for tenant, (c, _) in theirs.items()}
+        assert ours == theirs
+    engines = Counter(tenant.engine for tenant in report.tenants)
+    if trap.is_replayed:
+        alembics = 2 + (trap.others or 0)
+        assert engines == {"alembic": alembics, "replay": len(NAMES) - alembics}, report.obstacles
+        assert trap.others is None or by_name(report)[NO_WITNESS].engine == "alembic"
+    else:
+        assert engines == {"alembic": len(NAMES)}
+        assert set(report.obstacles) == {"r2"}
