@@ -14,6 +14,7 @@ import psycopg
 from tenantmig.engines import Engine
 from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
+from tenantmig.errors import TenantmigError
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.fingerprint import read_outlines
 from tenantmig.outcome import Attempt
@@ -84,7 +85,11 @@ class AutoEngine(Engine):
             finally:
                 self._witnessing.release()
         stretches = list(self._stretches(assignment))
-        if not self._is_like_the_witnesses(assignment, stretches):
+        try:
+            is_like_them = self._is_like_the_witnesses(assignment, stretches)
+        except (psycopg.Error, TenantmigError) as error:
+            return self.replay.fail(error)
+        if not is_like_them:
             return self._by_alembic(assignment)
         made = self._go(assignment, stretches)
         last = stretches[-1].templates

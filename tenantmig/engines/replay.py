@@ -58,7 +58,7 @@ class ReplayEngine:
 
     def attempt(self, assignment: Assignment, templates: Sequence[Template]) -> Attempt:
         """Bring one tenant along a path of which every revision has a template."""
-        phase = Phase.CONNECT
+        phase = Phase.PREPARE
         try:
             line = self._line(assignment)
             texts = self._texts_of(assignment, templates)
@@ -72,8 +72,12 @@ class ReplayEngine:
                 self.hang_up()
             return Attempt(DONE[assignment.kind], engine=self.name)
         except Exception as error:  # noqa: BLE001  an engine never raises
-            self.hang_up()
-            return Attempt(failure=self._explain(error, phase), engine=self.name)
+            return self.fail(error, phase)
+
+    def fail(self, error: Exception, phase: Phase = Phase.PREPARE) -> Attempt:
+        """Give the calling thread's connection up and say what went wrong."""
+        self.hang_up()
+        return Attempt(failure=self._explain(error, phase), engine=self.name)
 
     def connection(self, assignment: Assignment) -> BoundedConnection:
         """The calling thread's connection, between two tenants."""

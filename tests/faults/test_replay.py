@@ -116,6 +116,27 @@ def test_a_backend_is_killed_in_the_middle_of_a_text(
     assert_run_once(watch)
 
 
+@pytest.mark.parametrize(
+    ("part", "k"),
+    [
+        ("relnatts", 2),  # by a witness, in its transaction
+        ("relnatts", 7),  # before the texts; each witness looked three times
+        ("PREPARE tenantmig_reached", 1),
+        ("indpred IS NULL", 5),  # after the texts; each witness looked twice
+    ],
+)
+def test_a_look_at_the_catalogs_is_cut_off(
+    fleet: Project, victim: Server, victim_database: Database, promises: Promises, part: str, k: int
+) -> None:
+    with Proxy(victim) as proxy, watching(promises, fleet, victim_database) as watch:
+        fleet.url = proxy.url(victim_database.name, SECRET)
+        proxy.at_statement(part, Fate.RESET, k=k)
+        report = watch.run("upgrade", expect=0).json
+        assert [fate for fate, _ in proxy.fired] == [Fate.RESET]
+    assert report["counts"] == {"upgraded": len(TENANTS)}
+    assert_run_once(watch)
+
+
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_the_server_restarts_at_a_text(
     fleet: Project, victim: Server, victim_database: Database, promises: Promises, mode: StopMode
