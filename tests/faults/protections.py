@@ -12,6 +12,7 @@ LATER = "tests/faults/test_protections.py::test_"
 ROLLOUT = "tests/integration/test_rollout.py::test_"
 CUT_OFF = "tests/integration/test_cut_off.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
+TRAPS = "tests/integration/test_replay_traps.py::test_"
 SESSION = "tests/integration/test_session.py::test_"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
@@ -220,6 +221,36 @@ CONTROLS = (
         ),
         (f"{LATER}a_commit_that_hangs_is_in_doubt_and_is_not_run_again",),
         "'failed': 1",
+    ),
+    Control(
+        "P1",
+        "the version row, compared before a replay sets it",
+        (
+            Patch(
+                "sql/replay_version.sql",
+                "(SELECT count(*) FROM moved) = 1 AND (SELECT count(*) FROM {table}) = {rows}",
+                "true",
+            ),
+        ),
+        ("tests/faults/test_replay.py::test_somebody_moves_a_tenant_before_its_text_arrives",),
+        "[(2,)] == [(1,)]",
+    ),
+    Control(
+        "P1",
+        "what comes back to a script is not replayed",
+        (Patch("engines/witness.py", "if cursor.rowcount or last is None", "if last is None"),),
+        (f"{TRAPS}a_trap[a branch on a count]",),
+        "special",
+    ),
+    Control(
+        "P1",
+        "a script that asks for the tenant is not replayed",
+        (Patch("engines/tripwires.py", 'note(f"it reads {kind', '(f"it reads {kind'),),
+        tuple(
+            f"{TRAPS}a_trap[a branch on the tenant's name, by {how}]"
+            for how in ("-x", "the configuration", "the context", "the translate map")
+        ),
+        "special",
     ),
     Control(
         "P9",
