@@ -240,7 +240,7 @@ CONTROLS = (
         "what comes back to a script is not replayed",
         (Patch("engines/witness.py", "if cursor.rowcount or last is None", "if last is None"),),
         (f"{TRAPS}a_trap[a branch on a count]",),
-        "special",
+        "set() == {'r2'}",
     ),
     Control(
         "P1",
@@ -250,7 +250,7 @@ CONTROLS = (
             f"{TRAPS}a_trap[a branch on the tenant's name, by {how}]"
             for how in ("-x", "the configuration", "the context", "the translate map")
         ),
-        "special",
+        "Differing items:",
     ),
     Control(
         "P9",
