@@ -16,7 +16,7 @@ from psycopg import sql
 from tenantmig.plan import Heads
 from tenantmig.sql import query
 
-CHUNK = 250
+CHUNK = 400
 MISSING_SCHEMA = "the tenant schema does not exist"
 EMPTY = (
     "the version table is empty though the schema holds tables; say where it stands with"
