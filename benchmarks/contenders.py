@@ -145,9 +145,7 @@ def tenantmig_upgrade(*flags: str) -> Work:
     """One `tenantmig upgrade`, start-up included."""
 
     def work(bench: Bench, url: str, _: Sequence[str]) -> list[float]:
-        return _told(
-            bench.run(url, ["tenantmig", "upgrade", "--engine", "alembic", "--json", *flags])
-        )
+        return _told(bench.run(url, ["tenantmig", "upgrade", "--json", *flags]))
 
     return work
 
