@@ -52,6 +52,7 @@ class AlembicEngine(Engine):
         self._is_shared = is_shared
         self._in_flight: set[ProcessFuture[Attempt]] = set()
         self._is_closed = False
+        self._is_scarce = False
         self._guard = threading.Lock()
 
     def attempt(self, assignment: Assignment) -> Attempt:
@@ -60,6 +61,8 @@ class AlembicEngine(Engine):
             if self._is_closed:
                 failure = Failure(FailureKind.PERMANENT, "the run was ended before this attempt")
                 return Attempt(failure=failure)
+            if self._is_scarce:
+                assignment = replace(assignment, releases=True)
             future = self._workers.schedule(
                 run_assignment,
                 args=(self.options, assignment),
@@ -67,7 +70,10 @@ class AlembicEngine(Engine):
             )
             self._in_flight.add(future)
         try:
-            return replace(future.result(), engine=self.name)
+            made = future.result()
+            if made.failure is not None and made.failure.phase is Phase.CONNECT:
+                self._is_scarce = True  # an idle worker must not keep what another needs
+            return replace(made, engine=self.name)
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)

@@ -126,7 +126,8 @@ class AutoEngine(Engine):
                 self._alembic = self._open_alembic()
             engine = self._alembic or self.witness
         self.replay.hang_up()  # a thread has one connection, here or in a worker
-        releases = any(self.templates.get(assignment.kind, r) for r in assignment.path.revisions)
+        # an idle worker keeps a connection only where this thread will not want one elsewhere
+        releases = not self.obstacles.keys() >= set(assignment.path.revisions)
         return engine.attempt(replace(assignment, releases=releases))
 
     def _not_replayed(self, assignment: Assignment) -> Failure:

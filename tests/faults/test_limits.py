@@ -185,12 +185,14 @@ def test_the_connections_run_out_in_the_middle(
     assert report["counts"] == {"upgraded": len(TENANTS)}
 
 
+@pytest.mark.parametrize("loser", [0, 1], ids=["the witness", "the other"])
 def test_a_worker_gets_no_connection_again(
     clerks_fleet: Project,
     clerk: str,
     victim: Server,
     victim_database: Database,
     promises: Promises,
+    loser: int,
 ) -> None:
     """It loses its session, and its role may have no more by then."""
     before = len(victim.log_text())
@@ -206,7 +208,7 @@ def test_a_worker_gets_no_connection_again(
             driver = watch.start("upgrade", *AT_ONCE)
             pids = held_backends(victim_database, 2)
             victim.execute_admin(f"ALTER ROLE {clerk} CONNECTION LIMIT 2")
-            victim.execute_admin(f"SELECT pg_terminate_backend({pids[0]}, 10000)")
+            victim.execute_admin(f"SELECT pg_terminate_backend({pids[loser]}, 10000)")
             wait_until(lambda: refusals(victim, before) > 0, "it is not refused", 60)
         report = watch.finish(driver, expect=0).json
         victim.execute_admin(f"ALTER ROLE {clerk} CONNECTION LIMIT -1")
