@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tenantmig.connection import SessionOptions, connect
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.errors import PartialRevisionError
+from tenantmig.journal import begin_attempt
+from tenantmig.ledger import Ledger
+from tenantmig.plan import Assignment, Plan, PlanGroup, RunKind
+from tenantmig.plan import Path as RevisionPath
+from tenantmig.tenant import Tenant
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.faults import COUNT, R1, R3, TENANTS, fleet_on
@@ -176,3 +184,30 @@ def standing(project: Project) -> str:
     """How `acme` stands, as `status` says."""
     status = project.run("status", "--json").json
     return str(next(row["standing"] for row in status["tenants"] if row["tenant"] == "acme"))
+
+
+def test_a_crash_gives_the_number_of_a_lost_transaction_to_another(
+    victim: Server, victim_database: Database
+) -> None:
+    """What was assigned and never flushed is assigned again: then the journal alone is asked.
+
+    Found by the state machine: a tenant stayed in doubt because another's transaction had
+    committed under the number.
+    """
+    acme, path = Tenant("acme", "acme"), RevisionPath(("r1",), ("r2",), ("r2",), "r2")
+    plan = Plan(RunKind.UPGRADE, "r2", (PlanGroup(path, (acme,)),))
+    options = SessionOptions(DatabaseUrl.parse(victim_database.url))
+    with closing(Ledger(lambda: connect(options), "tenantmig")) as ledger:
+        ledger.create()
+        run = ledger.begin_run(plan).run
+    (another,) = victim_database.fetch("SELECT pg_current_xact_id()::text")[0]
+
+    def attempt(number: int) -> None:
+        made = Assignment(run, RunKind.UPGRADE, acme, path, number, lost_xid=another)
+        with closing(connect(options)) as connection:
+            begin_attempt(connection, "tenantmig", made)
+
+    with pytest.raises(PartialRevisionError, match="is committed, and the journal"):
+        attempt(1)
+    victim.restart("immediate")
+    attempt(3)
