@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import psycopg
 
 from tenantmig.sql import query
 
 CHUNK = 200
+
+
+class Outline(NamedTuple):
+    """What a tenant schema looks like from afar. `size` is that of its rows on disk, in bytes."""
+
+    mark: str
+    size: int
 
 
 def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, str]:
@@ -21,7 +29,7 @@ def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) ->
     return {schema: f"{mark} {count}" for schema, mark, count in rows}
 
 
-def read_outlines(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, str]:
-    """Return a cheaper fingerprint, of the relations of each schema alone."""
+def read_outlines(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, Outline]:
+    """Return a cheaper fingerprint, of the relations of each schema alone, and their size."""
     rows = connection.execute(query("outlines"), {"schemas": list(schemas)})
-    return {schema: f"{mark} {count}" for schema, mark, count in rows}
+    return {schema: Outline(f"{mark} {count}", size or 0) for schema, mark, count, size in rows}

@@ -13,6 +13,7 @@ from tenantmig.errors import LedgerError, PrivilegeError
 VERSIONS: Final[tuple[Callable[[str], psycopg.sql.Composed], ...]] = (
     lambda schema: sql.query("ledger_v1", schema),
     lambda schema: sql.query("ledger_v2", schema),
+    lambda schema: sql.query("ledger_v3", schema),
 )
 """What brings a ledger from each version to the next."""
 LEDGER_VERSION = len(VERSIONS)

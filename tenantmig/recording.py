@@ -33,6 +33,8 @@ REPLAYED = frozenset(
     """.split()  # noqa: SIM905  fifty quotes less
 )
 """Statements that mean the same on any session, and end with their transaction."""
+ALONE = frozenset("insert update delete merge do alter_enum constraints_set".split())  # noqa: SIM905
+"""After these, DDL in the same transaction may fail (pending triggers, unsafe enum values)."""
 AUTOCOMMIT = "it has an autocommit_block"
 SAVEPOINT = "sa_savepoint_"  # SQLAlchemy numbers them
 SAVEPOINTS = ("TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE")
@@ -93,6 +95,8 @@ class Template:
     """How many statements it has."""
     is_opaque: bool = False
     """It runs code that may leave something on the session (DO)."""
+    stands_alone: bool = False
+    """It cannot share a transaction: what it does to rows or enums bars the DDL of another."""
     before: str | None = None
     after: str | None = None
 
@@ -126,6 +130,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         texts=tuple(SEPARATOR.join(stretch) for stretch in stretches),
         count=len(first.statements),
         is_opaque="do" in kinds,
+        stands_alone=len(stretches) > 1 or not kinds.isdisjoint(ALONE),
         before=first.before,
         after=first.after,
     )

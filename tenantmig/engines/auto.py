@@ -16,11 +16,12 @@ from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
 from tenantmig.errors import TenantmigError
 from tenantmig.failure import Failure, FailureKind
-from tenantmig.fingerprint import read_outlines
+from tenantmig.fingerprint import Outline, read_outlines
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.recording import Template, Templates
 
+SMALL = 8 * 2**20  # bytes of a tenant of which nothing takes long, whatever is done to all its rows
 WITNESS_WAIT_S = 2.0  # how long others wait for a witness before they go by alembic themselves
 
 
@@ -85,31 +86,29 @@ class AutoEngine(Engine):
             finally:
                 self._witnessing.release()
         stretches = list(self._stretches(assignment))
-        try:
-            is_like_them = self._is_like_the_witnesses(assignment, stretches)
-        except (psycopg.Error, TenantmigError) as error:
-            return self.replay.fail(error)
-        if not is_like_them:
-            return self._by_alembic(assignment)
-        made = self._go(assignment, stretches)
+        first, is_small = stretches[0].templates, assignment.kind is RunKind.ONBOARD
+        if first and not is_small:
+            try:
+                before = self.catalogs.before(assignment.tenant.schema)
+            except (psycopg.Error, TenantmigError) as error:
+                return self.replay.fail(error)
+            if before is None or before.mark != first[0].before:
+                return self._by_alembic(assignment)
+            is_small = before.size <= SMALL
+        made = self._go(assignment, stretches, is_small=is_small)
         last = stretches[-1].templates
         if made.failure is None and last:
             self.catalogs.replayed(assignment.tenant.schema, last[-1].after)
         return made
 
-    def _is_like_the_witnesses(self, assignment: Assignment, stretches: Sequence[Stretch]) -> bool:
-        """True unless its catalog is another than theirs before the first replayed revision."""
-        first = stretches[0].templates
-        if not first or assignment.kind is RunKind.ONBOARD:
-            return True
-        return self.catalogs.before(assignment.tenant.schema) == first[0].before
-
-    def _go(self, assignment: Assignment, stretches: Sequence[Stretch]) -> Attempt:
+    def _go(
+        self, assignment: Assignment, stretches: Sequence[Stretch], *, is_small: bool
+    ) -> Attempt:
         made = Attempt()
         for stretch in stretches:
             part = replace(assignment, leg=stretch.path)
             if stretch.templates:
-                made = self.replay.attempt(part, stretch.templates)
+                made = self.replay.attempt(part, stretch.templates, is_small=is_small)
             else:
                 made = self._by_alembic(part)
             if made.failure is not None:
@@ -150,7 +149,7 @@ class AutoEngine(Engine):
         self.templates.add(made.recordings)
         return made
 
-    def _read_outlines(self, schemas: Sequence[str]) -> Mapping[str, str]:
+    def _read_outlines(self, schemas: Sequence[str]) -> Mapping[str, Outline]:
         assert self._run is not None
         return read_outlines(self.replay.connection(self._run), schemas)
 

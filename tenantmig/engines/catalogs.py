@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from tenantmig.fingerprint import CHUNK, read_fingerprints
+from tenantmig.fingerprint import CHUNK, Outline, read_fingerprints
 
-Read = Callable[[Sequence[str]], Mapping[str, str]]
+Read = Callable[[Sequence[str]], Mapping[str, Outline]]
 
 
 class Catalogs:
@@ -23,7 +23,7 @@ class Catalogs:
         self.outlines = outlines
         self._line: list[str] = []
         self._place: dict[str, int] = {}
-        self._before: dict[str, str | None] = {}
+        self._before: dict[str, Outline | None] = {}
         self._unverified: dict[str, str | None] = {}
         self._guard = threading.Lock()
 
@@ -34,7 +34,7 @@ class Catalogs:
             self._place = {schema: place for place, schema in enumerate(schemas)}
             self._before.clear()
 
-    def before(self, schema: str) -> str | None:
+    def before(self, schema: str) -> Outline | None:
         """Return the outline of a tenant that is yet to be moved, None without a schema."""
         with self._guard:
             if schema not in self._before:

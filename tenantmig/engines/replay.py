@@ -1,9 +1,9 @@
 """The replay engine: the SQL that two witnesses sent, for one tenant after another.
 
-A transaction for each revision, in one round trip: the revision's statements, the version row by
-compare-and-set, and the journal row. The server itself refuses the COMMIT if the tenant is not
-where it was planned to be; nothing is decided in between. It never has the last word on a failure:
-what it could not do, the alembic engine tries next and explains.
+A transaction for each revision, or for several where none takes long, in one round trip: what the
+revisions sent, the version row by compare-and-set, and the journal row. The server itself refuses
+the COMMIT if the tenant is not where it was planned to be; nothing is decided in between. It never
+has the last word on a failure: what it could not do, the alembic engine tries next and explains.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 from tenantmig.connection import (
     GRACE_S,
@@ -27,12 +26,10 @@ from tenantmig.connection import (
 from tenantmig.diagnosis import explain
 from tenantmig.engines.transactions import TextMaker, Texts
 from tenantmig.failure import Failure, FailureKind, Phase, classify
-from tenantmig.journal import DONE_OUTCOMES
 from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment
 from tenantmig.recording import Template
-from tenantmig.sql import text
 
 
 @dataclass(slots=True)
@@ -56,12 +53,17 @@ class ReplayEngine:
         self._local = threading.local()
         self._lines: list[_Line] = []
 
-    def attempt(self, assignment: Assignment, templates: Sequence[Template]) -> Attempt:
-        """Bring one tenant along a path of which every revision has a template."""
+    def attempt(
+        self, assignment: Assignment, templates: Sequence[Template], *, is_small: bool
+    ) -> Attempt:
+        """Bring one tenant along a path of which every revision has a template.
+
+        In a small tenant nothing takes long, and revisions may share a transaction.
+        """
         phase = Phase.PREPARE
         try:
             line = self._line(assignment)
-            texts = self._texts_of(assignment, templates)
+            texts = self._texts_of(assignment, templates, is_small=is_small)
             line.connection.answer_within_s = (
                 texts.statements * self.options.statement_timeout_s + GRACE_S
             )
@@ -83,10 +85,12 @@ class ReplayEngine:
         """The calling thread's connection, between two tenants."""
         return self._line(assignment).connection
 
-    def _texts_of(self, assignment: Assignment, templates: Sequence[Template]) -> Texts:
-        key = (assignment.stretch, assignment.path.target)
+    def _texts_of(
+        self, assignment: Assignment, templates: Sequence[Template], *, is_small: bool
+    ) -> Texts:
+        key = (assignment.stretch, assignment.path.target, is_small)
         if key not in self._texts:
-            self._texts[key] = self.maker.make(assignment, templates)
+            self._texts[key] = self.maker.make(assignment, templates, is_small=is_small)
         return self._texts[key]
 
     def _explain(self, error: Exception, phase: Phase) -> Failure:
@@ -119,13 +123,6 @@ class ReplayEngine:
         self._lines.append(line)
         refuse_other_server(connection, assignment.server, assignment.run)
         bind(connection, self.options, (), session_name(assignment.run))
-        journal = sql.SQL(text("replay_prepare")).format(
-            ledger=sql.Identifier(self.maker.ledger),
-            run=sql.Literal(assignment.run),
-            epoch=sql.Literal(assignment.epoch),
-            done=sql.Literal(DONE_OUTCOMES),
-        )
-        connection.execute(journal)
         return line
 
     def hang_up(self) -> None:

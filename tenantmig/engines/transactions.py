@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tenantmig.journal import DONE_OUTCOMES
 from tenantmig.outcome import DONE
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.recording import GAP, SCHEMA, SEPARATOR, Template
@@ -20,7 +21,8 @@ from tenantmig.sql import text
 
 NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"
 """Gaps for literals, beside those of a recording."""
-OURS = 2  # statements of a transaction beside those of its revision
+OURS = 2  # statements of a transaction beside those of its revisions
+MOST_TOGETHER = 20  # statements of revisions in one transaction: each takes a lock or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +62,22 @@ class TextMaker:
     lock_timeout_s: float
     is_registry_source: bool
 
-    def make(self, assignment: Assignment, templates: Sequence[Template]) -> Texts:
-        """Return the texts for a path whose revisions have these templates."""
-        most = max(template.count for template in templates) + OURS
+    def make(
+        self, assignment: Assignment, templates: Sequence[Template], *, is_small: bool
+    ) -> Texts:
+        """Return the texts for a path whose revisions have these templates.
+
+        `is_small` says that no statement can take long, so that revisions may share a transaction.
+        """
+        groups = _together(templates) if is_small else [[template] for template in templates]
+        most = OURS + max(sum(template.count for template in group) for group in groups)
         texts = [self._enter(assignment.run, most)]
-        if assignment.kind is RunKind.ONBOARD:
-            texts[-1] += SEPARATOR + self._sql("replay_birth")
-        for template in templates:
-            first, *rest = self._revision(template, assignment)
+        for group in groups:
+            first, *rest = self._transaction(group, assignment)
             texts[-1] += SEPARATOR + first
             texts += rest
         texts[-1] += SEPARATOR + "SELECT pg_advisory_unlock_all()"
-        return Texts(tuple(texts), most * len(templates))
-
-    def _sql(self, name: str, **facts: Any) -> str:
-        return self._format(text(name), **facts)
+        return Texts(tuple(texts), most * len(groups))
 
     def _format(self, statement: str, **facts: Any) -> str:
         """Fill in names and literals, and put gaps where they belong."""
@@ -95,37 +98,51 @@ class TextMaker:
         share = max(1, round(self.lock_timeout_s * 1000 / waits))
         rest = [sql.Identifier(name).as_string() for name in (*self.extension_schemas, "pg_temp")]
         path = "".join(f", {name}" for name in rest)
-        return self._sql("replay_enter", run=run, path=path, lock_timeout=f"{share}ms")
+        return self._format(text("replay_enter"), run=run, path=path, lock_timeout=f"{share}ms")
 
-    def _revision(self, template: Template, assignment: Assignment) -> list[str]:
+    def _transaction(self, group: Sequence[Template], assignment: Assignment) -> list[str]:
         """A transaction, or what stands before, in and after an autocommit_block."""
-        is_done = template.target == assignment.path.target
-        end = [self._version(template.source, template.target)]
-        if is_done and assignment.kind is RunKind.ONBOARD:
-            end.append(self._end_birth())
-        end.append(
-            self._format(
-                "EXECUTE tenantmig_reached ({name}, {attempt}, {schema}, {reached}, {outcome})",
-                reached=show_heads(template.target),
-                outcome=DONE[assignment.kind].value if is_done else None,
-            )
+        source, target = group[0].source, group[-1].target
+        is_birth = assignment.kind is RunKind.ONBOARD
+        is_done = target == assignment.path.target
+        bodies = (
+            list(group[0].texts) if len(group) == 1 else [_joined(*(t.texts[0] for t in group))]
         )
-        *texts, last = template.texts
-        for position in range(0, len(texts), 2):
-            texts[position] = _transaction(texts[position])
-        return [*texts, _transaction(last, *end)]
+        if is_birth and not source:
+            bodies[0] = _joined(self._format(text("replay_birth")), bodies[0])
+        end = [self._change(source, target)]
+        if is_birth and is_done:
+            end.append(self._end_birth())
+        end.append(self._reached(assignment, source, target, is_done=is_done))
+        if not target:
+            end.append(self._format("DELETE FROM {table}"))
+        bodies[-1] = _joined(bodies[-1], *end)
+        return [
+            body if n % 2 else _joined("BEGIN", body, "COMMIT") for n, body in enumerate(bodies)
+        ]
 
-    def _version(self, source: Heads, target: Heads) -> str:
-        """Compare and set the version row."""
+    def _change(self, source: Heads, target: Heads) -> str:
+        """Set the version row, by comparison; base has none, and goes after it was looked at."""
         if not source:
-            change = "INSERT INTO {table} VALUES ({target})"
-        elif not target:
-            change = "DELETE FROM {table} WHERE version_num = {source}"
-        else:
-            change = "UPDATE {table} SET version_num = {target} WHERE version_num = {source}"
-        heads = {"source": show_heads(source), "target": show_heads(target)}
-        made = sql.SQL(self._format(change, **heads))
-        return self._sql("replay_version", change=made, rows=len(source))
+            return self._format("INSERT INTO {table} VALUES ({target})", target=show_heads(target))
+        return self._format(
+            "UPDATE {table} SET version_num = {target} WHERE version_num = {source}",
+            target=show_heads(target or source),
+            source=show_heads(source),
+        )
+
+    def _reached(
+        self, assignment: Assignment, source: Heads, target: Heads, *, is_done: bool
+    ) -> str:
+        return self._format(
+            text("replay_reached"),
+            run=assignment.run,
+            epoch=assignment.epoch,
+            stands=show_heads(target or source),
+            reached=show_heads(target),
+            outcome=DONE[assignment.kind].value if is_done else None,
+            done=list(DONE_OUTCOMES),
+        )
 
     def _end_birth(self) -> str:
         if self.is_registry_source:
@@ -136,8 +153,21 @@ class TextMaker:
         return self._format("DELETE FROM {ledger}.tenant WHERE name = {name}")
 
 
-def _transaction(*statements: str) -> str:
-    return SEPARATOR.join(["BEGIN", *filter(None, statements), "COMMIT"])
+def _together(templates: Sequence[Template]) -> list[list[Template]]:
+    """Group the revisions that can share a transaction."""
+    groups: list[list[Template]] = []
+    for template in templates:
+        group = groups[-1] if groups else [template]
+        is_alone = template.stands_alone or group[-1].stands_alone
+        if not groups or is_alone or sum(t.count for t in group) + template.count > MOST_TOGETHER:
+            groups.append([template])
+        else:
+            group.append(template)
+    return groups
+
+
+def _joined(*statements: str) -> str:
+    return SEPARATOR.join(filter(None, statements))
 
 
 def _filled(one: str, gaps: dict[str, str]) -> str:

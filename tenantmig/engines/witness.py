@@ -66,7 +66,7 @@ class Witness:
     def reached(self, revision: str, direction: RunKind, target: Heads) -> None:
         """A revision is about to be committed."""
         source, self.stands = self.stands, target
-        before, self.outline = self.outline, self._read(read_outlines)
+        before, self.outline = self.outline, self._read_outline()
         if not self._is_own_role():
             self.note_environment("it runs under another role than the one that logged in")
         self._recordings.append(
@@ -78,14 +78,14 @@ class Witness:
                 target,
                 tuple(self._statements),
                 before,
-                self._read(read_fingerprints),
+                read_fingerprints(self._binder.connection, [self.schema]).get(self.schema),
                 self._obstacle,
             )
         )
 
     def begin(self) -> None:
         """Look at the tenant before anything runs."""
-        self.outline = None if self.is_birth else self._read(read_outlines)
+        self.outline = None if self.is_birth else self._read_outline()
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
@@ -101,9 +101,10 @@ class Witness:
         row = self._binder.connection.execute("SELECT current_user = session_user").fetchone()
         return bool(row and row[0])
 
-    def _read(self, reading: Callable[..., dict[str, str]]) -> str | None:
+    def _read_outline(self) -> str | None:
         """Look at the tenant's catalog as its own transaction sees it."""
-        return reading(self._binder.connection, [self.schema]).get(self.schema)
+        found = read_outlines(self._binder.connection, [self.schema]).get(self.schema)
+        return found.mark if found else None
 
     # -- what is watched ----------------------------------------------------------------------
 

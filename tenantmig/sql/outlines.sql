@@ -1,8 +1,10 @@
--- A number for the relations of each tenant schema: cheap to read, and blind to what is inside them.
+-- A number for the relations of each tenant schema: cheap to read, and blind to what is inside them;
+-- and how much there is in its tables.
 SELECT nspname,
        bit_xor(hash_record_extended(ROW (relname, relkind, relnatts, relchecks, relhasindex,
                                          relhastriggers, relrowsecurity), 0)),
-       count(class.oid)
+       count(class.oid),
+       sum(CASE WHEN relkind IN ('r', 'm') THEN pg_relation_size(class.oid) END)
   FROM pg_namespace AS namespace
   LEFT JOIN pg_depend ON refclassid = 'pg_namespace'::regclass AND refobjid = namespace.oid
                      AND deptype = 'n'

@@ -1,7 +1,5 @@
 -- A tenant is registered as `onboarding`; its schema and its version table are created.
-BEGIN;
 INSERT INTO {ledger}.tenant (name, schema, state, labels)
 VALUES ({name}, {schema}, 'onboarding', {labels});
 CREATE SCHEMA {identifier};
-CREATE TABLE {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num));
-COMMIT
+CREATE TABLE {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))

@@ -227,8 +227,8 @@ CONTROLS = (
         "the version row, compared before a replay sets it",
         (
             Patch(
-                "sql/replay_version.sql",
-                "(SELECT count(*) FROM moved) = 1 AND (SELECT count(*) FROM {table}) = {rows}",
+                "sql/replay_reached.sql",
+                "(SELECT version_num = {stands} AND xmin = pg_current_xact_id()::xid FROM {table})",
                 "true",
             ),
         ),
