@@ -13,10 +13,10 @@ CHUNK = 200
 
 
 class Outline(NamedTuple):
-    """What a tenant schema looks like from afar. `size` is that of its rows on disk, in bytes."""
+    """What a tenant schema looks like from afar. `rows` are those of its tables, about."""
 
     mark: str
-    size: int
+    rows: float
 
 
 def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, str]:
@@ -30,6 +30,6 @@ def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) ->
 
 
 def read_outlines(connection: psycopg.Connection, schemas: Sequence[str]) -> dict[str, Outline]:
-    """Return a cheaper fingerprint, of the relations of each schema alone, and their size."""
+    """Return a cheaper fingerprint, of the relations of each schema alone, and its rows."""
     rows = connection.execute(query("outlines"), {"schemas": list(schemas)})
-    return {schema: Outline(f"{mark} {count}", size or 0) for schema, mark, count, size in rows}
+    return {schema: Outline(f"{mark} {count}", held or 0) for schema, mark, count, held in rows}

@@ -21,7 +21,7 @@ from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.recording import Template, Templates
 
-SMALL = 8 * 2**20  # bytes of a tenant of which nothing takes long, whatever is done to all its rows
+SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
 WITNESS_WAIT_S = 2.0  # how long others wait for a witness before they go by alembic themselves
 
 
@@ -94,7 +94,7 @@ class AutoEngine(Engine):
                 return self.replay.fail(error)
             if before is None or before.mark != first[0].before:
                 return self._by_alembic(assignment)
-            is_small = before.size <= SMALL
+            is_small = before.rows <= SMALL
         made = self._go(assignment, stretches, is_small=is_small)
         last = stretches[-1].templates
         if made.failure is None and last:

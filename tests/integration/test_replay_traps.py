@@ -298,3 +298,22 @@ def test_a_trap(
     else:
         assert engines == {"alembic": len(NAMES)}
         assert set(report.obstacles) == {"r2"}
+
+
+def test_only_a_small_tenant_takes_several_revisions_in_one_transaction(
+    tmp_path: Path, database: Database, open_fleet: OpenFleet
+) -> None:
+    """In a large one a statement may take long, and would keep the locks of those before it."""
+    making = [(f"r{n}", f"op.execute('CREATE TABLE t{n} ()')") for n in (2, 3)]
+    Project(tmp_path, database.url, write_history(tmp_path / "history", BASE, *making))
+    fleet = open_fleet(names="wide", parallel=2)
+    assert fleet.onboard(NAMES, "r1").is_complete
+    small, large = "public_", NO_WITNESS
+    filling = f"INSERT INTO {large}.users SELECT n FROM generate_series(3, 30000) AS n"
+    database.execute(filling)
+    report = by_name(fleet.upgrade())
+    assert [report[name].engine for name in (small, large)] == ["replay", "replay"]
+    made = "SELECT count(DISTINCT xmin) FROM pg_class WHERE relname IN ('t2', 't3')"
+    for name, transactions in ((small, 1), (large, 2)):
+        found = database.fetch(f"{made} AND relnamespace = '{name}'::regnamespace")
+        assert found == [(transactions,)], name

@@ -43,8 +43,8 @@ def children_of(pid: int) -> dict[int, bytes]:
 
 
 def workers_of(pid: int) -> list[int]:
-    """The worker processes of a driver: the children of its fork server."""
-    servers = [c for c, command in children_of(pid).items() if b"forkserver" in command]
+    """The worker processes of a driver: the children of its fork server, which is its fork."""
+    servers = [c for c, command in children_of(pid).items() if b"multiprocessing" not in command]
     return [worker for server in servers for worker in children_of(server)]
 
 
