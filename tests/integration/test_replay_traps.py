@@ -313,7 +313,7 @@ def test_only_a_small_tenant_takes_several_revisions_in_one_transaction(
     database.execute(filling)
     report = by_name(fleet.upgrade())
     assert [report[name].engine for name in (small, large)] == ["replay", "replay"]
-    made = "SELECT count(DISTINCT xmin) FROM pg_class WHERE relname IN ('t2', 't3')"
+    made = "SELECT count(DISTINCT xmin::text) FROM pg_class WHERE relname IN ('t2', 't3')"
     for name, transactions in ((small, 1), (large, 2)):
         found = database.fetch(f"{made} AND relnamespace = '{name}'::regnamespace")
         assert found == [(transactions,)], name
