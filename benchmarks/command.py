@@ -9,27 +9,32 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 REPOSITORY = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 LOOK_S = 0.05
 LONGEST_COMPLAINT = 2000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def start(
-    url: str, command: Sequence[str], folder: Path = REPOSITORY, **variables: str
+    url: str,
+    command: Sequence[str],
+    folder: Path = REPOSITORY,
+    variables: Mapping[str, str] = NOTHING,
 ) -> subprocess.Popen[str]:
     """Start a program; one without a path is of this virtual environment."""
     program = command[0] if "/" in command[0] else str(BIN / command[0])
     return subprocess.Popen(
         [program, *command[1:]],
         cwd=folder,
-        env=_environment(url) | variables,
+        env=_environment(url) | dict(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -46,9 +51,14 @@ def finish(process: subprocess.Popen[str]) -> str:
     return stdout
 
 
-def run(url: str, command: Sequence[str], folder: Path = REPOSITORY, **variables: str) -> str:
+def run(
+    url: str,
+    command: Sequence[str],
+    folder: Path = REPOSITORY,
+    variables: Mapping[str, str] = NOTHING,
+) -> str:
     """Run a program to its end and return its stdout."""
-    return finish(start(url, command, folder, **variables))
+    return finish(start(url, command, folder, variables))
 
 
 class Peak:

@@ -25,7 +25,7 @@ DJANGO = REPOSITORY / "benchmarks" / "django_tenants"
 RIVALS = REPOSITORY / ".venv-bench" / "bin" / "python"
 CONNECTIONS = 2
 NOISE = re.compile(r"^(--.*|\\.*|SET .*|SELECT pg_catalog\.set_config.*|)\n", re.MULTILINE)
-UNFLUSHED = "-c synchronous_commit=off -c client_min_messages=warning"
+UNFLUSHED = {"PGOPTIONS": "-c synchronous_commit=off -c client_min_messages=warning"}
 REGISTER: Mapping[Keeper, str] = {
     "tenantmig": "INSERT INTO tenantmig.tenant (name, schema, state)"
     " SELECT name, name, 'active' FROM unnest(%s::text[]) AS name",
@@ -98,7 +98,7 @@ class Templates:
                     lines.writelines(_renamed(text, names[number::CONNECTIONS]))
                 psql = [self.server.program("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url]
                 command = [*psql, "-o", "/dev/null", "-f", str(file)]
-                processes.append(start(url, command, PGOPTIONS=UNFLUSHED))
+                processes.append(start(url, command, variables=UNFLUSHED))
             for process in processes:
                 finish(process)
         _register(url, fleet.keeper, names)

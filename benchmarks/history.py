@@ -1,4 +1,4 @@
-"""The histories that are measured: this repository's 15 revisions, and a long one ending in them."""
+"""The histories: this repository's 15 revisions, and a long one that ends in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class History:
 
     length: int
     config: Path
-    env: str = "this repository's env.py"
 
     def sql(self, url: str, path: str) -> str:
         """What `alembic upgrade --sql` writes for the tenant `NAMELESS`."""
@@ -31,7 +30,7 @@ class History:
 
 
 OWN = History(15, REPOSITORY / "alembic.ini")
-COOKBOOK = History(15, REPOSITORY / "benchmarks" / "cookbook" / "alembic.ini", "the cookbook's")
+COOKBOOK = REPOSITORY / "benchmarks" / "cookbook" / "alembic.ini"  # the same, by another env.py
 
 
 def generate(folder: Path, length: int) -> History:
