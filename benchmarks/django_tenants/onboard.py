@@ -9,6 +9,8 @@ import sys
 
 import django
 from django.core.management import call_command
+from django.db import connection
+from psycopg import sql
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 django.setup()
@@ -22,7 +24,9 @@ def main(executor: str, names: list[str]) -> None:
         customer.auto_create_schema = executor == "standard"
         customer.save(verbosity=0)
         if executor != "standard":
-            customer.create_schema(sync_schema=False)
+            statement = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name))
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
     if executor != "standard":
         call_command("migrate_schemas", tenant=True, executor=executor, verbosity=0)
 
