@@ -20,12 +20,12 @@ from benchmarks.onboarding import Onboard
 from benchmarks.operation import Operation
 from benchmarks.page import write_page
 from benchmarks.relay import Relay
-from benchmarks.rolling import FarRoll, LargeFleets, LongHistory, Roll
+from benchmarks.rolling import FarRoll, LargeRoll, LongHistory, Roll
 from benchmarks.table import rows, text
-from benchmarks.unchanged import Unchanged
+from benchmarks.unchanged import LargeStatus, Unchanged
 from tests.fixtures.server import Server
 
-OPERATIONS = ("roll", "onboard", "unchanged", "far", "history", "large")
+OPERATIONS = ("roll", "onboard", "unchanged", "far", "history", "large-roll", "large-status")
 
 
 def main() -> int:
@@ -70,11 +70,12 @@ def _measured(
         "history": lambda: LongHistory(
             options, near, generate(templates.folder / "history", options.history)
         ),
-        "large": lambda: LargeFleets(options, near),
+        "large-roll": lambda: LargeRoll(options, near),
+        "large-status": lambda: LargeStatus(options),
     }
     for name in options.only:
         operation = made[name]()
-        operation.run(templates, options.large_rounds if name == "large" else options.rounds)
+        operation.run(templates, options.large_rounds if _is_large(name) else options.rounds)
         yield operation
 
 
@@ -87,7 +88,13 @@ def _machine(options: argparse.Namespace, templates: Templates) -> str:
 
 
 def _large(options: argparse.Namespace) -> str:
-    return f" ({options.large_rounds} for large fleets)" if "large" in options.only else ""
+    return (
+        f" ({options.large_rounds} for large fleets)" if any(map(_is_large, options.only)) else ""
+    )
+
+
+def _is_large(operation: str) -> bool:
+    return operation.startswith("large")
 
 
 def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -109,7 +116,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-fsync", dest="fsync", action="store_false")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     options = parser.parse_args(words)
-    options.only = options.only or [o for o in OPERATIONS if o != "large" or options.large]
+    options.only = options.only or [o for o in OPERATIONS if options.large or not _is_large(o)]
     if not 0 < options.sample <= options.few < options.tenants or options.rounds < 1:
         parser.error("--sample, --few and --tenants must grow, and all numbers be positive")
     if not RIVALS.exists():

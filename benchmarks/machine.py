@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from tests.fixtures.client_programs import embedded_programs
+from tests.fixtures.processes import wait_until
 from tests.fixtures.server import Server
 
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
@@ -35,15 +38,47 @@ class BenchServer:
         self.server = server
         self._admin = psycopg.connect(server.url(), autocommit=True)
         self._made = 0
+        self._is_durable = self._show("fsync") == "on"
 
     def create(self, template: str = "template1") -> str:
-        """Make a database and write everything out, so that each contender begins alike."""
+        """Make a database and write everything out, so that each contender begins alike.
+
+        A tenant has about 90 files: they are flushed all at once at the end, not one by one.
+        """
         self._made += 1
         name = f"bench_{self._made}"
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-        self._admin.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        with self._unflushed():
+            self._admin.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         self._admin.execute("CHECKPOINT")
+        os.sync()
         return name
+
+    @contextmanager
+    def _unflushed(self) -> Iterator[None]:
+        if not self._is_durable:
+            yield
+            return
+        self._set_fsync("off")
+        try:
+            yield
+        finally:
+            self._set_fsync("on")
+
+    def _set_fsync(self, value: str) -> None:
+        """Change it, and wait until this session and new ones have heard of it."""
+        self._admin.execute(f"ALTER SYSTEM SET fsync = {value}".encode())
+        self._admin.execute("SELECT pg_reload_conf()")
+        wait_until(
+            lambda: {self._show("fsync"), self._show_new("fsync")} == {value}, f"fsync {value}"
+        )
+
+    def _show(self, setting: str) -> str:
+        row = self._admin.execute("SELECT current_setting(%s)", [setting]).fetchone()
+        return str(row[0]) if row else ""
+
+    def _show_new(self, setting: str) -> str:
+        return str(self.server.execute_admin(f"SHOW {setting}")[0][0])
 
     def url(self, database: str) -> str:
         """The address of one database."""
@@ -51,8 +86,7 @@ class BenchServer:
 
     def version(self) -> str:
         """The version of the server, such as 18.4."""
-        row = self._admin.execute("SHOW server_version").fetchone()
-        return str(row[0]).split()[0] if row else ""
+        return self._show("server_version").split()[0]
 
     def program(self, name: str) -> str:
         """The path of a program of the server's own version: psql, pgbench, pg_dump."""

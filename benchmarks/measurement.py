@@ -73,7 +73,8 @@ class Contender:
         time.sleep(LAST_BACKENDS_S)  # until the last backends and orphans have ended
         client, server = children_cpu_ms() - client, templates.server.cpu_ms() - server
         expected = dict.fromkeys(tenant_names(self.fleet.size), self.fleet.revision)
-        expected |= dict.fromkeys(tenants, HEAD)
+        if self.is_fresh:
+            expected |= dict.fromkeys(tenants, HEAD)
         references = templates.references(self.fleet.history)
         if wrong := wrong_tenants(near, self.fleet.keeper, expected, references):
             raise SystemExit(f"{self.name}: {len(wrong)} tenants are not as they should be")
@@ -100,12 +101,6 @@ class Contender:
         return statistics.median(
             (self.sample / own.seconds) / (other.sample / theirs.seconds) for own, theirs in pairs
         )
-
-
-def marginal_rate(large: Contender, small: Contender) -> float:
-    """Tenants a second of the further tenants: start-up cancels out of the difference."""
-    seconds = large.median() - small.median()
-    return (large.sample - small.sample) / seconds if seconds > 0 else float("inf")
 
 
 def fastest(contenders: Sequence[Contender]) -> Contender:

@@ -6,7 +6,7 @@ from benchmarks import contenders as by
 from benchmarks.fleet import Fleet
 from benchmarks.floor import Floor
 from benchmarks.measurement import Contender, fastest
-from benchmarks.operation import Aim, Operation, Options, marginal
+from benchmarks.operation import Aim, Marginal, Operation, Options, memory
 
 WORKERS = 4
 
@@ -56,6 +56,7 @@ class Onboard(Operation):
     def remarks(self) -> list[str]:
         twin = next(c for c in self.floors if c.name == self.floor_few.name)
         return [
-            marginal("tenantmig onboard, marginal", self.own, self.own_few),
-            marginal(f"{twin.name}, marginal", twin, self.floor_few),
+            str(Marginal(self.own, self.own_few)),
+            str(Marginal(twin, self.floor_few)),
+            memory(self.own_few, self.own),
         ]

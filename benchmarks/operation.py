@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.contenders import tenantmig
 from benchmarks.fleet import Fleet, Templates
-from benchmarks.measurement import Contender, Work, fastest, marginal_rate, measure
+from benchmarks.measurement import Contender, Measure, Work, fastest, measure
 
 Options = argparse.Namespace
 
@@ -75,13 +75,40 @@ def reading(name: str, work: Work, fleet: Fleet, sample: int | None = None) -> C
     return Contender(name, work, sample, fleet, is_fresh=False)
 
 
-def marginal(what: str, large: Contender, small: Contender) -> str:
-    """The rate and the processor time of the further tenants, in words."""
-    more = large.sample - small.sample
-    client = (large.median("client_ms") - small.median("client_ms")) / more
-    server = (large.median("server_ms") - small.median("server_ms")) / more
-    rate = marginal_rate(large, small)
+@dataclass(frozen=True)
+class Marginal:
+    """What each further tenant takes: in the difference of two fleets start-up cancels out."""
+
+    large: Contender
+    small: Contender
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds a tenant; not positive if the difference is lost in the noise."""
+        return 1000 * self._each("seconds")
+
+    def _each(self, measure: Measure) -> float:
+        more = self.large.sample - self.small.sample
+        return (self.large.median(measure) - self.small.median(measure)) / more
+
+    def __str__(self) -> str:
+        rate = f"{1000 / self.ms:.0f} tenants/s" if self.ms > 0 else "lost in the noise"
+        client, server = self._each("client_ms"), self._each("server_ms")
+        return (
+            f"{self.large.name}, marginal ({self.small.sample:,} to {self.large.sample:,} tenants):"
+            f" {rate}, {self.ms:.2f} ms a tenant; CPU {client:.2f} ms client, {server:.2f} server."
+        )
+
+
+def memory(small: Contender, large: Contender) -> str:
+    """The memory of the driver with two fleets."""
     return (
-        f"{what}: {rate:.0f} tenants/s for each tenant after the first {small.sample}"
-        f" ({1000 / rate:.2f} ms; {client:.1f} ms of client CPU, {server:.1f} of server CPU)."
+        f"{large.name}: memory of the driver, {small.peak_mb:.0f} MB with {small.sample:,} tenants,"
+        f" {large.peak_mb:.0f} MB with {large.sample:,}."
     )
+
+
+def linear(small: Contender, large: Contender) -> list[Aim]:
+    """That a larger fleet is done at the rate of a smaller one."""
+    of = f"{large.name}: tenants/s with {large.sample:,} in those with {small.sample:,}"
+    return [Aim(of, large.times(small), 0.8)]

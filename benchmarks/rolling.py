@@ -5,9 +5,9 @@ from __future__ import annotations
 from benchmarks import contenders as by
 from benchmarks.fleet import Fleet
 from benchmarks.floor import Floor
-from benchmarks.history import COOKBOOK, HEAD, OWN, History
-from benchmarks.measurement import Contender, fastest, marginal_rate
-from benchmarks.operation import Aim, Operation, Options, marginal, reading, upgrade
+from benchmarks.history import COOKBOOK, OWN, History
+from benchmarks.measurement import Contender, fastest
+from benchmarks.operation import Aim, Marginal, Operation, Options, linear, memory, upgrade
 from benchmarks.relay import Relay
 
 WORKERS = (2, 4)
@@ -59,19 +59,18 @@ class Roll(Operation):
         ]
 
     def remarks(self) -> list[str]:
-        assert self.floor is not None
-        small, large = self.replay_few, self.replay
         twin = next(c for c in self.floors if c.name == self.floor_few.name)
-        ratio = marginal_rate(large, small) / marginal_rate(twin, self.floor_few)
-        pool, django = fastest(self.pools).name, fastest(self.djangos).name
+        own, floor = Marginal(self.replay, self.replay_few), Marginal(twin, self.floor_few)
+        cookbook = self.replay.times(self.loops[1])
         return [
-            marginal("tenantmig upgrade, marginal", large, small),
-            marginal(f"{twin.name}, marginal", twin, self.floor_few),
-            f"Marginal rate of tenantmig in that of the floor: {ratio:.2f}.",
-            f"tenantmig in the tenants/s of the cookbook's loop: {large.times(self.loops[1]):.0f}.",
-            f"The best process pool was the {pool}; the best of django-tenants, {django}.",
-            _memory(small, large),
-            f"The driver of --engine alembic: {self.engine.peak_mb:.0f} MB.",
+            str(own),
+            str(floor),
+            f"Marginal rate of tenantmig upgrade in that of the floor: {floor.ms / own.ms:.2f}.",
+            f"tenantmig upgrade in the tenants/s of the cookbook's loop: {cookbook:.0f}.",
+            f"The best process pool: {fastest(self.pools).name}.",
+            f"The best of django-tenants: {fastest(self.djangos).name}.",
+            memory(self.replay_few, self.replay),
+            f"{self.engine.name}: memory of the driver, {self.engine.peak_mb:.0f} MB.",
         ]
 
 
@@ -123,53 +122,33 @@ class LongHistory(Operation):
         return []
 
     def remarks(self) -> list[str]:
-        told = [
-            marginal(f"tenantmig upgrade, {length} revisions, marginal", large, small)
-            for length, (large, small) in self.pairs.items()
-        ]
-        last = marginal(f"{self.floor_few.name}, marginal", self.floors[0], self.floor_few)
-        return [*told, last]
+        pairs = [*self.pairs.values(), (self.floors[0], self.floor_few)]
+        return [str(Marginal(large, small)) for large, small in pairs]
 
 
-class LargeFleets(Operation):
+class LargeRoll(Operation):
     """Whether a fleet ten times as large takes ten times as long."""
 
-    title = "Large fleets"
-    about = "The roll on fresh copies; status reads the fleet before it."
+    title = "Roll 3 revisions to large fleets"
+    about = "The same, to fleets of which one is ten times the other."
 
     def __init__(self, options: Options, floor: Floor) -> None:
-        small, large = (Fleet(size) for size in options.large_fleets)
-        self.rolls = [upgrade(options, fleet.size, fleet) for fleet in (large, small)]
-        self.states = [
-            reading("tenantmig status", by.tenantmig("status"), Fleet(fleet.size, HEAD))
-            for fleet in (large, small)
-        ]
-        floors = [floor.contender(fleet.size, fleet) for fleet in (large, small)]
-        self.floors = floors[:1]
-        self.contenders = [*self.rolls, *floors, *self.states]
+        fleets = [Fleet(size) for size in sorted(options.large_fleets)]
+        self.small, self.large = (upgrade(options, fleet.size, fleet) for fleet in fleets)
+        floors = [floor.contender(fleet.size, fleet) for fleet in fleets]
+        self.floors = floors[1:]
+        self.contenders = [self.small, self.large, *floors]
 
     def aims(self) -> list[Aim]:
-        large, small = self.rolls
-        more, less = self.states
-        of = f"tenants/s with {large.sample} tenants in those with {small.sample}"
-        return [
-            Aim(f"roll: {of}", large.times(small), 0.8),
-            Aim(f"status: {of}", more.times(less), 0.8),
-        ]
+        return [*linear(self.small, self.large), self._memory()]
+
+    def _memory(self) -> Aim:
+        more = self.large.peak_mb - self.small.peak_mb
+        what = f"memory of the driver with {self.large.sample:,} tenants, MB above that with"
+        return Aim(f"{what} {self.small.sample:,}", more, 60, is_at_most=True)
 
     def remarks(self) -> list[str]:
-        large, small = self.rolls
-        return [
-            _memory(small, large),
-            marginal("tenantmig upgrade, marginal", large, small),
-        ]
-
-
-def _memory(small: Contender, large: Contender) -> str:
-    return (
-        f"Memory of the driver: {small.peak_mb:.0f} MB with {small.sample} tenants,"
-        f" {large.peak_mb:.0f} MB with {large.sample}."
-    )
+        return [memory(self.small, self.large), str(Marginal(self.large, self.small))]
 
 
 def _djangos(size: int) -> list[Contender]:

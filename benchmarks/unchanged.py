@@ -6,7 +6,7 @@ from benchmarks import contenders as by
 from benchmarks.command import run
 from benchmarks.fleet import Fleet, Templates
 from benchmarks.history import HEAD
-from benchmarks.operation import Aim, Operation, Options, reading
+from benchmarks.operation import Aim, Operation, Options, linear, memory, reading
 
 COMMANDS = ("upgrade", "status")
 
@@ -54,3 +54,23 @@ class Unchanged(Operation):
             "SET, BEGIN and COMMIT count as statements.",
             f"Memory of the driver: {self.upgrade.peak_mb:.0f} MB.",
         ]
+
+
+class LargeStatus(Operation):
+    """Whether `tenantmig status` of a fleet ten times as large takes ten times as long."""
+
+    title = "Status of large fleets"
+    about = "All tenants are three revisions behind."
+
+    def __init__(self, options: Options) -> None:
+        self.small, self.large = (
+            reading("tenantmig status", by.tenantmig("status"), Fleet(size))
+            for size in sorted(options.large_fleets)
+        )
+        self.contenders = [self.small, self.large]
+
+    def aims(self) -> list[Aim]:
+        return linear(self.small, self.large)
+
+    def remarks(self) -> list[str]:
+        return [memory(self.small, self.large)]
