@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.command import adopt_orphans
@@ -53,24 +53,26 @@ def _measured(
     options: argparse.Namespace, templates: Templates, relay: Relay
 ) -> Iterator[Operation]:
     """Run the operations that were asked for, one after the other."""
-    few = Fleet(options.few)
-    near = Floor(templates, few, few.size, options.calibration, None)
+    few, empty, far = Fleet(options.few), Fleet(0), Fleet(options.far)
+
+    @cache
+    def floor(fleet: Fleet, line: Relay | None = None) -> Floor:
+        return Floor(templates, fleet, fleet.size or few.size, options.calibration, line)
+
     made: Mapping[str, Callable[[], Operation]] = {
-        "roll": lambda: Roll(options, near),
-        "onboard": lambda: Onboard(
-            options, Floor(templates, Fleet(0), few.size, options.calibration, None)
-        ),
+        "roll": lambda: Roll(options, floor(few)),
+        "onboard": lambda: Onboard(options, floor(empty)),
         "unchanged": lambda: Unchanged(options),
         "far": lambda: FarRoll(
             options,
-            Floor(templates, Fleet(options.far), options.far, options.calibration, relay),
+            floor(far, relay),
             relay,
             round_trip_ms(relay.url(templates.server.url("postgres"))),
         ),
         "history": lambda: LongHistory(
-            options, near, generate(templates.folder / "history", options.history)
+            options, floor(few), generate(templates.folder / "history", options.history)
         ),
-        "large-roll": lambda: LargeRoll(options, near),
+        "large-roll": lambda: LargeRoll(options, floor(few)),
         "large-status": lambda: LargeStatus(options),
     }
     for name in options.only:
