@@ -55,8 +55,10 @@ class Onboard(Operation):
 
     def remarks(self) -> list[str]:
         twin = next(c for c in self.floors if c.name == self.floor_few.name)
+        own, floor = Marginal(self.own, self.own_few), Marginal(twin, self.floor_few)
         return [
-            str(Marginal(self.own, self.own_few)),
-            str(Marginal(twin, self.floor_few)),
+            str(own),
+            str(floor),
+            own.in_that_of(floor),
             memory(self.own_few, self.own),
         ]

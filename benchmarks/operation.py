@@ -91,6 +91,12 @@ class Marginal:
         more = self.large.sample - self.small.sample
         return (self.large.median(measure) - self.small.median(measure)) / more
 
+    def in_that_of(self, other: Marginal) -> str:
+        """This rate as a part of another one, in words."""
+        is_known = self.ms > 0 < other.ms
+        part = f"{other.ms / self.ms:.2f}" if is_known else "lost in the noise"
+        return f"{self.large.name}: marginal rate in that of {other.large.name}: {part}."
+
     def __str__(self) -> str:
         rate = f"{1000 / self.ms:.0f} tenants/s" if self.ms > 0 else "lost in the noise"
         client, server = self._each("client_ms"), self._each("server_ms")

@@ -65,7 +65,7 @@ class Roll(Operation):
         return [
             str(own),
             str(floor),
-            f"Marginal rate of tenantmig upgrade in that of the floor: {floor.ms / own.ms:.2f}.",
+            own.in_that_of(floor),
             f"tenantmig upgrade in the tenants/s of the cookbook's loop: {cookbook:.0f}.",
             f"The best process pool: {fastest(self.pools).name}.",
             f"The best of django-tenants: {fastest(self.djangos).name}.",
@@ -135,20 +135,25 @@ class LargeRoll(Operation):
     def __init__(self, options: Options, floor: Floor) -> None:
         fleets = [Fleet(size) for size in sorted(options.large_fleets)]
         self.small, self.large = (upgrade(options, fleet.size, fleet) for fleet in fleets)
+        self.few = upgrade(options, options.few, Fleet(options.few))  # what memory is compared to
         floors = [floor.contender(fleet.size, fleet) for fleet in fleets]
         self.floors = floors[1:]
-        self.contenders = [self.small, self.large, *floors]
+        self.contenders = [self.few, self.small, self.large, *floors]
 
     def aims(self) -> list[Aim]:
         return [*linear(self.small, self.large), self._memory()]
 
     def _memory(self) -> Aim:
-        more = self.large.peak_mb - self.small.peak_mb
+        more = self.large.peak_mb - self.few.peak_mb
         what = f"memory of the driver with {self.large.sample:,} tenants, MB above that with"
-        return Aim(f"{what} {self.small.sample:,}", more, 60, is_at_most=True)
+        return Aim(f"{what} {self.few.sample:,}", more, 60, is_at_most=True)
 
     def remarks(self) -> list[str]:
-        return [memory(self.small, self.large), str(Marginal(self.large, self.small))]
+        return [
+            memory(self.few, self.large),
+            str(Marginal(self.large, self.small)),
+            str(Marginal(self.floors[0], self.contenders[-2])),
+        ]
 
 
 def _djangos(size: int) -> list[Contender]:
