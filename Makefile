@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RIVALS := .venv-bench
 COMPILE := $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
@@ -39,12 +40,18 @@ lint: install ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install ## speeds, side by side on one server
+$(RIVALS)/ready: requirements/bench.txt
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
+
+bench: install $(RIVALS)/ready ## speeds, side by side on one server
 	$(BIN)/python -m benchmarks
 
 lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
+	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
 .PHONY: help install demo test test-faults soak controls check lint bench lock

@@ -6,127 +6,124 @@ import argparse
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
 
-from benchmarks import contenders as ways
-from benchmarks.contenders import Contender
-from benchmarks.machine import DURABLE, SETTINGS, BenchServer
+from benchmarks.command import adopt_orphans
+from benchmarks.fleet import RIVALS, Fleet, Templates
+from benchmarks.floor import Floor
+from benchmarks.history import generate
+from benchmarks.machine import DURABLE, SETTINGS, BenchServer, round_trip_ms
+from benchmarks.onboarding import Onboard
+from benchmarks.operation import Operation
 from benchmarks.page import write_page
-from benchmarks.table import rate, ratio, row, steady_rate, text
+from benchmarks.relay import Relay
+from benchmarks.rolling import FarRoll, LargeRoll, LongHistory, Roll
+from benchmarks.table import rows, text
+from benchmarks.unchanged import LargeStatus, Unchanged
 from tests.fixtures.server import Server
 
-PROMISED = 25.0  # times the sequential loop
+OPERATIONS = ("roll", "onboard", "unchanged", "far", "history", "large-roll", "large-status")
 
 
 def main() -> int:
     options = _options()
     settings = SETTINGS | (DURABLE if options.fsync else {})
-    upgrades, onboardings = _contenders(options)
-    with Server(18, settings) as server:
-        bench_server = BenchServer(server)
-        ways.adopt_orphans()
-        everyone = upgrades + onboardings
-        bench = ways.prepare(bench_server, {contender.fleet for contender in everyone})
-        try:
-            for number in range(options.rounds):
-                _round(bench, everyone, number)
-        finally:
-            shutil.rmtree(bench.folder)
-        version = bench_server.version()
-    rows = [row(contender, upgrades[0]) for contender in upgrades]
-    rows += [row(contender, onboardings[0]) for contender in onboardings]
-    machine = (
-        f"PostgreSQL {version}, {len(os.sched_getaffinity(0))} cores shared by server and client,"
-        f" fsync {'on' if options.fsync else 'off'}, medians of {options.rounds} rounds"
-    )
-    remarks = _remarks(upgrades, options)
-    print(machine, text(rows), "\n".join(remarks), sep="\n\n")
+    adopt_orphans()
+    folder = Path(tempfile.mkdtemp(prefix="tenantmig-bench-"))
+    try:
+        with Server(18, settings) as server, Relay(server.port) as relay:
+            templates = Templates(BenchServer(server), folder)
+            operations = list(_measured(options, templates, relay))
+            machine = _machine(options, templates)
+    finally:
+        shutil.rmtree(folder)
+    print(machine)
+    for operation in operations:
+        print(f"\n{operation.title}. {operation.about}\n\n{text(rows(operation))}\n")
+        print("\n".join([*map(str, operation.aims()), *operation.remarks()]))
     if options.write:
-        write_page(machine, rows, remarks)
+        write_page(machine, operations)
     return 0
 
 
-def _options() -> argparse.Namespace:
+def _measured(
+    options: argparse.Namespace, templates: Templates, relay: Relay
+) -> Iterator[Operation]:
+    """Run the operations that were asked for, one after the other."""
+    few, empty, far = Fleet(options.few), Fleet(0), Fleet(options.far)
+
+    @cache
+    def floor(fleet: Fleet, line: Relay | None = None) -> Floor:
+        return Floor(templates, fleet, fleet.size or few.size, options.calibration, line)
+
+    made: Mapping[str, Callable[[], Operation]] = {
+        "roll": lambda: Roll(options, floor(few)),
+        "onboard": lambda: Onboard(options, floor(empty)),
+        "unchanged": lambda: Unchanged(options),
+        "far": lambda: FarRoll(
+            options,
+            floor(far, relay),
+            relay,
+            round_trip_ms(relay.url(templates.server.url("postgres"))),
+        ),
+        "history": lambda: LongHistory(
+            options, floor(few), generate(templates.folder / "history", options.history)
+        ),
+        "large-roll": lambda: LargeRoll(options, floor(few)),
+        "large-status": lambda: LargeStatus(options),
+    }
+    for name in options.only:
+        operation = made[name]()
+        operation.run(templates, options.large_rounds if _is_large(name) else options.rounds)
+        yield operation
+
+
+def _machine(options: argparse.Namespace, templates: Templates) -> str:
+    return (
+        f"PostgreSQL {templates.server.version()}, {len(os.sched_getaffinity(0))} cores shared by"
+        f" server and client, fsync {'on' if options.fsync else 'off'}, medians of"
+        f" {options.rounds} rounds{_large(options)}."
+    )
+
+
+def _large(options: argparse.Namespace) -> str:
+    return (
+        f" ({options.large_rounds} for large fleets)" if any(map(_is_large, options.only)) else ""
+    )
+
+
+def _is_large(operation: str) -> bool:
+    return operation.startswith("large")
+
+
+def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--tenants", type=int, default=60, help="the smaller fleet")
-    parser.add_argument("--fleet", type=int, default=400, help="the larger fleet")
-    parser.add_argument("--sample", type=int, default=8, help="tenants of the loops a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--parallel", type=int, default=None, help="default: tenantmig's own")
+    number = partial(parser.add_argument, type=int, metavar="N")
+    number("--tenants", default=500, help="the fleet of the aims")
+    number("--few", default=100, help="a smaller one, for marginal rates")
+    number("--sample", default=8, help="tenants of the loops a round")
+    number("--unchanged", default=5000, help="the fleet at head")
+    number("--far", default=100, help="the fleet 2 ms away")
+    number("--history", default=400, help="revisions of the long history")
+    number("--rounds", default=3)
+    number("--calibration", default=2, help="rounds to find the floor")
+    number("--parallel", default=None, help="default: tenantmig's own")
+    parser.add_argument("--large", action="store_true", help="also the large fleets")
+    parser.add_argument("--large-fleets", nargs=2, type=int, default=[1000, 10000], metavar="N")
+    number("--large-rounds", default=1)
+    parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION")
     parser.add_argument("--no-fsync", dest="fsync", action="store_false")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    options = parser.parse_args()
-    if options.tenants >= options.fleet or min(options.tenants, options.sample, options.rounds) < 1:
-        parser.error("--fleet must be greater than --tenants, and all numbers positive")
+    options = parser.parse_args(words)
+    options.only = options.only or [o for o in OPERATIONS if options.large or not _is_large(o)]
+    if not 0 < options.sample <= options.few < options.tenants or options.rounds < 1:
+        parser.error("--sample, --few and --tenants must grow, and all numbers be positive")
+    if not RIVALS.exists():
+        parser.error("django-tenants is not installed; `make bench` installs it in .venv-bench")
     return options
-
-
-def _contenders(options: argparse.Namespace) -> tuple[list[Contender], list[Contender]]:
-    """The ways to upgrade and to onboard; the first of each is what ratios are taken to."""
-    small, large, sample = options.tenants, options.fleet, min(options.sample, options.tenants)
-    flags = ("--parallel", str(options.parallel)) if options.parallel else ()
-    upgrades = [
-        Contender("loop of alembic commands", ways.alembic_commands(), sample, small),
-        Contender("same, 4 at once", ways.alembic_commands(at_once=4), sample, small),
-        Contender(
-            "loop, env.py of Alembic's cookbook",
-            ways.alembic_commands(config=ways.COOKBOOK),
-            sample,
-            small,
-        ),
-        Contender("alembic.command in one process", ways.in_process, small, small),
-        Contender(
-            "tenantmig upgrade --engine alembic",
-            ways.tenantmig_upgrade(*flags, "--engine", "alembic"),
-            large,
-            large,
-        ),
-        Contender("tenantmig upgrade", ways.tenantmig_upgrade(*flags), small, small),
-        Contender("tenantmig upgrade", ways.tenantmig_upgrade(*flags), large, large),
-        Contender("bare SQL, one connection", ways.raw_floor, small, small),
-        Contender("bare SQL, one connection", ways.raw_floor, large, large),
-    ]
-    onboardings = [
-        Contender("loop: CREATE SCHEMA, alembic", ways.onboard_by_commands, max(2, sample // 2), 0),
-        Contender("tenantmig onboard", ways.tenantmig_onboard, large // 2, 0),
-    ]
-    return upgrades, onboardings
-
-
-def _round(bench: ways.Bench, everyone: list[Contender], number: int) -> None:
-    """Each contender once, in an order that turns from round to round."""
-    shift = number % len(everyone)
-    for contender in everyone[shift:] + everyone[:shift]:
-        contender.run(bench)
-        took = contender.measured.seconds[-1]
-        print(
-            f"round {number + 1}: {contender.name}: {contender.sample} tenants in {took:.2f} s,"
-            f" {contender.sample / took:.1f}/s",
-            file=sys.stderr,
-        )
-
-
-def _remarks(upgrades: list[Contender], options: argparse.Namespace) -> list[str]:
-    loop = upgrades[0]
-    small, large = (c for c in upgrades if c.name == "tenantmig upgrade")
-    more = large.sample - small.sample
-    parallel = options.parallel or 2 * len(os.sched_getaffinity(0))
-    marginal = more / (large.measured.median() - small.measured.median())
-    steady = steady_rate(large, parallel)
-    told = [
-        f"tenantmig upgrade of {c.sample} tenants: {ratio(c, loop):.1f} times the loop, start-up"
-        f" included (the aim: {PROMISED:g})."
-        for c in (small, large)
-    ]
-    told.append(
-        f"Each further tenant: {marginal:.0f}/s ({marginal / rate(loop):.0f} times the loop), from"
-        f" the difference of the two fleets; {steady:.0f}/s from the median duration in the report,"
-        f" {parallel} at once."
-    )
-    told.append(
-        f"The loops were run over {loop.sample} tenants a round and put as tenants/s: each command"
-        " is a process of its own and takes about as long for the last tenant as for the first."
-    )
-    return told
 
 
 if __name__ == "__main__":

@@ -2,57 +2,47 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
-from benchmarks.contenders import Contender
+from benchmarks.measurement import Contender
+from benchmarks.operation import Operation
 
 HEADINGS = (
     "contender",
     "tenants",
     "seconds",
     "tenants/s",
+    "of the floor",
     "times the loop",
     "client CPU ms/tenant",
     "server CPU ms/tenant",
 )
+Table = Sequence[Sequence[str]]
 
 
-def row(contender: Contender, loop: Contender) -> tuple[str, ...]:
-    """One line of the table; `loop` is what the ratio is taken to."""
-    measured = contender.measured
+def rows(operation: Operation) -> Table:
+    """A line for each contender, fastest first."""
+    ordered = sorted(operation.contenders, key=lambda contender: -contender.rate)
+    return [_row(contender, operation) for contender in ordered]
+
+
+def _row(contender: Contender, operation: Operation) -> Sequence[str]:
+    floor, loop = operation.floor, operation.loop
     return (
         contender.name,
-        str(contender.sample),
-        f"{measured.median():.2f}",
-        f"{rate(contender):.1f}",
-        f"{ratio(contender, loop):.1f}",
-        f"{measured.median('client_ms') / contender.sample:.1f}",
-        f"{measured.median('server_ms') / contender.sample:.1f}",
+        f"{contender.sample:,}",
+        f"{contender.median():.2f}",
+        f"{contender.rate:.1f}",
+        f"{contender.times(floor):.3f}" if floor else "",
+        f"{contender.times(loop):.1f}" if loop else "",
+        f"{contender.median('client_ms') / contender.sample:.2f}",
+        f"{contender.median('server_ms') / contender.sample:.2f}",
     )
 
 
-def rate(contender: Contender) -> float:
-    """Tenants a second, whole commands with their start-up."""
-    return contender.sample / contender.measured.median()
-
-
-def ratio(contender: Contender, loop: Contender) -> float:
-    """The median over the rounds of how much faster than the loop in the same round."""
-    pairs = zip(contender.measured.seconds, loop.measured.seconds, strict=True)
-    return statistics.median(
-        (contender.sample / own) / (loop.sample / other) for own, other in pairs
-    )
-
-
-def steady_rate(contender: Contender, parallel: int) -> float:
-    """Tenants a second once the workers run, from the durations in the command's own report."""
-    return parallel / statistics.median(contender.measured.tenant_seconds)
-
-
-def text(rows: Sequence[Sequence[str]]) -> str:
+def text(table: Table) -> str:
     """The table, aligned."""
-    lines = [HEADINGS, *rows]
+    lines = [HEADINGS, *table]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(
@@ -63,7 +53,7 @@ def text(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(table: Table) -> str:
     """The table, for a page."""
     rule = ("---", *["--:"] * (len(HEADINGS) - 1))
-    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADINGS, rule, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADINGS, rule, *table))
