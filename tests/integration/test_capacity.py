@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tenantmig.capacity import MOST, default_parallel, free_connections
-from tests.fixtures.database import Database
+from tenantmig.capacity import (
+    MOST,
+    OWN_LOCKS,
+    SAMPLE,
+    default_parallel,
+    free_connections,
+)
+from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.server import Server
 
 
@@ -46,3 +54,71 @@ def test_parallelism_is_bounded_and_never_none(
 ) -> None:
     database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT {limit}")
     assert least <= default_parallel(database16.connect(), tenants) <= most
+
+
+# -- the lock table --------------------------------------------------------------------------
+
+SMALL_LOCK_TABLE = {
+    "max_connections": "30",
+    "max_locks_per_transaction": "20",
+    "max_prepared_transactions": "10",
+}
+ROOM = 20 * (30 + 10)
+TABLE = 5  # locks: itself, its primary key, one index, its TOAST table and that one's index
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Server]:
+    """A server with room for few locks."""
+    with Server(18, settings=SMALL_LOCK_TABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def small_database(small: Server) -> Iterator[Database]:
+    with fresh_database(small) as database:
+        yield database
+
+
+def make_tenant(database: Database, schema: str, tables: int) -> None:
+    for n in range(tables):
+        database.execute(
+            f"CREATE SCHEMA IF NOT EXISTS {schema};"
+            f"CREATE TABLE {schema}.t{n} (id int PRIMARY KEY, name text);"
+            f"CREATE INDEX ON {schema}.t{n} (name)"
+        )
+
+
+@pytest.mark.parametrize("tables", [1, 15, 22, 36, 200])
+def test_half_the_lock_table_stays_free(small_database: Database, tables: int) -> None:
+    """However many relations the largest tenant has; a worker may lock them all."""
+    make_tenant(small_database, "acme", 1)
+    make_tenant(small_database, "globex", tables)
+    connection = small_database.connect()
+    found = default_parallel(connection, 100, ["acme", "globex", "missing"])
+    unlimited = default_parallel(connection, 100)
+    assert found * (tables * TABLE + OWN_LOCKS) <= ROOM // 2 or found == 1
+    more = (found + 1) * (tables * TABLE + OWN_LOCKS) > ROOM // 2
+    assert found == unlimited or more
+
+
+def test_another_schemas_relations_do_not_count(small_database: Database) -> None:
+    make_tenant(small_database, "acme", 1)
+    make_tenant(small_database, "huge", 100)
+    connection = small_database.connect()
+    assert default_parallel(connection, 100, ["huge"]) == 1
+    assert default_parallel(connection, 100, ["acme"]) == default_parallel(connection, 100)
+
+
+def test_a_few_tenants_of_many_are_looked_at(small_database: Database) -> None:
+    """From the first on, at equal distances."""
+    make_tenant(small_database, "huge", 100)
+    connection = small_database.connect()
+    names = [f"tenant{n}" for n in range(10_000)]
+    usual = default_parallel(connection, 10_000, names)
+    assert default_parallel(connection, 10_000, ["huge", *names[1:]]) == 1 < usual
+    step = len(names) // SAMPLE
+    names[step] = "huge"
+    assert default_parallel(connection, 10_000, names) == 1
+    names[step], names[step + 1] = "nobody", "huge"
+    assert default_parallel(connection, 10_000, names) == usual
