@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
+from tenantmig.activity import is_full
 from tenantmig.capacity import (
     MOST,
     OWN_LOCKS,
@@ -13,8 +16,34 @@ from tenantmig.capacity import (
     default_parallel,
     free_connections,
 )
+from tenantmig.driver import Driver
+from tenantmig.ledger import Ledger
+from tenantmig.settings import load_settings
+from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
+from tests.fixtures.processes import wait_until
 from tests.fixtures.server import Server
+
+SMALL_LOCK_TABLE = {
+    "max_connections": "30",
+    "max_locks_per_transaction": "20",
+    "max_prepared_transactions": "10",
+}
+ROOM = 20 * (30 + 10)
+TABLE = 5  # locks: itself, its primary key, one index, its TOAST table and that one's index
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Server]:
+    """A server with room for few locks."""
+    with Server(18, settings=SMALL_LOCK_TABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def small_database(small: Server) -> Iterator[Database]:
+    with fresh_database(small) as database:
+        yield database
 
 
 def test_a_connection_takes_one_place(database16: Database) -> None:
@@ -56,28 +85,42 @@ def test_parallelism_is_bounded_and_never_none(
     assert least <= default_parallel(database16.connect(), tenants) <= most
 
 
+# -- full, or gone? --------------------------------------------------------------------------
+
+
+def ledger_on(folder: Path, database: Database) -> AbstractContextManager[Ledger]:
+    project = Project(folder, database.url)
+    return Driver(load_settings(config=project.ini, database_url=database.url)).ledger()
+
+
+def test_a_server_is_full_when_it_answers_and_has_no_connection_left(
+    tmp_path: Path, small_database: Database
+) -> None:
+    with ledger_on(tmp_path, small_database) as ledger:
+        assert not is_full(ledger)
+        others = free_connections(ledger.connection)
+        for _ in range(others):
+            small_database.connect()
+        assert is_full(ledger)
+        small_database.close_connections()
+        wait_until(lambda: not is_full(ledger), "it is still full")
+
+
+def test_a_server_that_is_gone_is_not_full(
+    tmp_path: Path, small: Server, small_database: Database
+) -> None:
+    """It may come back: that is worth waiting for."""
+    with ledger_on(tmp_path, small_database) as ledger:
+        assert not is_full(ledger)
+        small.stop("immediate")
+        try:
+            assert not is_full(ledger)
+        finally:
+            small.start()
+        assert not is_full(ledger)
+
+
 # -- the lock table --------------------------------------------------------------------------
-
-SMALL_LOCK_TABLE = {
-    "max_connections": "30",
-    "max_locks_per_transaction": "20",
-    "max_prepared_transactions": "10",
-}
-ROOM = 20 * (30 + 10)
-TABLE = 5  # locks: itself, its primary key, one index, its TOAST table and that one's index
-
-
-@pytest.fixture(scope="module")
-def small() -> Iterator[Server]:
-    """A server with room for few locks."""
-    with Server(18, settings=SMALL_LOCK_TABLE) as server:
-        yield server
-
-
-@pytest.fixture
-def small_database(small: Server) -> Iterator[Database]:
-    with fresh_database(small) as database:
-        yield database
 
 
 def make_tenant(database: Database, schema: str, tables: int) -> None:
