@@ -58,6 +58,7 @@ class Records:
         self._connect = connect
         self.schema = schema
         self._connection: BoundedConnection | None = None
+        self._exists = False
 
     @property
     def connection(self) -> BoundedConnection:
@@ -81,12 +82,13 @@ class Records:
     def exists(self) -> bool:
         """True when the ledger has been created and this version of tenantmig can read it.
 
-        An older ledger is brought to this version.
+        An older ledger is brought to this version. Once it was there, it is not looked for again.
 
         Raises:
             LedgerError: a newer tenantmig wrote it.
         """
-        return ledger_schema.exists(self.connection, self.schema)
+        self._exists = self._exists or ledger_schema.exists(self.connection, self.schema)
+        return self._exists
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants' rows."""

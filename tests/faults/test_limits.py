@@ -257,7 +257,7 @@ def test_a_refused_thread_leaves_at_once(
         with rolling(clerks_fleet, **wanted) as (run, events):
             with held(victim_database):
                 held_backends(victim_database)
-                wait_until(lambda: levels(events) == [3, 2, 1], "they do not leave", 60)
+                wait_until(lambda: levels(events) == [3, 2, 1], "they do not leave", 40)
             report = run.result(90)
     assert report.counts == {"upgraded": len(TENANTS)}
 
