@@ -255,6 +255,13 @@ CONTROLS = (
         "Differing items:",
     ),
     Control(
+        "P1",
+        "a way down through branches is Alembic's to its end",
+        (Patch("engines/auto.py", "last = len(found)  # Alembic's", "pass  #"),),
+        (f"{TRAPS}a_trap_of_several_heads",),
+        "was moved to merge by something else",
+    ),
+    Control(
         "P9",
         "passwords taken out of messages",
         (
