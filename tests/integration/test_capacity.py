@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig import Fleet, RunOptions
 from tenantmig.activity import is_full
 from tenantmig.capacity import (
     MOST,
@@ -17,11 +18,14 @@ from tenantmig.capacity import (
     free_connections,
 )
 from tenantmig.driver import Driver
+from tenantmig.events import RunStarted
 from tenantmig.ledger import Ledger
 from tenantmig.settings import load_settings
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
+from tests.fixtures.history import write_history
 from tests.fixtures.processes import wait_until
+from tests.fixtures.rollouts import CREATE, Events, adding
 from tests.fixtures.server import Server
 
 SMALL_LOCK_TABLE = {
@@ -165,3 +169,31 @@ def test_a_few_tenants_of_many_are_looked_at(small_database: Database) -> None:
     assert default_parallel(connection, 10_000, names) == 1
     names[step], names[step + 1] = "nobody", "huge"
     assert default_parallel(connection, 10_000, names) == usual
+
+
+# -- what a run says -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, 1), ({"parallel": "auto"}, 1), ({"parallel": 3}, 3)],
+    ids=["by default", "auto", "a number"],
+)
+def test_a_run_says_how_many_at_once(
+    tmp_path: Path, small_database: Database, settings: dict[str, object], expected: int
+) -> None:
+    """One, where the largest tenant may fill half of the lock table; a number is taken as it is."""
+    history = write_history(tmp_path / "history", CREATE, adding("r2", "b"))
+    project = Project(tmp_path, small_database.url, history)
+    fleet = Fleet.open(project.ini, database_url=small_database.url, **settings)
+    for kind in ("onboard", "upgrade"):
+        events = Events()
+        options = RunOptions(on_event=events)
+        if kind == "onboard":
+            assert fleet.onboard(["acme"], "r1").is_complete
+            make_tenant(small_database, "acme", 100)
+            report = fleet.onboard([f"tenant{n}" for n in range(4)], "r1", options)
+        else:
+            report = fleet.upgrade(options=options)
+        assert report.is_complete
+        assert [e.parallel for e in events if isinstance(e, RunStarted)] == [expected], kind
