@@ -167,6 +167,8 @@ class Driver:
     ) -> RunReport:
         """Carry a plan out; `belongings` are those of its kind of run (see `Rollout`)."""
         refuse_in_worker()
+        if plan.pending and plan.tenants > self.settings.recycle_after:
+            ledger.renew()  # while it holds no run's lock: it has read all version tables
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
         return carry_out(rollout, ledger, self._options(rollout, ledger, options), options.signal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, sql
 from tenantmig.connection import BoundedConnection
-from tenantmig.errors import UnknownRunError
+from tenantmig.errors import ConnectError, UnknownRunError
 from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -66,6 +67,16 @@ class Records:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         return self._connection
+
+    def renew(self) -> None:
+        """Take a new control connection: the old one's backend keeps what it knows of each table.
+
+        The old one is kept if the server has no other to give.
+        """
+        with suppress(ConnectError):
+            new = self._connect()
+            self.close()
+            self._connection = new
 
     def close(self) -> None:
         """End the control connection, and with it the lock of the run it held."""
