@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import psycopg
 
+from tenantmig.capacity import free_connections
 from tenantmig.errors import ConnectError
 from tenantmig.ledger import Ledger
 
@@ -23,6 +24,16 @@ def login_problem(ledger: Ledger) -> str | None:
         problem = ledger.query("login_problem")[0].problem
         return str(problem) if problem else None
     return None
+
+
+def is_full(ledger: Ledger) -> bool:
+    """True when the server answers and has no connection left for this role.
+
+    False as well when it cannot be asked: it may be restarting, and that is worth waiting for.
+    """
+    with suppress(psycopg.OperationalError, ConnectError):
+        return free_connections(ledger.connection) <= 0
+    return False
 
 
 def live_onboardings(ledger: Ledger, run: int) -> list[str]:

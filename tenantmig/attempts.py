@@ -1,8 +1,8 @@
 """Attempts: threads that claim tenants, and what becomes of each try.
 
 Brings a batch of tenants along one leg of their paths: retries, puts a tenant that keeps meeting a
-lock aside, gives up a thread that gets no connection, and lets one tenant at a time run what locks
-a shared table. Knows no ledger and no wave.
+lock aside, gives up a thread that gets no connection, lets one tenant at a time run what locks a
+shared table, and one alone what found the lock table full. Knows no ledger and no wave.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
+from tenantmig.claims import Claims, Turns
 from tenantmig.engines import Engine
 from tenantmig.errors import TenantmigError
-from tenantmig.events import AttemptFailed, SharedLock
-from tenantmig.failure import Failure, FailureKind, Phase
+from tenantmig.events import AttemptFailed, FewerAtOnce, SharedLock
+from tenantmig.failure import Failure, FailureKind
 from tenantmig.outcome import Attempt, Outcome
-from tenantmig.plan import Assignment, Leg, Path, RunKind
-from tenantmig.retry import Retry, is_worth_deferring
+from tenantmig.plan import Assignment, Path, RunKind
+from tenantmig.retry import is_crowded, is_worth_deferring
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Tenant
+from tenantmig.tenant_work import TenantWork
 
 TICK_S = 0.2  # how often a stop and the deadline are looked for
 TOLD_AT_ONCE = 200
@@ -42,49 +43,7 @@ class RunFacts:
     server: str | None = None
 
 
-@dataclass(slots=True)
-class TenantWork:
-    """One tenant's way through a run."""
-
-    tenant: Tenant
-    path: Path
-    legs: tuple[Leg, ...]
-    retry: Retry
-    attempts_before: int = 0
-    wave: int = 1
-    leg: int = 0
-    is_deferred: bool = False
-    is_last_try: bool = False
-    is_in_doubt: bool = False
-    lost_xid: str | None = None
-    backup: str | None = None
-    last: Attempt | None = None
-    began: float | None = None
-    is_heard: threading.Event = field(default_factory=threading.Event)
-    """The caller of `bring` has taken notice."""
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts were made, with those of earlier drivers."""
-        return self.attempts_before + self.retry.made
-
-    @property
-    def next_leg(self) -> Leg:
-        """The stretch that comes next."""
-        return self.legs[self.leg]
-
-    @property
-    def is_arrived(self) -> bool:
-        """True when the last leg is gone."""
-        return self.leg >= len(self.legs)
-
-    @property
-    def has_failed(self) -> bool:
-        """True when the last attempt failed and no other follows now."""
-        return self.last is not None and self.last.failure is not None
-
-
-Told = AttemptFailed | SharedLock | TenantWork
+Told = AttemptFailed | SharedLock | FewerAtOnce | TenantWork
 
 
 @dataclass(slots=True)
@@ -99,11 +58,13 @@ class Attempts:
     shared: dict[str, str] = field(default_factory=dict)
     _witnessed: set[str] = field(default_factory=set)
     _alone: threading.Lock = field(default_factory=threading.Lock)
-    _claims: deque[TenantWork] = field(default_factory=deque)
+    _turns: Turns = field(default_factory=Turns)
     _told: queue.Queue[Told] = field(default_factory=queue.Queue)
-    _claimants: int = 0
-    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _claims: Claims[TenantWork] = field(init=False)
     _threads: ThreadPoolExecutor | None = None
+
+    def __post_init__(self) -> None:
+        self._claims = Claims(self.signal.event)
 
     def __enter__(self) -> Self:
         self._threads = ThreadPoolExecutor(self.parallel, thread_name_prefix="tenantmig")
@@ -121,13 +82,17 @@ class Attempts:
         """
         assert self._threads is not None
         self.engine.expect([work.tenant.schema for work in works])
-        self._claims.extend(works)
-        self._claimants = min(self.parallel, len(works))
-        claimants = [self._threads.submit(self._claim) for _ in range(self._claimants)]
+        count = min(self.parallel, len(works))
+        self._claims.open(works, count)
+        claimants = [self._threads.submit(self._claim) for _ in range(count)]
         yield from self._follow(claimants)
-        self._claims.clear()
+        self._claims.close()
         for claimant in claimants:
             claimant.result()
+
+    def refuse(self, attempt: AttemptFailed) -> None:
+        """Hear that an attempt got no connection because the server, which is up, is full."""
+        self._claims.refuse(attempt.tenant, attempt.attempt)
 
     def _follow(self, claimants: Sequence[Future[None]]) -> Iterator[Sequence[Told]]:
         # first whether all are done: what they put after that question would be lost
@@ -153,40 +118,34 @@ class Attempts:
 
     def _claim(self) -> None:
         """Take one tenant after the other until there are none or the run is stopped."""
-        while (work := self._next()) is not None:
+        while (work := self._claims.take()) is not None:
             self._bring(work)
-            if self._retires(work):
+            if work.is_unconnected and self._claims.leave(work):
+                self._tell_fewer("the server has no connection for more")
                 return
+            if work.is_unconnected and work.is_given_back and not self.signal.is_set:
+                self._claims.put_back(work)  # the others have ended meanwhile: it waits after all
+                continue
+            if work.is_unconnected:
+                work.end_run()
             self._told.put(work)
             while work.has_failed and not self.signal.is_set:
                 if work.is_heard.wait(TICK_S):  # it may be the failure that ends the run
                     break
+            if work.is_crowded and self._claims.leave():
+                self._tell_fewer("the lock table has no room for more")
+                return
 
-    def _next(self) -> TenantWork | None:
-        with self._guard:
-            if self._claims and not self.signal.is_set:
-                return self._claims.popleft()
-            self._claimants -= 1
-            return None
-
-    def _retires(self, work: TenantWork) -> bool:
-        """Give up this thread when it gets no connection, unless it is the last one."""
-        if not _is_unconnected(work.last):
-            return False
-        with self._guard:
-            if self._claimants > 1 and not self.signal.is_set:
-                self._claimants -= 1
-                self._claims.appendleft(work)
-                return True
-        assert work.last is not None
-        assert work.last.failure is not None
-        work.last = replace(work.last, failure=replace(work.last.failure, kind=FailureKind.RUN))
-        return False
+    def _tell_fewer(self, reason: str) -> None:
+        self._told.put(FewerAtOnce(self._claims.threads, reason))
 
     def _bring(self, work: TenantWork) -> None:
         work.began = work.began or time.monotonic()
         if not self._is_backed_up(work):
             return
+        while not self._turns.wait_for_others(TICK_S):
+            if self.signal.is_set:
+                return
         leg = work.next_leg.path
         if not any(revision in self.shared for revision in leg.revisions):
             self._try(work, leg)
@@ -212,19 +171,16 @@ class Attempts:
     def _try(self, work: TenantWork, leg: Path) -> None:
         def attempt(_: int, *, is_reading: bool = False) -> Attempt:
             made = self.engine.attempt(self._assignment(work, leg, is_reading=is_reading))
-            work.is_in_doubt = _is_in_doubt(made, was_in_doubt=work.is_in_doubt)
-            work.lost_xid = (made.lost_xid or work.lost_xid) if work.is_in_doubt else None
+            work.note_doubt(made)
             return made
 
-        def tell(_: int, made: Attempt) -> None:
-            self._tell(work, made.failure)
-
-        last = work.retry.until_settled(attempt, tell)
+        last = self._settled(work, attempt)
         # an onboarding is not read: undoing it finds out what is left of it, and drops it
         is_read = self.facts.kind is not RunKind.ONBOARD and not last.knows_version
         if work.is_in_doubt and is_read and last.failure and last.failure.is_retryable:
             work.retry.made += 1
-            found = attempt(work.retry.made, is_reading=True)
+            with self._turns.beside_others():
+                found = attempt(work.retry.made, is_reading=True)
             last = found if found.outcome else last
         work.last = last
         if last.outcome is not None:
@@ -232,6 +188,30 @@ class Attempts:
         elif not (self.signal.is_set or work.is_last_try) and is_worth_deferring(last):
             work.is_deferred = True
             self._tell(work, last.failure)
+
+    def _settled(self, work: TenantWork, attempt: Callable[[int], Attempt]) -> Attempt:
+        """Try until it is settled: beside others, and once alone if the lock table was full."""
+
+        def tell(_: int, made: Attempt) -> None:
+            self._tell(work, made.failure)
+
+        def is_refused() -> bool:
+            work.is_given_back = self._claims.is_refused(work.tenant.name, work.attempts)
+            return work.is_given_back
+
+        def beside_others(number: int) -> Attempt:
+            with self._turns.beside_others():
+                return attempt(number)
+
+        work.is_given_back = work.is_crowded = False
+        last = work.retry.until_settled(beside_others, tell, is_refused)
+        if is_crowded(last) and not self.signal.is_set:
+            tell(work.attempts, last)
+            with self._turns.alone():
+                if not self.signal.is_set:
+                    last = work.retry.until_settled(attempt, tell, is_refused)
+            work.is_crowded = last.outcome is not None
+        return last
 
     def _assignment(self, work: TenantWork, leg: Path, *, is_reading: bool) -> Assignment:
         return Assignment(
@@ -264,18 +244,3 @@ class Attempts:
 
 def _is_bad_news(told: Told) -> bool:
     return not isinstance(told, TenantWork) or told.has_failed
-
-
-def _is_unconnected(attempt: Attempt | None) -> bool:
-    failure = attempt.failure if attempt else None
-    return bool(failure and failure.phase is Phase.CONNECT and failure.is_retryable)
-
-
-def _is_in_doubt(attempt: Attempt, *, was_in_doubt: bool) -> bool:
-    """Whether it is open what the attempts so far left: only a read under the lock settles it."""
-    if attempt.outcome is not None:
-        return False
-    assert attempt.failure is not None
-    if attempt.is_partial or attempt.failure.kind is FailureKind.LOST_COMMIT:
-        return True
-    return was_in_doubt and not attempt.knows_version

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tenantmig import embedded, planning
 from tenantmig.attempts import Backup
@@ -30,7 +30,7 @@ from tenantmig.retry import RetryPolicy
 from tenantmig.revisions import History
 from tenantmig.rollout import Rollout, RolloutOptions
 from tenantmig.run import carry_out
-from tenantmig.settings import Settings
+from tenantmig.settings import AUTO, Settings
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Selection, Tenant
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
@@ -55,12 +55,12 @@ CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
 class RunOptions:
     """What a caller may say about one run.
 
-    `on_event` is called in the thread that started the run; `signal` stops the run from any
-    thread. `skip_irreversible` leaves tenants where they are whose way back passes a revision that
-    cannot be undone.
+    `parallel` stands above the setting. `on_event` is called in the thread that started the run;
+    `signal` stops the run from any thread. `skip_irreversible` leaves tenants where they are whose
+    way back passes a revision that cannot be undone.
     """
 
-    parallel: int | None = None
+    parallel: int | Literal["auto"] | None = None
     on_event: OnEvent = ignore
     signal: StopSignal | None = None
     skip_irreversible: bool = False
@@ -106,7 +106,7 @@ class Driver:
                 is_registry_source=self.settings.source == "registry",
                 attempt_timeout_s=self.settings.attempt_timeout,
             ),
-            self.settings.parallel,
+            None if self.settings.parallel == AUTO else self.settings.parallel,
             self.settings.engine,
         )
 
@@ -167,16 +167,17 @@ class Driver:
     ) -> RunReport:
         """Carry a plan out; `belongings` are those of its kind of run (see `Rollout`)."""
         refuse_in_worker()
+        if plan.pending and plan.tenants > self.settings.recycle_after:
+            ledger.renew()  # while it holds no run's lock: it has read all version tables
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
         return carry_out(rollout, ledger, self._options(rollout, ledger, options), options.signal)
 
     def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
         settings, plan = self.settings, rollout.plan
-        wanted = options.parallel or settings.parallel
         is_rolled = plan.kind in MOVES_FLEET
         return RolloutOptions(
-            parallel=wanted or default_parallel(ledger.connection, max(1, plan.pending)),
+            parallel=self._parallel(plan, ledger, options),
             retry=RetryPolicy(settings.attempts, reconnect_s=settings.reconnect_timeout),
             deadline_s=settings.deadline,
             waves=self._waves(plan, is_resumed=rollout.resumed is not None)
@@ -187,6 +188,17 @@ class Driver:
             stored=self._stored(options),
             on_event=options.on_event,
         )
+
+    def _parallel(self, plan: Plan, ledger: Ledger, options: RunOptions) -> int:
+        """How many tenants at once the run begins with; the server may refuse some of them."""
+        wanted = options.parallel or self.settings.parallel
+        if not isinstance(wanted, str):
+            return wanted
+        if not plan.pending:
+            return 1
+        tenants = [tenant for group in plan.groups for tenant in group.tenants]
+        alike = self.discover(ledger) if plan.kind is RunKind.ONBOARD else tenants
+        return default_parallel(ledger.connection, plan.pending, [t.schema for t in alike])
 
     def _waves(self, plan: Plan, *, is_resumed: bool) -> WavePolicy:
         canary = Canary.parse(self.settings.canary)

@@ -39,6 +39,14 @@ class SharedLock:
 
 
 @dataclass(frozen=True, slots=True)
+class FewerAtOnce:
+    """The server bears no more than `parallel` tenants at once, until the next wave asks anew."""
+
+    parallel: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogsDiffer:
     """Replayed tenants whose catalog is not that of the first ones; they differed before."""
 
@@ -75,6 +83,7 @@ Event = (
     RunStarted
     | WaveStarted
     | SharedLock
+    | FewerAtOnce
     | CatalogsDiffer
     | AttemptFailed
     | TenantFinished

@@ -29,6 +29,8 @@ class FailureKind(StrEnum):
     """Retry; then defer the tenant to the end of the run."""
     TRANSIENT = "transient"
     """Retry: nothing was committed."""
+    CROWDED = "crowded"
+    """The lock table is full: retry once, while no other tenant is worked on."""
     LOST_COMMIT = "lost_commit"
     """The last step may or may not have arrived: take the tenant's lock again, then read."""
     IN_DOUBT = "in_doubt"
@@ -37,6 +39,11 @@ class FailureKind(StrEnum):
     """The same SQL would fail again."""
     RUN = "run"
     """No tenant can succeed (disk full, read-only server): end the whole run."""
+
+
+RETRYABLE = frozenset(
+    {FailureKind.LOCKED, FailureKind.TRANSIENT, FailureKind.CROWDED, FailureKind.LOST_COMMIT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +58,12 @@ class Failure:
     @property
     def is_retryable(self) -> bool:
         """True when the tenant may be tried again (each attempt locks and reads first)."""
-        return self.kind in {FailureKind.LOCKED, FailureKind.TRANSIENT, FailureKind.LOST_COMMIT}
+        return self.kind in RETRYABLE
 
 
 LOCKED = frozenset({"55P03"})
-TRANSIENT = frozenset({"40P01", "40001", "26000", "53200", "53300", "57P03"})
+CROWDED = frozenset({"53200"})
+TRANSIENT = frozenset({"40P01", "40001", "26000", "53300", "57P03"})
 LOST = frozenset({"57P01", "57P02", "57P05", "25P03", "25P04"})
 RUN = frozenset({"53100", "53400", "58030", "XX001", "XX002", "25006", "57P04", "3D000"})
 CATALOG_RACES = frozenset({"23505", "XX000", "42P06", "42P07", "42710"})
@@ -85,6 +93,8 @@ def classify(
         return FailureKind.LOST_COMMIT if is_open else FailureKind.TRANSIENT
     if sqlstate in LOCKED:
         return FailureKind.LOCKED
+    if sqlstate in CROWDED:
+        return FailureKind.CROWDED
     if sqlstate in TRANSIENT or (is_catalog and sqlstate in CATALOG_RACES):
         return FailureKind.TRANSIENT
     if phase is Phase.COMMIT and (sqlstate or "")[:2] not in REFUSALS:

@@ -87,7 +87,8 @@ class Ledger(Records):
         Raises:
             PrivilegeError: this role may not create a schema in the database.
         """
-        ledger_schema.create(self.connection, self.schema)
+        if not self.exists:
+            ledger_schema.create(self.connection, self.schema)
 
     # -- runs -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, sql
 from tenantmig.connection import BoundedConnection
-from tenantmig.errors import UnknownRunError
+from tenantmig.errors import ConnectError, UnknownRunError
 from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -58,6 +59,7 @@ class Records:
         self._connect = connect
         self.schema = schema
         self._connection: BoundedConnection | None = None
+        self._exists = False
 
     @property
     def connection(self) -> BoundedConnection:
@@ -65,6 +67,16 @@ class Records:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         return self._connection
+
+    def renew(self) -> None:
+        """Take a new control connection: the old one's backend keeps what it knows of each table.
+
+        The old one is kept if the server has no other to give.
+        """
+        with suppress(ConnectError):
+            new = self._connect()
+            self.close()
+            self._connection = new
 
     def close(self) -> None:
         """End the control connection, and with it the lock of the run it held."""
@@ -81,12 +93,13 @@ class Records:
     def exists(self) -> bool:
         """True when the ledger has been created and this version of tenantmig can read it.
 
-        An older ledger is brought to this version.
+        An older ledger is brought to this version. Once it was there, it is not looked for again.
 
         Raises:
             LedgerError: a newer tenantmig wrote it.
         """
-        return ledger_schema.exists(self.connection, self.schema)
+        self._exists = self._exists or ledger_schema.exists(self.connection, self.schema)
+        return self._exists
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants' rows."""

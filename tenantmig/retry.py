@@ -47,26 +47,30 @@ class Retry:
         self._unconnected_since: float | None = None
 
     def until_settled(
-        self, attempt: Callable[[int], Attempt], on_retry: Callable[[int, Attempt], None]
+        self,
+        attempt: Callable[[int], Attempt],
+        on_retry: Callable[[int, Attempt], None],
+        gives_up: Callable[[], bool] = lambda: False,
     ) -> Attempt:
         """Call `attempt(number)` until it succeeds, is not worth another try, or tries run out.
 
-        Returns the last attempt. `on_retry` is told of each that will be made again. A later call
-        has tries of its own.
+        Returns the last attempt. `on_retry` is told of each that will be made again. `gives_up` is
+        asked before each of those and says that it is not made after all. A later call has tries of
+        its own.
         """
         last: Attempt | None = None
         self._counted, self._unconnected_since = 0, None
 
         def once() -> Attempt:
             nonlocal last
-            if last is None or not self.stopping.is_set():
+            if last is None or not (self.stopping.is_set() or gives_up()):
                 self.made += 1
                 last = attempt(self.made)
             return last
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(_is_retryable),
-            stop=lambda state: self._is_spent(state) or self.stopping.is_set(),
+            stop=lambda state: self._is_spent(state) or self.stopping.is_set() or gives_up(),
             wait=tenacity.wait_random_exponential(
                 multiplier=self.policy.first_wait_s, max=self.policy.longest_wait_s
             ),
@@ -94,8 +98,13 @@ def is_worth_deferring(attempt: Attempt) -> bool:
     return attempt.failure is not None and attempt.failure.kind is FailureKind.LOCKED
 
 
+def is_crowded(attempt: Attempt) -> bool:
+    """True when the lock table was full: there may be room for one tenant alone."""
+    return attempt.failure is not None and attempt.failure.kind is FailureKind.CROWDED
+
+
 def _is_retryable(attempt: Attempt) -> bool:
-    return attempt.failure is not None and attempt.failure.is_retryable
+    return attempt.failure is not None and attempt.failure.is_retryable and not is_crowded(attempt)
 
 
 def _result(state: tenacity.RetryCallState) -> Attempt:

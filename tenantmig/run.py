@@ -13,12 +13,13 @@ from dataclasses import replace
 
 import psycopg
 
-from tenantmig.activity import cancel_statements, live_onboardings, login_problem
-from tenantmig.attempts import Attempts, RunFacts, TenantWork
+from tenantmig.activity import cancel_statements, is_full, live_onboardings, login_problem
+from tenantmig.attempts import Attempts, RunFacts
 from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
 from tenantmig.events import (
     AttemptFailed,
     CatalogsDiffer,
+    FewerAtOnce,
     RunFinished,
     RunStarted,
     SharedLock,
@@ -33,6 +34,7 @@ from tenantmig.rollout import Rollout, RolloutOptions, WaveReport, decided
 from tenantmig.settlement import Settlement
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Tenant
+from tenantmig.tenant_work import TenantWork
 from tenantmig.waves import chunks, first_to_go
 
 STOP_WITHIN_S = 15.0
@@ -273,17 +275,19 @@ class _Running:
                 case AttemptFailed():
                     self.options.on_event(one)
                     if one.failure.phase is Phase.CONNECT:
-                        self._stop_if_locked_out()
-                case SharedLock():
+                        self._look_at_refusal(attempts, one)
+                case SharedLock() | FewerAtOnce():
                     self.options.on_event(one)
         self._settlement.settle(ended)
         self._look_at_clock(attempts)
 
-    def _stop_if_locked_out(self) -> None:
-        """Ask on the connection that we have whether others would be refused."""
+    def _look_at_refusal(self, attempts: Attempts, refused: AttemptFailed) -> None:
+        """Ask on the connection that we have why there was no other."""
         problem = login_problem(self.ledger)
         if problem:
             self.signal.stop(problem)
+        elif is_full(self.ledger):
+            attempts.refuse(refused)
 
     def _look_at_clock(self, attempts: Attempts) -> None:
         now = time.monotonic()

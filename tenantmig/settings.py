@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import pydantic_settings
 from pydantic import (
@@ -33,6 +33,7 @@ from tenantmig.tenant import NameRules
 from tenantmig.waves import Canary, FailureBudget
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
+AUTO: Final = "auto"
 UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -50,8 +51,23 @@ def parse_duration(value: object) -> float:
     return float(found[1]) * UNIT_S[found[2]]
 
 
+def parse_parallel(value: object) -> int | str:
+    """Read "auto", or a number of at least 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = str(value).strip()
+    if text == AUTO:
+        return AUTO
+    if isinstance(value, bool) or not (text.isdecimal() and int(text) > 0):
+        raise ValueError("write auto, or how many tenants at once as an integer greater than 0")
+    return int(text)
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Timeout = Annotated[Duration, Field(ge=0.001)]  # to PostgreSQL, 0 means no limit
+Parallel = Annotated[int | Literal["auto"], BeforeValidator(parse_parallel)]
 
 
 class Settings(BaseSettings):
@@ -92,8 +108,8 @@ class Settings(BaseSettings):
     engine: Literal["auto", "alembic", "replay"] = Field(
         "auto", description="what runs the revisions; replay fails where auto would use alembic"
     )
-    parallel: PositiveInt | None = Field(
-        None, description="tenants at once; default: from cores and free connections"
+    parallel: Parallel = Field(
+        AUTO, description="tenants at once; auto: from cores, free connections and lock table"
     )
     attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
     lock_timeout: Timeout = Field(

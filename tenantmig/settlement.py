@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tenantmig.attempts import TenantWork
 from tenantmig.events import OnEvent, TenantFinished
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.ledger import Ledger, RunClaim
@@ -16,6 +15,7 @@ from tenantmig.plan import Plan, show_heads
 from tenantmig.rollout import decided
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Tenant
+from tenantmig.tenant_work import TenantWork
 from tenantmig.waves import FailureBudget
 
 CUT_OFF = frozenset({"57014", "57P01", None})  # what a statement says that was stopped by us

@@ -6,7 +6,7 @@ is read a few hundred schemas at a time. Knows rows, not what revisions mean.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ from psycopg import sql
 from tenantmig.plan import Heads
 from tenantmig.sql import query
 
-CHUNK = 400
+CHUNK = 400  # version tables read by one statement
+FACTS_CHUNK = 2000  # schemas looked up in the catalogs by one statement
 MISSING_SCHEMA = "the tenant schema does not exist"
 EMPTY = (
     "the version table is empty though the schema holds tables; say where it stands with"
@@ -46,28 +47,31 @@ class _Facts(NamedTuple):
 def read_versions(
     connection: psycopg.Connection, schemas: Sequence[str], version_table: str
 ) -> dict[str, Version]:
-    """Return the version of each schema, in two statements for every few hundred schemas.
+    """Return the version of each schema, in a statement for every few hundred schemas.
 
-    A third is needed where version tables are empty.
+    A few more look at the catalogs, and where version tables are empty.
 
     A schema without a version table, or with an empty one beside other tables, has a problem:
     Alembic would run its history from base there.
     """
     versions: dict[str, Version] = {}
-    for chunk in _chunks(schemas):
-        try:
-            versions |= _read_chunk(connection, chunk, version_table)
-        except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
-            if connection.broken:
-                raise
-            for schema in chunk:
-                versions[schema] = _read_one(connection, schema, version_table)
+    for many in _chunks(schemas, FACTS_CHUNK):
+        facts = _read_facts(connection, many, version_table)
+        for chunk in _chunks(many, CHUNK):
+            try:
+                versions |= _read_chunk(connection, chunk, facts, version_table)
+            except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
+                if connection.broken:
+                    raise
+                for schema in chunk:
+                    versions[schema] = _read_one(connection, schema, version_table)
     return versions
 
 
 def _read_one(connection: psycopg.Connection, schema: str, version_table: str) -> Version:
     try:
-        return _read_chunk(connection, [schema], version_table)[schema]
+        facts = _read_facts(connection, [schema], version_table)
+        return _read_chunk(connection, [schema], facts, version_table)[schema]
     except psycopg.Error as error:
         if connection.broken:
             raise
@@ -75,21 +79,26 @@ def _read_one(connection: psycopg.Connection, schema: str, version_table: str) -
         return Version(problem=f"the version table cannot be read: {reason}")
 
 
-def _chunks(schemas: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(schemas), CHUNK):
-        yield schemas[start : start + CHUNK]
+def _chunks(schemas: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(schemas), size):
+        yield schemas[start : start + size]
+
+
+def _read_facts(
+    connection: psycopg.Connection, schemas: Sequence[str], version_table: str
+) -> dict[str, _Facts]:
+    parameters = {"schemas": list(schemas), "version_table": version_table}
+    rows = connection.execute(query("version_tables"), parameters)
+    return {schema: _Facts(*facts) for schema, *facts in rows}
 
 
 def _read_chunk(
-    connection: psycopg.Connection, schemas: Sequence[str], version_table: str
+    connection: psycopg.Connection,
+    schemas: Sequence[str],
+    found: Mapping[str, _Facts],
+    version_table: str,
 ) -> dict[str, Version]:
-    found = {
-        schema: _Facts(*facts)
-        for schema, *facts in connection.execute(
-            query("version_tables"), {"schemas": list(schemas), "version_table": version_table}
-        )
-    }
-    readable = [schema for schema, facts in found.items() if facts.has_version_column]
+    readable = [s for s in schemas if s in found and found[s].has_version_column]
     rows = _read_rows(connection, readable, version_table)
     empty = [schema for schema in readable if schema not in rows]
     full = _with_tables(connection, empty, version_table)

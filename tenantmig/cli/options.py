@@ -132,7 +132,8 @@ class RolloutFlags:
     """How a run is carried out."""
 
     parallel: Annotated[
-        int | None, typer.Option("--parallel", "-p", help="Tenants at once.", min=1)
+        str | None,
+        typer.Option("--parallel", "-p", metavar="N|auto", help="Tenants at once, at most [auto]."),
     ] = None
     attempts: Annotated[
         int | None, typer.Option("--attempts", help="Tries on a tenant.", min=1)

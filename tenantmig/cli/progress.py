@@ -26,6 +26,7 @@ from tenantmig.events import (
     AttemptFailed,
     CatalogsDiffer,
     Event,
+    FewerAtOnce,
     RunStarted,
     SharedLock,
     TenantFinished,
@@ -66,6 +67,8 @@ class Reporter:
                     f"revision {event.revision} locks {event.table}, which tenants share:"
                     " one tenant at a time from here on"
                 )
+            case FewerAtOnce():
+                self._line(f"{event.parallel} at once from here on: {event.reason}")
             case AttemptFailed():
                 last = "put behind the others" if event.is_deferred else "tried again"
                 self._line(

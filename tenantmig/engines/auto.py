@@ -161,6 +161,10 @@ class AutoEngine(Engine):
         found = [self.templates.get(kind, revision) for revision in path.revisions]
         gaps = [i for i, template in enumerate(found) if template is None]
         first, last = (gaps[0], gaps[-1] + 1) if gaps else (len(found), len(found))
+        if kind is RunKind.DOWNGRADE and any(
+            self.templates.is_branched(kind, revision) for revision in path.revisions[first:last]
+        ):
+            last = len(found)  # Alembic's way down to one branch leaves the others where they are
         before = [t for t in found[:first] if t is not None]
         after = [t for t in found[last:] if t is not None]
         if not self._may_replay(assignment, before, after, is_whole=not gaps):

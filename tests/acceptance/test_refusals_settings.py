@@ -77,6 +77,7 @@ def test_wrong_words_on_the_command_line(project: Project, database: Database) -
         assert "REV" in project.refuse("downgrade")
         assert "NAME" in project.refuse("offboard", "--yes")
         assert "--parallel" in project.refuse("upgrade", "--parallel", "0")
+        assert "write auto, or" in project.refuse("onboard", "acme", "-p", "many")
         assert "'RUN'" in project.refuse("show", "x")
         result = project.run("upgrade", "--json", "--nonsense", expect=2)
         assert not result.err

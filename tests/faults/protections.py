@@ -13,6 +13,8 @@ ROLLOUT = "tests/integration/test_rollout.py::test_"
 CUT_OFF = "tests/integration/test_cut_off.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
+LIMITS = "tests/faults/test_limits.py::test_"
+CAPACITY = "tests/integration/test_capacity.py::test_"
 SESSION = "tests/integration/test_session.py::test_"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
@@ -253,6 +255,13 @@ CONTROLS = (
         "Differing items:",
     ),
     Control(
+        "P1",
+        "a way down through branches is Alembic's to its end",
+        (Patch("engines/auto.py", "last = len(found)  # Alembic's", "pass  #"),),
+        (f"{TRAPS}a_trap_of_several_heads",),
+        "was moved to merge by something else",
+    ),
+    Control(
         "P9",
         "passwords taken out of messages",
         (
@@ -261,6 +270,30 @@ CONTROLS = (
         ),
         (f"{LATER}a_refused_connection_tells_no_password",),
         "hunter2",
+    ),
+    Control(
+        "P7",
+        "a thread that a full server refuses leaves",
+        (Patch("run.py", "elif is_full(self.ledger):", "elif False:"),),
+        tuple(f"{LIMITS}a_refused_thread_leaves_at_once[{way}]" for way in ("auto", "alembic")),
+        "they do not leave",
+    ),
+    Control(
+        "P7",
+        "a server that restarts is not taken for full",
+        (Patch("activity.py", "free_connections(ledger.connection) <= 0", "True"),),
+        (
+            f"{CAPACITY}a_server_that_is_gone_is_not_full",
+            f"{CAPACITY}a_server_is_full_when_it_answers_and_has_no_connection_left",
+        ),
+        "assert not True",
+    ),
+    Control(
+        "P7",
+        "who finds the lock table full is tried again alone",
+        (Patch("attempts.py", "with self._turns.alone():", "if True:"),),
+        (f"{LIMITS}the_lock_table_has_room_for_fewer[0.6-told0]",),
+        "room_for_fewer",
     ),
     Control(
         "P10",

@@ -6,18 +6,23 @@ F17, F18, F20: connections and locks that run out, revisions that hang in SQL an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tenantmig import Fleet, RunOptions, RunReport
+from tenantmig.events import AttemptFailed, FewerAtOnce
+from tenantmig.failure import Phase
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.faults import COUNT, R3, TENANTS
 from tests.fixtures.holds import CONCURRENT_R3, HELD_R2, IS_HELD, fleet_of, held, held_backends
 from tests.fixtures.processes import wait_until
 from tests.fixtures.promises import SECRET, Promises, Watch
+from tests.fixtures.rollouts import Events
 from tests.fixtures.server import Server
 
 AT_ONCE = ("--canary", "0")
@@ -215,6 +220,74 @@ def test_a_worker_gets_no_connection_again(
     assert report["counts"] == {"upgraded": len(TENANTS)}
 
 
+@contextmanager
+def rolling(project: Project, **settings: object) -> Iterator[tuple[Future[RunReport], Events]]:
+    """An upgrade in another thread, and what it tells."""
+    events = Events()
+    fleet = Fleet.open(project.ini, database_url=project.url, **settings)
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(fleet.upgrade, options=RunOptions(on_event=events)), events
+
+
+def levels(events: Events) -> list[int]:
+    """How many at once the run went on with."""
+    return [event.parallel for event in list(events) if isinstance(event, FewerAtOnce)]
+
+
+@pytest.mark.parametrize("engine", ["auto", "alembic"])
+def test_a_refused_thread_leaves_at_once(
+    clerks_fleet: Project,
+    clerk: str,
+    victim: Server,
+    victim_database: Database,
+    promises: Promises,
+    engine: str,
+) -> None:
+    """While the others are at work: it does not wait for `reconnect_timeout`, the server is up.
+
+    Of the three connections the ledger takes one, and this test.
+    """
+    with (
+        promises.watch(
+            clerks_fleet, victim_database, touched=TENANTS, old="r1", new="r3", owner=clerk
+        ),
+        fillers(victim, 3),
+    ):
+        wanted = {"parallel": 4, "reconnect_timeout": "1h", "engine": engine}
+        with rolling(clerks_fleet, **wanted) as (run, events):
+            with held(victim_database):
+                held_backends(victim_database)
+                wait_until(lambda: levels(events) == [3, 2, 1], "they do not leave", 40)
+            report = run.result(90)
+    assert report.counts == {"upgraded": len(TENANTS)}
+
+
+def test_nobody_leaves_when_the_server_restarts(
+    tmp_path: Path, victim: Server, victim_database: Database, promises: Promises
+) -> None:
+    """It is waited for, and then there is room for all again."""
+    fleet = fleet_of(tmp_path, victim_database, HELD_R2, R3)
+    with (
+        promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3"),
+        rolling(fleet, parallel=3) as (run, events),
+    ):
+        with held(victim_database):
+            held_backends(victim_database, 2)
+            victim.stop("fast")
+            try:
+                wait_until(lambda: Phase.CONNECT in phases(events), "nobody is refused", 60)
+            finally:
+                victim.start()
+        report = run.result(90)
+    assert report.counts == {"upgraded": len(TENANTS)}
+    assert levels(events) == []
+
+
+def phases(events: Events) -> set[Phase]:
+    """How far the attempts had come that failed."""
+    return {event.failure.phase for event in list(events) if isinstance(event, AttemptFailed)}
+
+
 def test_a_role_with_a_connection_limit(
     clerks_fleet: Project,
     clerk: str,
@@ -253,9 +326,63 @@ def test_the_lock_table_is_full(
         rows = {row["tenant"]: row for row in report["tenants"]}
         assert (rows[BUSY]["outcome"], rows[BUSY]["sqlstate"]) == ("failed", "53200")
         assert {rows[name]["outcome"] for name in OTHERS} == {"upgraded"}
+        assert rows[BUSY]["attempts"] == 2  # the second time while nobody else was at work
         assert watch.versions()[BUSY] == "r1"
     assert "max_locks_per_transaction" in rows[BUSY]["error"]
     assert " 53200 ERROR:  out of shared memory" in victim.log_text()[before:]
+
+
+def lock_table_size(server: Server) -> int:
+    """How many locks one session can have: fewer in each call, until it is refused."""
+    locks = 100
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        while True:
+            taking = "SELECT count(pg_advisory_xact_lock(4712, n)) FROM generate_series(1, %s) n"
+            try:
+                connection.execute(taking, [locks + 100])
+            except psycopg.errors.OutOfMemory:
+                return locks
+            locks += 100
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.6, [1]), (0.4, [])])
+def test_the_lock_table_has_room_for_fewer(
+    tmp_path: Path,
+    victim: Server,
+    victim_database: Database,
+    promises: Promises,
+    share: float,
+    told: list[int],
+) -> None:
+    """Whoever finds it full is tried again alone, and what waits goes on with one thread less."""
+    many = round(share * lock_table_size(victim))
+    taking = (
+        "PERFORM pg_advisory_xact_lock(hashtext(current_schema()), n)"
+        f" FROM generate_series(1, {many}) n;"
+    )
+    crowding = ("r2", f"op.execute('DO $$ BEGIN {taking} END $$')\n{HELD_R2[1]}", HELD_R2[2])
+    fleet = fleet_of(tmp_path, victim_database, crowding, R3)
+    before = len(victim.log_text())
+    fit = int(1 / share)  # so many have room at the same time
+
+    def full() -> int:
+        return victim.log_text()[before:].count(" 53200 ERROR:  out of shared memory")
+
+    with (
+        promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3"),
+        rolling(fleet, parallel=fit + 1, engine="alembic", attempts=2) as (run, events),
+    ):
+        with held(victim_database):
+            held_backends(victim_database, fit)
+            wait_until(lambda: full() > 0, "the lock table is not full", 60)
+            with pytest.raises(TimeoutError):
+                run.result(3)  # no second attempt beside the one that is held
+            assert full() == 1
+        report = run.result(90)
+    assert report.counts == {"upgraded": len(TENANTS)}
+    assert sorted(tenant.attempts for tenant in report.tenants) == [1, 1, 1, 2]
+    assert full() == 1
+    assert levels(events) == told
 
 
 def assert_others_are_done(watch: Watch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from psycopg.sql import Identifier
 
+from tenantmig import Selection, Tenant
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
-from tests.fixtures.history import write_history
+from tests.fixtures.history import write_history, write_revision
 from tests.fixtures.oracles import catalog, content
 from tests.fixtures.rollouts import OpenFleet, by_name
 from tests.fixtures.server import AnyServer
@@ -317,3 +318,95 @@ def test_only_a_small_tenant_takes_several_revisions_in_one_transaction(
     for name, transactions in ((small, 1), (large, 2)):
         found = database.fetch(f"{made} AND relnamespace = '{name}'::regnamespace")
         assert found == [(transactions,)], name
+
+
+# -- several heads ---------------------------------------------------------------------------
+
+SEVERAL = "the version table has several heads"
+LEFT = (
+    "left",
+    "r1",
+    "op.add_column('users', sa.Column('size', sa.Integer, server_default='7'))",
+    "op.drop_column('users', 'size')",
+)
+RIGHT = (
+    "right",
+    "r1",
+    """op.create_table('log', sa.Column('id', sa.Integer, primary_key=True))
+op.execute('INSERT INTO log SELECT id FROM users')""",
+    "op.drop_table('log')",
+)
+MERGE = (
+    "merge",
+    ("left", "right"),
+    "op.execute('UPDATE users SET size = (SELECT count(*) FROM log)')",
+    "op.execute('UPDATE users SET size = 7')",
+)
+AFTER = ("zafter", "merge", "op.create_index('ix', 'users', ['size'])", "op.drop_index('ix')")
+
+
+def test_a_trap_of_several_heads(
+    tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet
+) -> None:
+    """Where a version table has several rows, nothing is replayed; before and after, it is."""
+    history = write_history(tmp_path / "history", BASE)
+    born = [f"born {n}" for n in range(4)]
+    with fresh_database(server) as plain:
+        alembic = Project(tmp_path, plain.url, history)
+        alembic.settings('names = "wide"\n')
+        fleet = open_fleet(names="wide", parallel=2)
+
+        def compare(*command: str, tenants: Sequence[str] = NAMES) -> None:
+            for tenant in tenants:
+                alembic.alembic("-x", f"tenant={tenant}", *command)
+            for name in tenants:
+                ours, theirs = (looked_at(where, name) for where in (database, plain))
+                assert ours == theirs, name
+
+        assert fleet.onboard(NAMES, "r1").is_complete
+        for tenant in (*NAMES, *born):
+            plain.execute(f"CREATE SCHEMA {Identifier(tenant).as_string()}")
+        compare("upgrade", "r1")
+
+        write_revision(history, *LEFT)
+        write_revision(history, *RIGHT)
+        fleet = open_fleet(names="wide", parallel=2)
+        report = fleet.upgrade("heads")
+        compare("upgrade", "heads")
+        (second,) = report.obstacles  # the other is replayed: one row becomes one row
+        assert report.obstacles == {second: SEVERAL}
+        assert {t.to_revision for t in report.tenants} == {"left,right"}
+
+        write_revision(history, *MERGE)
+        write_revision(history, *AFTER)
+        fleet = open_fleet(names="wide", parallel=2)
+        report = fleet.upgrade()
+        compare("upgrade", "head")
+        assert report.obstacles == {"merge": SEVERAL}
+        engines = Counter(tenant.engine for tenant in report.tenants)
+        assert engines == {"alembic": 2, "replay": len(NAMES) - 2}  # the last stretch's
+        assert f"not replayed because merge {SEVERAL}" in fleet_says(
+            tmp_path, database, "show", str(report.run)
+        )
+
+        report = fleet.onboard([Tenant(name, name) for name in born])
+        compare("upgrade", "head", tenants=born)
+        assert report.obstacles == {second: SEVERAL, "merge": SEVERAL}
+
+        report = fleet.downgrade("r1", Selection(is_all=True))
+        assert report.is_complete, [(t.tenant, t.to_revision, t.error) for t in report.tenants]
+        compare("downgrade", "r1", tenants=(*NAMES, *born))
+        assert set(report.obstacles.values()) == {SEVERAL}
+        assert "merge" in report.obstacles
+
+
+def looked_at(database: Database, name: str) -> Any:
+    """The catalog and the rows of one tenant."""
+    with database.connect() as connection:
+        return catalog(connection, name), content(connection, name)
+
+
+def fleet_says(folder: Path, database: Database, *command: str) -> str:
+    """What the command prints of this fleet."""
+    project = Project(folder, database.url, folder / "history")
+    return " ".join(project.run(*command).out.split())

@@ -69,7 +69,14 @@ def test_a_server_that_does_not_know_is_ambiguous(
     assert classify(phase, sqlstate, is_broken=is_broken) is K.LOST_COMMIT
 
 
-@rows(BEFORE_COMMIT, ["26000", "53200"])
+@rows(BEFORE_COMMIT, ["53200"])
+def test_a_full_lock_table_is_of_its_own(phase: Phase, sqlstate: str) -> None:
+    kind = classify(phase, sqlstate, is_broken=False)
+    assert kind is K.CROWDED
+    assert Failure(kind, "").is_retryable  # alone, see `attempts`
+
+
+@rows(BEFORE_COMMIT, ["26000"])
 def test_lost_statements_and_memory_are_tried_again(phase: Phase, sqlstate: str) -> None:
     assert classify(phase, sqlstate, is_broken=False) is K.TRANSIENT
 

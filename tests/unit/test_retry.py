@@ -10,13 +10,14 @@ import psycopg
 import pytest
 
 from tenantmig.errors import ConnectError, HistoryError
-from tenantmig.failure import Failure, FailureKind
+from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.outcome import Attempt, Outcome
 from tenantmig.retry import Retry, RetryPolicy, is_worth_deferring, survive_restart
 
 DONE = Attempt(Outcome.UPGRADED)
 FAILED = {kind: Attempt(failure=Failure(kind, "no")) for kind in FailureKind}
 RETRYABLE = [FailureKind.LOCKED, FailureKind.TRANSIENT, FailureKind.LOST_COMMIT]
+UNCONNECTED = Attempt(failure=Failure(FailureKind.TRANSIENT, "no", Phase.CONNECT))
 FINAL = [kind for kind in FailureKind if kind not in RETRYABLE]
 
 
@@ -123,6 +124,17 @@ def test_no_attempt_follows_a_stop_during_a_wait() -> None:
     assert last == FAILED[FailureKind.TRANSIENT]
     assert (attempts.numbers, retry.made) == ([1], 1)
     assert len(clock.waits) == 1
+
+
+@pytest.mark.parametrize("refusals", [1, 2, 5])
+def test_no_attempt_follows_when_it_is_given_up(refusals: int) -> None:
+    """The word may come during the wait, and is heard after it."""
+    clock, attempts = Clock(), Attempts(UNCONNECTED)
+    clock.during = lambda: None
+    retry = Retry(RetryPolicy(attempts=1), clock)
+    last = retry.until_settled(attempts, attempts.tell, lambda: len(clock.waits) >= refusals)
+    assert last == UNCONNECTED
+    assert retry.made == len(clock.waits) == refusals
 
 
 def test_a_deferred_tenant_goes_on_counting() -> None:

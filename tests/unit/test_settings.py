@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig.errors import SettingsError
-from tenantmig.settings import load_settings, parse_duration, read_ini
+from tenantmig.settings import load_settings, parse_duration, parse_parallel, read_ini
 
 INI = "[alembic]\nscript_location = %(here)s/alembic\n"
 
@@ -54,6 +54,17 @@ def test_precedence_is_flag_variable_toml_pyproject_default(
     assert [getattr(settings, key) for key in keys] == [40, 30, 20, 10.0, 10.0]
 
 
+def test_parallel_is_found_out_unless_it_is_given(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings(config=project.ini).parallel == "auto"
+    project.toml("parallel = 4")
+    assert load_settings(config=project.ini).parallel == 4
+    monkeypatch.setenv("TENANTMIG_PARALLEL", "auto")
+    assert load_settings(config=project.ini).parallel == "auto"
+    assert load_settings(config=project.ini, parallel="3").parallel == 3
+
+
 def test_files_are_those_beside_the_ini(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.toml('source_file = "tenants.csv"\nextension_schemas = ["ext"]')
     Path("tenantmig.toml").write_text("attempts = 9")
@@ -82,7 +93,8 @@ def test_a_malformed_list_in_a_variable_is_a_settings_error(
 
 BAD = [
     ("attempts", "0", "0", "greater than 0"),
-    ("parallel", '"many"', "many", "integer"),
+    ("parallel", '"many"', "many", "write auto, or how many tenants at once as an integer"),
+    ("parallel", "0", "0", "greater than 0"),
     ("source", '"tables"', "tables", "'registry', 'schemas'"),
     ("lock_timeout", '"1 day"', "1 day", "500ms, 2s, 5min or 1h"),
     ("lock_timeout", "-1", "-1", "500ms, 2s, 5min or 1h"),
@@ -193,6 +205,21 @@ def test_the_inis_here_may_hold_a_percent_sign(tmp_path: Path) -> None:
     (folder / "alembic.ini").write_text(INI)
     ini = read_ini(folder / "alembic.ini")
     assert ini.get("alembic", "script_location") == f"{folder}/alembic"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [(4, 4), ("4", 4), (" 16 ", 16), ("auto", "auto"), (" auto", "auto")]
+)
+def test_parallel(written: object, meant: object) -> None:
+    assert parse_parallel(written) == meant
+
+
+@pytest.mark.parametrize(
+    "written", ["", "0", "-1", "1.5", "many", "Auto 4", True, None, 0, -2, 2.0]
+)
+def test_what_is_no_parallel(written: object) -> None:
+    with pytest.raises(ValueError, match="write auto, or how many"):
+        parse_parallel(written)
 
 
 @pytest.mark.parametrize(
