@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -59,8 +59,9 @@ class Attempts:
     _witnessed: set[str] = field(default_factory=set)
     _alone: threading.Lock = field(default_factory=threading.Lock)
     _turns: Turns = field(default_factory=Turns)
-    _told: queue.Queue[Told] = field(default_factory=queue.Queue)
+    _told: queue.Queue[Told | None] = field(default_factory=queue.Queue)
     _claims: Claims[TenantWork] = field(init=False)
+    _at_work: int = 0
     _threads: ThreadPoolExecutor | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class Attempts:
         count = min(self.parallel, len(works))
         self._claims.open(works, count)
         claimants = [self._threads.submit(self._claim) for _ in range(count)]
-        yield from self._follow(claimants)
+        yield from self._follow(count)
         self._claims.close()
         for claimant in claimants:
             claimant.result()
@@ -94,9 +95,9 @@ class Attempts:
         """Hear that an attempt got no connection because the server, which is up, is full."""
         self._claims.refuse(attempt.tenant, attempt.attempt)
 
-    def _follow(self, claimants: Sequence[Future[None]]) -> Iterator[Sequence[Told]]:
-        # first whether all are done: what they put after that question would be lost
-        while not all(claimant.done() for claimant in claimants) or self._told.qsize():
+    def _follow(self, claimants: int) -> Iterator[Sequence[Told]]:
+        self._at_work = claimants
+        while self._at_work:
             told = self._gather()
             try:
                 yield told
@@ -111,12 +112,22 @@ class Attempts:
         deadline = time.monotonic() + TICK_S
         with suppress(queue.Empty):
             while len(told) < TOLD_AT_ONCE and not (told and _is_bad_news(told[-1])):
-                told.append(self._told.get(timeout=max(0.0, deadline - time.monotonic())))
+                one = self._told.get(timeout=max(0.0, deadline - time.monotonic()))
+                if one is None:
+                    self._at_work -= 1
+                    break
+                told.append(one)
         return told
 
     # -- in the claiming threads ------------------------------------------------------------
 
     def _claim(self) -> None:
+        try:
+            self._bring_next()
+        finally:
+            self._told.put(None)  # the last word of a thread
+
+    def _bring_next(self) -> None:
         """Take one tenant after the other until there are none or the run is stopped."""
         while (work := self._claims.take()) is not None:
             self._bring(work)

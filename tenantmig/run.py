@@ -39,6 +39,7 @@ from tenantmig.waves import chunks, first_to_go
 
 STOP_WITHIN_S = 15.0
 SWEEP_POLL_S = 0.2
+VERIFIED_AT_ONCE = 100  # tenants, while others are worked on
 
 
 def carry_out(
@@ -229,9 +230,11 @@ class _Running:
             self._verify(attempts)
             going = [work for work in going if not (work.is_arrived or work.has_failed)]
 
-    def _verify(self, attempts: Attempts) -> None:
+    def _verify(self, attempts: Attempts, least: int = 1) -> None:
         """Tell whose catalog is not that of the first tenants though the same SQL was sent."""
-        differing = self.ledger.insist(lambda: attempts.engine.verify(self.ledger.connection))
+        differing = self.ledger.insist(
+            lambda: attempts.engine.verify(self.ledger.connection, least)
+        )
         if differing:
             self.options.on_event(CatalogsDiffer(tuple(differing)))
 
@@ -279,6 +282,7 @@ class _Running:
                 case SharedLock() | FewerAtOnce():
                     self.options.on_event(one)
         self._settlement.settle(ended)
+        self._verify(attempts, VERIFIED_AT_ONCE)
         self._look_at_clock(attempts)
 
     def _look_at_refusal(self, attempts: Attempts, refused: AttemptFailed) -> None:

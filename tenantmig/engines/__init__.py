@@ -23,8 +23,15 @@ class Engine(ABC):
     def expect(self, schemas: Sequence[str]) -> None:  # noqa: B027  most need not know
         """Hear which tenant schemas are next."""
 
-    def verify(self, connection: psycopg.Connection) -> Sequence[str]:  # noqa: ARG002  the same
-        """Return the tenant schemas that arrived and look otherwise than they should."""
+    def verify(
+        self,
+        connection: psycopg.Connection,  # noqa: ARG002  the same
+        least: int = 1,  # noqa: ARG002  the same
+    ) -> Sequence[str]:
+        """Return the tenant schemas that arrived and look otherwise than they should.
+
+        Looks when at least so many have arrived since the last look.
+        """
         return ()
 
     @property

@@ -72,9 +72,9 @@ class AutoEngine(Engine):
         """These tenants are next."""
         self.catalogs.expect(schemas)
 
-    def verify(self, connection: psycopg.Connection) -> Sequence[str]:
+    def verify(self, connection: psycopg.Connection, least: int = 1) -> Sequence[str]:
         """Return the replayed tenants whose catalog is not that of the witness."""
-        return self.catalogs.verify(connection)
+        return self.catalogs.verify(connection, least)
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Bring a tenant along its path by the fastest means that is right."""

@@ -49,12 +49,23 @@ class Catalogs:
         with self._guard:
             self._unverified[schema] = expected
 
-    def verify(self, connection: psycopg.Connection) -> list[str]:
-        """Return the schemas that do not, of those replayed since the last call."""
-        expected, differing = self._unverified, []
-        for start in range(0, len(expected), CHUNK):
-            chunk = list(expected)[start : start + CHUNK]
-            found = read_fingerprints(connection, chunk)
-            differing += [schema for schema in chunk if found.get(schema) != expected[schema]]
-        self._unverified = {}
+    def verify(self, connection: psycopg.Connection, least: int = 1) -> list[str]:
+        """Return the schemas that do not, of those replayed since the last look.
+
+        Looks when there are at least so many.
+        """
+        with self._guard:
+            if len(self._unverified) < least:
+                return []
+            expected, self._unverified = self._unverified, {}
+        differing = []
+        try:
+            for start in range(0, len(expected), CHUNK):
+                chunk = list(expected)[start : start + CHUNK]
+                found = read_fingerprints(connection, chunk)
+                differing += [schema for schema in chunk if found.get(schema) != expected[schema]]
+        except psycopg.Error:
+            with self._guard:
+                self._unverified = expected | self._unverified
+            raise
         return differing
