@@ -33,8 +33,11 @@ REPLAYED = frozenset(
     """.split()  # noqa: SIM905  fifty quotes less
 )
 """Statements that mean the same on any session, and end with their transaction."""
-ALONE = frozenset("insert update delete merge do alter_enum constraints_set".split())  # noqa: SIM905
-"""After these, DDL in the same transaction may fail (pending triggers, unsafe enum values)."""
+ALONE = frozenset(
+    "insert update delete merge do alter_enum constraints_set variable_set".split()  # noqa: SIM905
+)
+"""After these, other DDL in the transaction may fail (pending triggers, unsafe enum values) or mean
+something else (SET LOCAL)."""
 AUTOCOMMIT = "it has an autocommit_block"
 SAVEPOINT = "sa_savepoint_"  # SQLAlchemy numbers them
 SAVEPOINTS = ("TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE")
@@ -96,7 +99,7 @@ class Template:
     is_opaque: bool = False
     """It runs code that may leave something on the session (DO)."""
     stands_alone: bool = False
-    """It cannot share a transaction: what it does to rows or enums bars the DDL of another."""
+    """It cannot share a transaction with another revision."""
     before: str | None = None
     after: str | None = None
 

@@ -92,6 +92,27 @@ def test_a_block_outside_a_transaction_stands_alone() -> None:
         template_of(*vacuum)
 
 
+@pytest.mark.parametrize(
+    ("statement", "stands_alone"),
+    [
+        ("ALTER TABLE t ADD n int", False),
+        ("CREATE TYPE mood AS ENUM ('sad')", False),
+        ("CREATE TABLE t AS SELECT 1 AS n", False),
+        ("ALTER TYPE mood ADD VALUE 'fine'", True),
+        ("SET LOCAL ROLE clerk", True),
+        ("SET CONSTRAINTS ALL DEFERRED", True),
+        ("INSERT INTO t VALUES (1)", True),
+        ("WITH gone AS (DELETE FROM t RETURNING n) UPDATE t SET n = 1", True),
+        ("DO $$ BEGIN END $$", True),
+        ("MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE", True),
+        (Sent("CREATE INDEX CONCURRENTLY i ON t (n)", is_outside=True), True),
+    ],
+)
+def test_who_may_share_a_transaction(statement: str | Sent, stands_alone: bool) -> None:
+    pair = [recording(name, "ALTER TABLE t ADD a int", statement) for name in ("a", "b")]
+    assert template_of(*pair).stands_alone is stands_alone
+
+
 def test_witnesses_of_one_catalog_are_compared() -> None:
     templates = Templates()
     templates.add([recording("a", "TRUNCATE t", before="drifted")])
