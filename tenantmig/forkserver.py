@@ -72,7 +72,7 @@ def _close_all_but(kept: Sequence[int]) -> None:
     for fd in [*sorted(kept), os.sysconf("SC_OPEN_MAX")]:
         if start < fd:  # an empty range closes everything (CPython 3.11)
             os.closerange(start, fd)
-        start = fd + 1
+        start = max(start, fd + 1)
 
 
 def refuse_in_worker() -> None:
