@@ -16,7 +16,7 @@ R2 = ("r2", "op.execute('ALTER TABLE thing ADD b int')", "op.execute('ALTER TABL
 AFTER = 3
 NAMES = [f"tenant{n}" for n in range(12)]
 SERVED = {
-    "auto": "EXECUTE tenantmig_reached",  # a text of the replay engine
+    "auto": ".reached(",  # a text of the replay engine
     "alembic": "ALTER TABLE thing ADD b",
 }
 
