@@ -26,13 +26,15 @@ def login_problem(ledger: Ledger) -> str | None:
     return None
 
 
-def is_full(ledger: Ledger) -> bool:
-    """True when the server answers and has no connection left for this role.
+def is_full(ledger: Ledger, application_name: str) -> bool:
+    """True when the server answers and has no connection for another worker of this name.
 
-    False as well when it cannot be asked: it may be restarting, and that is worth waiting for.
+    One that an idle worker holds will be free. False as well when the server cannot be asked: it
+    may be restarting, and that is worth waiting for.
     """
     with suppress(psycopg.OperationalError, ConnectError):
-        return free_connections(ledger.connection) <= 0
+        idle = ledger.query("idle_sessions", {"application_name": application_name})[0].count
+        return free_connections(ledger.connection) + int(idle) <= 0
     return False
 
 

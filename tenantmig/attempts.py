@@ -30,6 +30,7 @@ from tenantmig.tenant_work import TenantWork
 
 TICK_S = 0.2  # how often a stop and the deadline are looked for
 TOLD_AT_ONCE = 200
+PATIENCE_S = 30.0  # how long all wait for those at work so that one can be tried alone
 Backup = Callable[[int, Tenant], str]
 
 
@@ -218,7 +219,7 @@ class Attempts:
         last = work.retry.until_settled(beside_others, tell, is_refused)
         if is_crowded(last) and not self.signal.is_set:
             tell(work.attempts, last)
-            with self._turns.alone():
+            with self._turns.alone(PATIENCE_S):
                 if not self.signal.is_set:
                     last = work.retry.until_settled(attempt, tell, is_refused)
             work.is_crowded = last.outcome is not None

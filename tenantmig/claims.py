@@ -64,11 +64,13 @@ class Claims(Generic[T]):
 
     def refuse(self, tenant: str, attempt: int) -> None:
         """Note that this attempt got no connection because the server has none to give."""
-        self._refused[tenant] = attempt
+        with self._guard:
+            self._refused[tenant] = attempt
 
     def is_refused(self, tenant: str, attempt: int) -> bool:
         """True when a thread should leave after this attempt, because others go on without it."""
-        return self.threads > 1 and self._refused.get(tenant) == attempt
+        with self._guard:
+            return self.threads > 1 and self._refused.get(tenant) == attempt
 
     def close(self) -> None:
         """Forget what nobody took."""
@@ -102,15 +104,27 @@ class Turns:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be at work while nobody else is; who comes meanwhile waits."""
+    def alone(self, patience_s: float) -> Iterator[None]:
+        """Be at work while nobody else is; who comes meanwhile waits.
+
+        Beside others after all, if one of them takes longer than `patience_s`.
+        """
         with self._changed:
             self._changed.wait_for(lambda: not self._is_wanted_alone)
             self._is_wanted_alone = True
-            self._changed.wait_for(lambda: self._at_work == 0)
+            is_alone = self._changed.wait_for(lambda: self._at_work == 0, patience_s)
+            if not is_alone:
+                self._let_others_in()
+        if not is_alone:
+            with self.beside_others():
+                yield
+            return
         try:
             yield
         finally:
             with self._changed:
-                self._is_wanted_alone = False
-                self._changed.notify_all()
+                self._let_others_in()
+
+    def _let_others_in(self) -> None:
+        self._is_wanted_alone = False
+        self._changed.notify_all()

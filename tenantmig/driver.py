@@ -194,7 +194,7 @@ class Driver:
         wanted = options.parallel or self.settings.parallel
         if not isinstance(wanted, str):
             return wanted
-        if not plan.pending:
+        if plan.pending <= 1:
             return 1
         tenants = [tenant for group in plan.groups for tenant in group.tenants]
         alike = self.discover(ledger) if plan.kind is RunKind.ONBOARD else tenants

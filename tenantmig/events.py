@@ -40,7 +40,7 @@ class SharedLock:
 
 @dataclass(frozen=True, slots=True)
 class FewerAtOnce:
-    """The server bears no more than `parallel` tenants at once, until the next wave asks anew."""
+    """The server bears no more than `parallel` tenants at once, until another wave or leg."""
 
     parallel: int
     reason: str

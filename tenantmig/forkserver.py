@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any
 
 from tenantmig.errors import MainGuardError
@@ -68,11 +70,11 @@ def _fork_passfds(_: object, arguments: Sequence[Any], passed: Sequence[int]) ->
 
 def _close_all_but(kept: Sequence[int]) -> None:
     """The fork server ends when the last copy of a pipe is closed; it must not hold one itself."""
-    start = 3
-    for fd in [*sorted(kept), os.sysconf("SC_OPEN_MAX")]:
-        if start < fd:  # an empty range closes everything (CPython 3.11)
-            os.closerange(start, fd)
-        start = max(start, fd + 1)
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        fd = int(entry.name)
+        if fd > 2 and fd not in kept:
+            with suppress(OSError):  # the one that listed them is closed already
+                os.close(fd)
 
 
 def refuse_in_worker() -> None:

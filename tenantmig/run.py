@@ -29,7 +29,7 @@ from tenantmig.failure import Phase
 from tenantmig.ledger import Ledger, RunClaim, session_name
 from tenantmig.outcome import Outcome, RunReport, RunState
 from tenantmig.plan import Leg, Path, Plan
-from tenantmig.retry import Retry
+from tenantmig.retry import Retry, is_connection_loss
 from tenantmig.rollout import Rollout, RolloutOptions, WaveReport, decided
 from tenantmig.settlement import Settlement
 from tenantmig.stop_signal import StopSignal
@@ -232,9 +232,14 @@ class _Running:
 
     def _verify(self, attempts: Attempts, least: int = 1) -> None:
         """Tell whose catalog is not that of the first tenants though the same SQL was sent."""
-        differing = self.ledger.insist(
-            lambda: attempts.engine.verify(self.ledger.connection, least)
-        )
+        try:
+            differing = self.ledger.insist(
+                lambda: attempts.engine.verify(self.ledger.connection, least)
+            )
+        except psycopg.Error as error:
+            if least == 1 or is_connection_loss(error):
+                raise
+            return  # others are at work: it is tried again when they have ended
         if differing:
             self.options.on_event(CatalogsDiffer(tuple(differing)))
 
@@ -290,7 +295,7 @@ class _Running:
         problem = login_problem(self.ledger)
         if problem:
             self.signal.stop(problem)
-        elif is_full(self.ledger):
+        elif is_full(self.ledger, session_name(self.claim.run)):
             attempts.refuse(refused)
 
     def _look_at_clock(self, attempts: Attempts) -> None:

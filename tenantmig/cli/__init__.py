@@ -13,6 +13,7 @@ RUNS_SCRIPTS = frozenset({"upgrade", "downgrade", "rollback", "resume", "onboard
 
 def main() -> None:
     """Run the `tenantmig` command. Imports late: worker processes import this module too."""
+    _open_streams()
     gc.disable()  # what is imported stays
     from tenantmig.cli.app import app  # noqa: PLC0415
     from tenantmig.cli.exits import run  # noqa: PLC0415
@@ -24,6 +25,17 @@ def main() -> None:
 
         fork_early()
     _end(run(app, sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """Give a process that began without a standard stream one that leads nowhere.
+
+    Else what is opened first takes its number, in the workers too, and gets what a script prints.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))  # noqa: SIM115
 
 
 def _end(code: int) -> None:

@@ -25,7 +25,8 @@ class Catalogs:
         self._place: dict[str, int] = {}
         self._before: dict[str, Outline | None] = {}
         self._unverified: dict[str, str | None] = {}
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # held while outlines are read
+        self._arrivals = threading.Lock()
 
     def expect(self, schemas: Sequence[str]) -> None:
         """Forget the batch before; these are next, in about this order."""
@@ -46,7 +47,7 @@ class Catalogs:
 
     def replayed(self, schema: str, expected: str | None) -> None:
         """A tenant was replayed; this should be its fingerprint now."""
-        with self._guard:
+        with self._arrivals:
             self._unverified[schema] = expected
 
     def verify(self, connection: psycopg.Connection, least: int = 1) -> list[str]:
@@ -54,7 +55,7 @@ class Catalogs:
 
         Looks when there are at least so many.
         """
-        with self._guard:
+        with self._arrivals:
             if len(self._unverified) < least:
                 return []
             expected, self._unverified = self._unverified, {}
@@ -65,7 +66,7 @@ class Catalogs:
                 found = read_fingerprints(connection, chunk)
                 differing += [schema for schema in chunk if found.get(schema) != expected[schema]]
         except psycopg.Error:
-            with self._guard:
+            with self._arrivals:
                 self._unverified = expected | self._unverified
             raise
         return differing

@@ -6,11 +6,14 @@
 CREATE FUNCTION {ledger}.enter(this_run bigint, this_tenant text, this_schema text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
 BEGIN
-    IF NOT pg_try_advisory_lock(hashtextextended('tenantmig.tenant:' || this_schema, 0))
-        OR EXISTS (SELECT FROM {ledger}.part WHERE schema = this_schema)
+    IF NOT pg_try_advisory_lock(hashtextextended('tenantmig.tenant:' || this_schema, 0)) THEN
+        RAISE EXCEPTION 'tenantmig: the tenant is locked';
+    END IF;
+    -- a statement of its own, so that it sees what was committed before the lock was had
+    IF EXISTS (SELECT FROM {ledger}.part WHERE schema = this_schema)
         OR EXISTS (SELECT FROM {ledger}.doubt WHERE run = this_run AND tenant = this_tenant)
     THEN
-        RAISE EXCEPTION 'tenantmig: the tenant is locked or in doubt';
+        RAISE EXCEPTION 'tenantmig: an earlier attempt left something open';
     END IF;
 END
 $function$;
@@ -39,5 +42,8 @@ BEGIN
     END IF;
 END
 $function$;
+
+-- also where the owner's default privileges give it to nobody: they run with the caller's rights
+GRANT EXECUTE ON FUNCTION {ledger}.enter, {ledger}.reached TO PUBLIC;
 
 INSERT INTO {ledger}.ledger_version (version) VALUES (3);

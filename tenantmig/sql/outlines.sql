@@ -1,10 +1,13 @@
 -- A number for the relations of each tenant schema: cheap to read, and blind to what is inside them;
--- and how many rows there are, as statistics have it (pg_relation_size would open each table).
+-- and how many rows there are, as statistics have it. Of a table that was never analyzed, and of which a
+-- crash has taken what was counted, the size is asked (100 bytes a row), which opens it: 0.1 ms each.
 SELECT nspname,
        bit_xor(hash_record_extended(ROW (relname, relkind, relnatts, relchecks, relhasindex,
                                          relhastriggers, relrowsecurity), 0)),
        count(class.oid),
-       sum(greatest(reltuples, pg_stat_get_live_tuples(class.oid)))
+       sum(CASE WHEN reltuples < 0 AND pg_stat_get_live_tuples(class.oid) = 0
+                THEN pg_relation_size(class.oid) / 100
+                ELSE greatest(reltuples, pg_stat_get_live_tuples(class.oid)) END)
            FILTER (WHERE relkind IN ('r', 'm'))
   FROM pg_namespace AS namespace
   LEFT JOIN pg_depend ON refclassid = 'pg_namespace'::regclass AND refobjid = namespace.oid

@@ -274,7 +274,7 @@ CONTROLS = (
     Control(
         "P7",
         "a thread that a full server refuses leaves",
-        (Patch("run.py", "elif is_full(self.ledger):", "elif False:"),),
+        (Patch("run.py", "elif is_full(", "elif False and ("),),
         tuple(f"{LIMITS}a_refused_thread_leaves_at_once[{way}]" for way in ("auto", "alembic")),
         "they do not leave",
     ),
@@ -291,7 +291,7 @@ CONTROLS = (
     Control(
         "P7",
         "who finds the lock table full is tried again alone",
-        (Patch("attempts.py", "with self._turns.alone():", "if True:"),),
+        (Patch("attempts.py", "with self._turns.alone(PATIENCE_S):", "if True:"),),
         (f"{LIMITS}the_lock_table_has_room_for_fewer[0.6-told0]",),
         "room_for_fewer",
     ),

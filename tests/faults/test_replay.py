@@ -137,6 +137,22 @@ def test_a_look_at_the_catalogs_is_cut_off(
     assert_run_once(watch)
 
 
+def test_a_look_at_the_catalogs_never_ends(
+    fleet: Project, victim: Server, victim_database: Database, promises: Promises
+) -> None:
+    """Whoever looks waits for its own limit; the run heeds its deadline meanwhile."""
+    fleet.settings(SETTINGS + 'statement_timeout = "120s"\n')
+    with Proxy(victim) as proxy, watching(promises, fleet, victim_database) as watch:
+        fleet.url = proxy.url(victim_database.name, SECRET)
+        proxy.at_statement("relnatts", Fate.SWALLOW, k=7)  # before the texts
+        driver = watch.start("upgrade", "--deadline", "4s")
+        wait_until(lambda: driver.poll() is not None, "it waits for the statement's limit", 60)
+        report = watch.finish(driver, expect=3).json
+        assert [fate for fate, _ in proxy.fired] == [Fate.SWALLOW]
+        proxy.heal()
+    assert "deadline" in report["reason"]
+
+
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_the_server_restarts_at_a_text(
     fleet: Project, victim: Server, victim_database: Database, promises: Promises, mode: StopMode

@@ -97,17 +97,34 @@ def ledger_on(folder: Path, database: Database) -> AbstractContextManager[Ledger
     return Driver(load_settings(config=project.ini, database_url=database.url)).ledger()
 
 
+WORKER = "tenantmig run 7"
+
+
 def test_a_server_is_full_when_it_answers_and_has_no_connection_left(
     tmp_path: Path, small_database: Database
 ) -> None:
     with ledger_on(tmp_path, small_database) as ledger:
-        assert not is_full(ledger)
+        assert not is_full(ledger, WORKER)
         others = free_connections(ledger.connection)
         for _ in range(others):
             small_database.connect()
-        assert is_full(ledger)
+        assert is_full(ledger, WORKER)
         small_database.close_connections()
-        wait_until(lambda: not is_full(ledger), "it is still full")
+        wait_until(lambda: not is_full(ledger, WORKER), "it is still full")
+
+
+def test_a_connection_that_an_idle_worker_holds_will_be_free(
+    tmp_path: Path, small_database: Database
+) -> None:
+    with ledger_on(tmp_path, small_database) as ledger:
+        for _ in range(free_connections(ledger.connection) - 1):
+            small_database.connect()
+        worker = small_database.connect(application_name=WORKER)
+        assert not is_full(ledger, WORKER)
+        assert is_full(ledger, "another run's")
+        worker.execute("BEGIN")
+        assert is_full(ledger, WORKER)
+        small_database.close_connections()
 
 
 def test_a_server_that_is_gone_is_not_full(
@@ -115,13 +132,13 @@ def test_a_server_that_is_gone_is_not_full(
 ) -> None:
     """It may come back: that is worth waiting for."""
     with ledger_on(tmp_path, small_database) as ledger:
-        assert not is_full(ledger)
+        assert not is_full(ledger, WORKER)
         small.stop("immediate")
         try:
-            assert not is_full(ledger)
+            assert not is_full(ledger, WORKER)
         finally:
             small.start()
-        assert not is_full(ledger)
+        assert not is_full(ledger, WORKER)
 
 
 # -- the lock table --------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_who_is_alone_is_alone(threads: int) -> None:
 
     def work(n: int) -> None:
         is_alone = n % 3 == 0
-        with turns.alone() if is_alone else turns.beside_others():
+        with turns.alone(60) if is_alone else turns.beside_others():
             with guard:
                 at_work.append("alone" if is_alone else "beside")
                 crowds.append(list(at_work))
@@ -94,7 +94,7 @@ def test_who_wants_to_be_alone_is_not_kept_waiting_by_newcomers() -> None:
             leaving.wait(10)
 
     def alone() -> None:
-        with turns.alone():
+        with turns.alone(60):
             pass
 
     with ThreadPoolExecutor(2) as pool:
@@ -112,6 +112,19 @@ def test_who_wants_to_be_alone_is_not_kept_waiting_by_newcomers() -> None:
 
 def test_a_failure_ends_its_turn() -> None:
     turns = Turns()
-    for turn in (turns.alone, turns.beside_others, turns.alone):
-        with pytest.raises(KeyError), turn():
+    for _ in range(2):
+        with pytest.raises(KeyError), turns.alone(60):
             raise KeyError
+        with pytest.raises(KeyError), turns.beside_others():
+            raise KeyError
+
+
+def test_who_wants_to_be_alone_does_not_bar_others_for_ever() -> None:
+    """One that takes an hour must not keep the whole fleet from going on meanwhile."""
+    turns = Turns()
+    with turns.beside_others():
+        with turns.alone(0.01):
+            assert turns.wait_for_others(0)
+        assert turns.wait_for_others(0)
+    with turns.alone(0.01):
+        assert not turns.wait_for_others(0)
