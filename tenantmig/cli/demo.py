@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,10 +83,11 @@ def demo(
             f"{project.absolute()} is not a checkout of tenantmig with its example history;"
             " run the demo there, or name it with --project."
         )
-    with tempfile.TemporaryDirectory(prefix="tenantmig-demo-") as folder:
-        url = DatabaseUrl.parse(f"embedded://{folder}/data")
-        embedded.resolve(url)  # one server for all commands; it ends with this process
-        _tell(Story(project.absolute(), url, Path(folder)), tenants)
+    folder = tempfile.mkdtemp(prefix="tenantmig-demo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after the server has ended
+    url = DatabaseUrl.parse(f"embedded://{folder}/data")
+    embedded.resolve(url)  # one server for all commands; it ends with this process
+    _tell(Story(project.absolute(), url, Path(folder)), tenants)
 
 
 def _tell(story: Story, tenants: int) -> None:
