@@ -21,13 +21,18 @@ SERVED = {
 }
 
 
-@pytest.mark.parametrize("engine", SERVED)
-def test_a_connection_is_renewed(
-    tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet, engine: str
-) -> None:
+@pytest.fixture(autouse=True)
+def _born(tmp_path: Path, open_fleet: OpenFleet) -> None:
+    """The tenants stand at r1 of a history that goes to r2."""
     write_history(tmp_path / "history", CREATE, R2)
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/history\n")
     assert open_fleet().onboard(NAMES, "r1").is_complete
+
+
+@pytest.mark.parametrize("engine", SERVED)
+def test_a_connection_is_renewed(
+    server: AnyServer, database: Database, open_fleet: OpenFleet, engine: str
+) -> None:
     with Proxy(server) as proxy:
         fleet = open_fleet(
             database_url=proxy.url(database.name), engine=engine, recycle_after=AFTER
@@ -45,12 +50,9 @@ def test_a_connection_is_renewed(
 
 @pytest.mark.parametrize("recycle_after", [AFTER, 200])
 def test_the_control_connection_is_renewed_before_a_run(
-    tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet, recycle_after: int
+    server: AnyServer, database: Database, open_fleet: OpenFleet, recycle_after: int
 ) -> None:
     """After it has read all version tables, and only if something is to be done."""
-    write_history(tmp_path / "history", CREATE, R2)
-    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/history\n")
-    assert open_fleet().onboard(NAMES, "r1").is_complete
 
     def connections_of_an_upgrade() -> tuple[int, int, int]:
         """How many there were, which of them read version tables, and which began the run."""
