@@ -281,7 +281,7 @@ CONTROLS = (
     Control(
         "P7",
         "a server that restarts is not taken for full",
-        (Patch("activity.py", "free_connections(ledger.connection) <= 0", "True"),),
+        (Patch("activity.py", "free_connections(ledger.connection) + int(idle) <= 0", "True"),),
         (
             f"{CAPACITY}a_server_that_is_gone_is_not_full",
             f"{CAPACITY}a_server_is_full_when_it_answers_and_has_no_connection_left",
