@@ -8,10 +8,14 @@ from collections.abc import Sequence
 import psycopg
 
 from tenantmig.sql import query
+from tenantmig.version_table import CHUNK
 
 MOST = 16
 RESERVE = 3  # connections left for people and for the control connection
 SAMPLE = 8  # tenants whose relations are counted
+READERS = 3  # of version tables
+READ_BY_ONE = 1000  # version tables; below that another connection costs more than it gains
+LOCKED_BY_READER = 2 * CHUNK  # a version table and its primary key
 OWN_LOCKS = 16  # that a worker takes beside a tenant's: the ledger's, and the tenant's own lock
 
 
@@ -19,6 +23,15 @@ def free_connections(connection: psycopg.Connection) -> int:
     """Return how many more connections the server, the database and this role admit."""
     row = connection.execute(query("free_connections")).fetchone()
     return int(row[0]) if row else 0
+
+
+def reading_helpers(connection: psycopg.Connection, tenants: int) -> int:
+    """Return how many more connections should read the version tables of so many tenants."""
+    wanted = min(READERS - 1, (tenants - 1) // READ_BY_ONE)
+    if wanted <= 0:
+        return 0
+    free, (room, _) = free_connections(connection) - RESERVE, _lock_table(connection)
+    return max(0, min(wanted, free, room // 2 // LOCKED_BY_READER - 1))
 
 
 def default_parallel(
@@ -36,9 +49,17 @@ def default_parallel(
 
 
 def _within_lock_table(connection: psycopg.Connection, schemas: Sequence[str]) -> int:
-    """Return how many workers leave the lock table half free (docs 19.12, Lock Management)."""
+    """Return how many workers leave the lock table half free."""
     step = max(1, len(schemas) // SAMPLE)
-    facts = {"schemas": list(schemas[::step][:SAMPLE])}
-    row = connection.execute(query("lock_table"), facts).fetchone()
+    room, most = _lock_table(connection, schemas[::step][:SAMPLE])
+    return room // 2 // (most + OWN_LOCKS)
+
+
+def _lock_table(connection: psycopg.Connection, schemas: Sequence[str] = ()) -> tuple[int, int]:
+    """Return how many locks the server has room for, and the most that one of `schemas` has.
+
+    (docs 19.12, Lock Management)
+    """
+    row = connection.execute(query("lock_table"), {"schemas": list(schemas)}).fetchone()
     room, most = row or (0, 0)
-    return int(room) // 2 // (int(most) + OWN_LOCKS)
+    return int(room), int(most or 0)

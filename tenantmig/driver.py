@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any, Literal
 from tenantmig import embedded, planning
 from tenantmig.attempts import Backup
 from tenantmig.backup import Backups
-from tenantmig.capacity import default_parallel
+from tenantmig.capacity import default_parallel, reading_helpers
 from tenantmig.client_programs import ClientPrograms, find_programs
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import discover
 from tenantmig.engines.pool import EnginePool
 from tenantmig.engines.worker import WorkerOptions
-from tenantmig.errors import SelectionError
+from tenantmig.errors import ConnectError, SelectionError
 from tenantmig.events import OnEvent, ignore
 from tenantmig.forkserver import refuse_in_worker
 from tenantmig.gate import CommandGate
@@ -33,6 +33,7 @@ from tenantmig.run import carry_out
 from tenantmig.settings import AUTO, Settings
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Selection, Tenant
+from tenantmig.version_table import ReadVersions, Version, read_versions
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
 STORED = (
@@ -110,13 +111,16 @@ class Driver:
             self.settings.engine,
         )
 
+    @property
+    def _control_options(self) -> SessionOptions:
+        options = self.session_options
+        control = min(options.statement_timeout_s, CONTROL_TIMEOUT_S)
+        return replace(options, statement_timeout_s=control)
+
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """The ledger, over a control connection of its own."""
-        options = self.session_options
-        control = min(options.statement_timeout_s, CONTROL_TIMEOUT_S)
-        options = replace(options, statement_timeout_s=control)
-        reconnect_s = self.settings.reconnect_timeout
+        options, reconnect_s = self._control_options, self.settings.reconnect_timeout
         ledger = Ledger(lambda: connect(options), self.settings.ledger_schema, reconnect_s)
         try:
             yield ledger
@@ -129,6 +133,21 @@ class Driver:
             _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
         return discover(self.settings, ledger)
 
+    def reader(self, ledger: Ledger) -> ReadVersions:
+        """Return what reads the version tables, those of a large fleet over several connections."""
+        table = self.settings.version_table
+
+        def read(schemas: Sequence[str]) -> dict[str, Version]:
+            with ExitStack() as opened:
+                helpers = []
+                with suppress(ConnectError):  # then with those that there are
+                    for _ in range(reading_helpers(ledger.connection, len(schemas))):
+                        helper = closing(connect(self._control_options))
+                        helpers.append(opened.enter_context(helper))
+                return read_versions(ledger.connection, schemas, table, helpers)
+
+        return read
+
     def sweep(
         self, plan: Plan, ledger: Ledger, selection: Selection
     ) -> Callable[[frozenset[str]], Plan] | None:
@@ -139,10 +158,8 @@ class Driver:
         def plan_newcomers(known: frozenset[str]) -> Plan:
             fleet = [t for t in self.discover(ledger) if t.name not in known]
             tenants = selection.among(fleet)
-            connection, table = ledger.connection, self.settings.version_table
-            return planning.plan_rollout(
-                connection, self.history, plan.kind, plan.target, tenants, table
-            )
+            read = self.reader(ledger)
+            return planning.plan_rollout(read, self.history, plan.kind, plan.target, tenants)
 
         return plan_newcomers
 

@@ -88,7 +88,7 @@ class Fleet:
         history = self.history
         with self._driver.ledger() as ledger:
             tenants = selection.select(self._driver.discover(ledger))
-            return read_status(ledger, history, tenants, self.settings.version_table)
+            return read_status(ledger, self._driver.reader(ledger), history, tenants)
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants."""
@@ -143,12 +143,11 @@ class Fleet:
         if kind is not RunKind.OFFBOARD:
             self.history.target(target, kind)  # a wrong target is told before a database is asked
         return planning.plan_rollout(
-            ledger.connection,
+            self._driver.reader(ledger),
             self.history,
             kind,
             target,
             selection.select(self._driver.discover(ledger)),
-            self.settings.version_table,
             is_fleetwide=selection.is_everyone,
         )
 

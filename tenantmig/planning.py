@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import psycopg
-
 from tenantmig.errors import IrreversibleRevisionError, SelectionError, TenantmigError
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, show_heads
 from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
-from tenantmig.version_table import Version, read_versions
+from tenantmig.version_table import ReadVersions, Version
 
 UNDONE_BY: Mapping[RunKind, RunKind] = {
     RunKind.UPGRADE: RunKind.DOWNGRADE,
@@ -98,12 +96,11 @@ class _Planner:
 
 
 def plan_rollout(
-    connection: psycopg.Connection,
+    read: ReadVersions,
     history: History,
     kind: RunKind,
     target: str,
     tenants: Sequence[Tenant],
-    version_table: str,
     *,
     is_fleetwide: bool = False,
 ) -> Plan:
@@ -116,7 +113,7 @@ def plan_rollout(
         UnknownRevisionError, HistoryError: the target itself is unusable.
     """
     resolved = "base" if kind is RunKind.OFFBOARD else history.target(target, kind)
-    versions = read_versions(connection, [tenant.schema for tenant in tenants], version_table)
+    versions = read([tenant.schema for tenant in tenants])
     planner = _Planner(history, kind)
     for tenant in tenants:
         planner.add(tenant, versions[tenant.schema], resolved)
@@ -131,11 +128,10 @@ def plan_onboarding(history: History, target: str, tenants: Sequence[Tenant]) ->
 
 
 def plan_rollback(
-    connection: psycopg.Connection,
+    read: ReadVersions,
     history: History,
     record: RunRecord,
     fleet: Iterable[Tenant],
-    version_table: str,
     replaced: Mapping[str, str],
 ) -> Plan:
     """Plan to bring each tenant that a run moved back to where it stood before, and no other.
@@ -156,7 +152,7 @@ def plan_rollback(
     if not moved:
         raise SelectionError(f"Run {run} moved no tenant; there is nothing to roll back.")
     planner = _Planner(history, moves)
-    for tenant, version, known in _stand(connection, moved, fleet, version_table, planner):
+    for tenant, version, known in _stand(read, moved, fleet, planner):
         _undo(planner, tenant, version, known, run, replaced.get(tenant.name))
     facts = {"undoes": run, "is_fleetwide": record.is_fleetwide}
     return planner.plan(RunKind.ROLLBACK, f"run {run}", **facts)
@@ -194,11 +190,10 @@ def _undo(
 
 
 def plan_resumption(
-    connection: psycopg.Connection,
+    read: ReadVersions,
     history: History,
     record: RunRecord,
     fleet: Iterable[Tenant],
-    version_table: str,
     undone: RunRecord | None = None,
     replaced: Mapping[str, str] | None = None,
 ) -> Plan:
@@ -210,7 +205,7 @@ def plan_resumption(
     rest = [known for known in record.tenants if not known.outcome.outcome.is_at_target]
     report = record.report
     planner = _Planner(history, record.direction)
-    for tenant, version, known in _stand(connection, rest, fleet, version_table, planner):
+    for tenant, version, known in _stand(read, rest, fleet, planner):
         if known.destination is None and undone is not None:  # it was refused before
             before = next(r for r in undone.tenants if r.outcome.tenant == tenant.name)
             again = (replaced or {}).get(tenant.name)
@@ -222,15 +217,14 @@ def plan_resumption(
 
 
 def _stand(
-    connection: psycopg.Connection,
+    read: ReadVersions,
     records: Sequence[TenantRecord],
     fleet: Iterable[Tenant],
-    version_table: str,
     planner: _Planner,
 ) -> Iterable[tuple[Tenant, Version, TenantRecord]]:
     """Find a run's tenants in the fleet, and where they stand."""
     named = {tenant.name: tenant for tenant in fleet}
-    versions = read_versions(connection, [r.outcome.schema for r in records], version_table)
+    versions = read([record.outcome.schema for record in records])
     for record in records:
         name, schema = record.outcome.tenant, record.outcome.schema
         tenant = named.get(name)

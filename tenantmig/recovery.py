@@ -20,7 +20,6 @@ from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Tenant
-from tenantmig.version_table import read_versions
 
 
 def find_run(ledger: Ledger, run: int | None) -> RunRecord:
@@ -101,14 +100,12 @@ def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
 
 def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
     """Plan for the tenants that a run did not bring to its target."""
-    fleet, table = driver.discover(ledger), driver.settings.version_table
     undoes = record.report.undoes
     return planning.plan_resumption(
-        ledger.connection,
+        driver.reader(ledger),
         driver.history,
         record,
-        fleet,
-        table,
+        driver.discover(ledger),
         undone=ledger.record(undoes) if undoes is not None else None,
         replaced=ledger.replaced_since(undoes) if undoes is not None else None,
     )
@@ -124,9 +121,9 @@ def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:
 def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions) -> Plan:
     """Plan for the tenants that a run moved; refuse what cannot be downgraded."""
     record = ledger.record(run)
-    fleet, table = driver.discover(ledger), driver.settings.version_table
+    read, fleet = driver.reader(ledger), driver.discover(ledger)
     replaced = ledger.replaced_since(run)
-    plan = planning.plan_rollback(ledger.connection, driver.history, record, fleet, table, replaced)
+    plan = planning.plan_rollback(read, driver.history, record, fleet, replaced)
     return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
 
@@ -153,11 +150,10 @@ def plan_restore(
     driver.settings.name_rules.check(name)
     programs = driver.programs(ledger)
     limits = Limits.within(driver.settings.attempt_timeout)
-    table = driver.settings.version_table
-    facts = read_backup(programs, backup, table, limits)
+    facts = read_backup(programs, backup, driver.settings.version_table, limits)
     known = next((t for t in driver.discover(ledger) if t.name == name), None)
     tenant = known or Tenant(name, facts.schema)
-    stands = read_versions(ledger.connection, [tenant.schema], table)[tenant.schema].heads
+    stands = driver.reader(ledger)([tenant.schema])[tenant.schema].heads
     target = show_heads(facts.heads or ()) or "base"
     path = RevisionPath(stands, facts.heads or (), (), target)
     return Plan(RunKind.RESTORE, target, (PlanGroup(path, (tenant,)),)), facts, programs

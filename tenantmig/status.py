@@ -14,6 +14,7 @@ from tenantmig.planning import plan_rollout
 from tenantmig.records import Trouble
 from tenantmig.revisions import History
 from tenantmig.tenant import Tenant
+from tenantmig.version_table import ReadVersions
 
 
 class Standing(StrEnum):
@@ -56,12 +57,10 @@ class FleetStatus:
 
 
 def read_status(
-    ledger: Ledger, history: History, tenants: Sequence[Tenant], version_table: str
+    ledger: Ledger, read: ReadVersions, history: History, tenants: Sequence[Tenant]
 ) -> FleetStatus:
     """Read where these tenants stand towards the head(s) of the history."""
-    plan = plan_rollout(
-        ledger.connection, history, RunKind.UPGRADE, "heads", tenants, version_table
-    )
+    plan = plan_rollout(read, history, RunKind.UPGRADE, "heads", tenants)
     troubles, partial = ledger.troubled_tenants(), ledger.partial_schemas()
     found = [
         _status(tenant, heads, 0, Standing.AT_HEAD, troubles) for tenant, heads in plan.at_target

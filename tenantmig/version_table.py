@@ -1,13 +1,16 @@
 """The version table of each tenant schema: read for a whole fleet in chunks, written by a stamp.
 
 One `UNION ALL` over 17,000 schemas has taken a production database down (onyx 8679), so the fleet
-is read a few hundred schemas at a time. Knows rows, not what revisions mean.
+is read a few hundred schemas at a time, a large one over several connections at once. Knows rows,
+not what revisions mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import psycopg
@@ -16,8 +19,8 @@ from psycopg import sql
 from tenantmig.plan import Heads
 from tenantmig.sql import query
 
-CHUNK = 400  # version tables read by one statement
-FACTS_CHUNK = 2000  # schemas looked up in the catalogs by one statement
+CHUNK = 500  # version tables read by one statement
+PART = 1500  # schemas that one connection takes at a time, and looks up in the catalogs
 MISSING_SCHEMA = "the tenant schema does not exist"
 EMPTY = (
     "the version table is empty though the schema holds tables; say where it stands with"
@@ -44,27 +47,58 @@ class _Facts(NamedTuple):
     has_version_column: bool
 
 
+ReadVersions = Callable[[Sequence[str]], Mapping[str, Version]]
+
+
 def read_versions(
-    connection: psycopg.Connection, schemas: Sequence[str], version_table: str
+    connection: psycopg.Connection,
+    schemas: Sequence[str],
+    version_table: str,
+    helpers: Sequence[psycopg.Connection] = (),
 ) -> dict[str, Version]:
     """Return the version of each schema, in a statement for every few hundred schemas.
 
-    A few more look at the catalogs, and where version tables are empty.
+    A few more look at the catalogs, and where version tables are empty. `helpers` are connections
+    that read beside the first.
 
     A schema without a version table, or with an empty one beside other tables, has a problem:
     Alembic would run its history from base there.
     """
+    parts = list(_chunks(schemas, PART))
+    if not helpers:
+        return _joined(_read_part(connection, part, version_table) for part in parts)
+    idle: SimpleQueue[psycopg.Connection] = SimpleQueue()
+    for one in (connection, *helpers):
+        idle.put(one)
+
+    def read(part: Sequence[str]) -> dict[str, Version]:
+        mine = idle.get()
+        try:
+            return _read_part(mine, part, version_table)
+        finally:
+            idle.put(mine)
+
+    with ThreadPoolExecutor(1 + len(helpers)) as threads:
+        return _joined(threads.map(read, parts))
+
+
+def _joined(parts: Iterable[dict[str, Version]]) -> dict[str, Version]:
+    return {schema: version for part in parts for schema, version in part.items()}
+
+
+def _read_part(
+    connection: psycopg.Connection, schemas: Sequence[str], version_table: str
+) -> dict[str, Version]:
     versions: dict[str, Version] = {}
-    for many in _chunks(schemas, FACTS_CHUNK):
-        facts = _read_facts(connection, many, version_table)
-        for chunk in _chunks(many, CHUNK):
-            try:
-                versions |= _read_chunk(connection, chunk, facts, version_table)
-            except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
-                if connection.broken:
-                    raise
-                for schema in chunk:
-                    versions[schema] = _read_one(connection, schema, version_table)
+    facts = _read_facts(connection, schemas, version_table)
+    for chunk in _chunks(schemas, CHUNK):
+        try:
+            versions |= _read_chunk(connection, chunk, facts, version_table)
+        except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
+            if connection.broken:
+                raise
+            for schema in chunk:
+                versions[schema] = _read_one(connection, schema, version_table)
     return versions
 
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tenantmig import Fleet, RunOptions
+from tenantmig import Fleet, RunOptions, driver
 from tenantmig.activity import is_full
 from tenantmig.capacity import (
+    LOCKED_BY_READER,
     MOST,
     OWN_LOCKS,
+    READ_BY_ONE,
+    READERS,
     SAMPLE,
     default_parallel,
     free_connections,
+    reading_helpers,
 )
 from tenantmig.driver import Driver
 from tenantmig.events import RunStarted
 from tenantmig.ledger import Ledger
 from tenantmig.settings import load_settings
+from tenantmig.version_table import Version, read_versions
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history
@@ -87,6 +93,59 @@ def test_parallelism_is_bounded_and_never_none(
 ) -> None:
     database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT {limit}")
     assert least <= default_parallel(database16.connect(), tenants) <= most
+
+
+@pytest.mark.parametrize(
+    ("limit", "tenants", "helpers"),
+    [
+        (-1, 0, 0),
+        (-1, READ_BY_ONE, 0),
+        (-1, READ_BY_ONE + 1, 1),
+        (-1, 10**6, READERS - 1),
+        (4, 10**6, 0),
+        (5, 10**6, 1),
+    ],
+)
+def test_version_tables_of_a_large_fleet_are_read_by_several(
+    database16: Database, limit: int, tenants: int, helpers: int
+) -> None:
+    database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT {limit}")
+    assert reading_helpers(database16.connect(), tenants) == helpers
+
+
+def test_readers_leave_half_the_lock_table_free(small_database: Database) -> None:
+    assert ROOM // 2 < 2 * LOCKED_BY_READER
+    assert reading_helpers(small_database.connect(), 10**6) == 0
+
+
+@pytest.mark.parametrize(("limit", "connected"), [(3, 3), (1, 1)])
+def test_who_gets_no_more_connections_reads_with_those_it_has(
+    tmp_path: Path,
+    database16: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    connected: int,
+) -> None:
+    seen = []
+
+    def read(*given: Any) -> dict[str, Version]:
+        seen.append(1 + len(given[-1]))
+        return read_versions(*given)
+
+    monkeypatch.setattr(driver, "reading_helpers", lambda *_: 2)
+    monkeypatch.setattr(driver, "read_versions", read)
+    role = f"app_{database16.name}"
+    database16.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT {limit}")
+    url = database16.url.replace("postgres@", f"{role}@")
+    assert url != database16.url
+    ini = Project(tmp_path, url).ini
+    settings = load_settings(config=ini, database_url=url)
+    database16.execute("CREATE SCHEMA acme")
+    with Driver(settings).ledger() as ledger:
+        found = Driver(settings).reader(ledger)(["acme"])
+    database16.execute(f"DROP ROLE {role}")
+    assert found["acme"].problem is not None
+    assert seen == [connected]
 
 
 # -- full, or gone? --------------------------------------------------------------------------

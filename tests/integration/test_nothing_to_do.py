@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tenantmig.capacity import READERS
 from tests.fixtures.command import Project, Result
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history
@@ -113,7 +114,7 @@ def test_a_fleet_at_head(watched: Watched) -> None:
         before = len(watched.proxy.connections)
         report = watched.run(*command, "--json").json
         assert len(watched.statements) <= MOST, watched.statements
-        assert len(watched.proxy.connections) - before == 1
+        assert len(watched.proxy.connections) - before == READERS
         assert (watched.workers, watched.locks) == (0, 0)
         assert at_head_in(report) == TENANTS + 1
     # the control: with something to do, the same look sees a worker and a tenant's lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -46,6 +47,19 @@ def _read(database: Database, *schemas: str) -> dict[str, Version]:
     return read_versions(database.connect(), schemas, TABLE)
 
 
+def _make_600(database: Database) -> list[str]:
+    """Make the schemas t0 to t599, each at a revision of its own."""
+    for start in range(0, 600, 100):  # in several transactions: each table takes locks
+        database.execute(
+            f"DO $$ BEGIN FOR i IN {start}..{start + 99} LOOP"
+            " EXECUTE format('CREATE SCHEMA t%s', i);"
+            " EXECUTE format('CREATE TABLE t%s.alembic_version (version_num varchar(32))', i);"
+            " EXECUTE format('INSERT INTO t%s.alembic_version VALUES (%L)', i, 'r' || i);"
+            " END LOOP; END $$"
+        )
+    return [f"t{number}" for number in range(600)]
+
+
 COLUMN = "(version_num varchar(32) NOT NULL PRIMARY KEY)"
 
 
@@ -55,20 +69,36 @@ def test_600_schemas_are_read_in_two_statements_a_chunk(
 ) -> None:
     if chunk:
         monkeypatch.setattr(version_table, "CHUNK", chunk)
-    schemas = [f"t{number}" for number in range(600)]
-    for start in range(0, 600, 100):  # in several transactions: each table takes locks
-        database.execute(
-            f"DO $$ BEGIN FOR i IN {start}..{start + 99} LOOP"
-            " EXECUTE format('CREATE SCHEMA t%s', i);"
-            " EXECUTE format('CREATE TABLE t%s.alembic_version (version_num varchar(32))', i);"
-            " EXECUTE format('INSERT INTO t%s.alembic_version VALUES (%L)', i, 'r' || i);"
-            " END LOOP; END $$"
-        )
+    schemas = _make_600(database)
     with Counting.connect(database.url, autocommit=True) as connection:
         versions = read_versions(connection, schemas, TABLE)
         assert connection.statements <= most
     assert list(versions) == schemas
     assert versions == {f"t{number}": Version((f"r{number}",)) for number in range(600)}
+
+
+def test_several_connections_share_the_schemas(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_table, "PART", 100)
+    schemas = _make_600(database)
+    with ExitStack() as opened:
+        first, *helpers = [
+            opened.enter_context(Counting.connect(database.url, autocommit=True)) for _ in range(3)
+        ]
+        versions = read_versions(first, schemas, TABLE, helpers)
+        assert all(reader.statements > 0 for reader in (first, *helpers))
+        assert sum(reader.statements for reader in (first, *helpers)) == 2 * 6
+    assert list(versions) == schemas
+    assert versions == {f"t{number}": Version((f"r{number}",)) for number in range(600)}
+
+
+def test_a_reader_that_loses_its_connection_is_told(database: Database) -> None:
+    _make(database, "acme", COLUMN, "r1")
+    helper = database.connect()
+    helper.close()
+    with pytest.raises(psycopg.OperationalError):
+        read_versions(database.connect(), ["acme", "beta"] * 2000, TABLE, [helper])
 
 
 def test_no_schemas_take_no_statement(database: Database) -> None:
