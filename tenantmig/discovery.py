@@ -16,7 +16,7 @@ from tenantmig.errors import SourceError, TenantNameError
 from tenantmig.ledger import Ledger
 from tenantmig.registry import list_tenants
 from tenantmig.settings import Settings
-from tenantmig.tenant import UNFINISHED, Tenant, TenantState
+from tenantmig.tenant import SCRATCH, UNFINISHED, Tenant, TenantState
 
 
 def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
@@ -81,7 +81,7 @@ def _from_schemas(settings: Settings, ledger: Ledger) -> Iterator[Tenant]:
         reason = error.diag.message_primary
         raise SourceError(f"`source_pattern` {pattern!r} cannot be used: {reason}.") from error
     for (schema,) in rows:
-        if schema.lower() not in reserved:
+        if schema.lower() not in reserved and not schema.startswith(SCRATCH):
             yield Tenant(schema, schema)
 
 

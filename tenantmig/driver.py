@@ -30,6 +30,7 @@ from tenantmig.retry import RetryPolicy
 from tenantmig.revisions import History
 from tenantmig.rollout import Rollout, RolloutOptions
 from tenantmig.run import carry_out
+from tenantmig.scratch import Scratch, open_scratch
 from tenantmig.settings import AUTO, Settings
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Selection, Tenant
@@ -116,6 +117,15 @@ class Driver:
         options = self.session_options
         control = min(options.statement_timeout_s, CONTROL_TIMEOUT_S)
         return replace(options, statement_timeout_s=control)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Scratch]:
+        """A scratch schema, and a worker process that runs the history in it."""
+        with (
+            self.engines.alembic(1) as engine,
+            open_scratch(engine, self._control_options) as scratch,
+        ):
+            yield scratch
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

@@ -175,6 +175,10 @@ class MainGuardError(TenantmigError):
     """The program starts a run when it is imported; put it under `if __name__ == "__main__":`."""
 
 
+class ScratchError(TenantmigError):
+    """The history cannot be run in a scratch schema; no tenant was touched."""
+
+
 class ScaffoldError(TenantmigError):
     """The project's files cannot be written."""
 

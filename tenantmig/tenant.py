@@ -11,6 +11,7 @@ from enum import StrEnum
 from tenantmig.errors import SelectionError, TenantNameError, UnknownTenantError
 
 STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SCRATCH = "tenantmig_scratch_"  # how the name of a scratch schema begins
 MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL docs, 4.1.1 "Identifiers and Key Words"
 
 
@@ -77,6 +78,8 @@ class NameRules:
             return f"it is {size} bytes long and PostgreSQL keeps {MAX_NAME_BYTES}"
         if name.lower().startswith("pg_"):
             return "PostgreSQL keeps names that begin with pg_ for itself"
+        if name.lower().startswith(SCRATCH):
+            return "tenantmig keeps such names for its scratch schemas"
         if name.lower() in self.reserved | {"public", "information_schema", "$user"}:
             return "that schema is not a tenant's"
         return self._wide_problem(name) if self.is_wide else self._strict_problem(name)

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tenantmig.engines import Engine
 from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
+from tenantmig.errors import EnvironmentFileError
 from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.forkserver import end_with, worker_context
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path
 from tenantmig.tenant import Tenant
+
+T = TypeVar("T")
 
 
 def new_workers(count: int) -> ProcessPool:
@@ -93,7 +98,24 @@ class AlembicEngine(Engine):
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
-        return self._workers.schedule(render_sql, args=(self.options, tenant, path)).result()
+        return self.ask(render_sql, tenant, path)
+
+    def ask(self, task: Callable[..., T], *arguments: object) -> T:
+        """Call `task(options, *arguments)` in a worker process and return what it returns.
+
+        Raises:
+            EnvironmentFileError: the worker died, or took longer than an attempt may.
+        """
+        timeout = self.options.attempt_timeout_s
+        asked = self._workers.schedule(task, args=(self.options, *arguments), timeout=timeout)
+        try:
+            return asked.result()
+        except ProcessExpired as death:
+            raise EnvironmentFileError(
+                f"The worker process died (exit code {death.exitcode}) while it ran env.py."
+            ) from death
+        except TimeoutError as error:
+            raise EnvironmentFileError(f"env.py took longer than {timeout:g} s.") from error
 
     def close(self) -> None:
         """Begin nothing more and end the workers that are at work for this run, and no others."""

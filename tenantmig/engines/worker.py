@@ -60,16 +60,17 @@ class WorkerOptions:
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
     """Make one attempt in this process. Never raises what cannot be pickled."""
-    return _worker(options).run(assignment)
+    return worker_of(options).run(assignment)
 
 
 def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
     """Return the SQL of an upgrade along `path`, from Alembic's offline mode."""
-    return _worker(options).render_sql(tenant, path)
+    return worker_of(options).render_sql(tenant, path)
 
 
 @lru_cache(maxsize=1)
-def _worker(options: WorkerOptions) -> Worker:
+def worker_of(options: WorkerOptions) -> Worker:
+    """Return this process's worker."""
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
     sys.stdout = sys.stderr = Unheard(sys.stderr)
     return Worker(options)
@@ -270,7 +271,7 @@ class Worker:
             session.is_recorded = True
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
-            self._check_environment(context, session, assignment.tenant)
+            self.check_environment(context, session, assignment.tenant)
             if witness is not None:
                 witness.stands = heads
                 if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
@@ -287,7 +288,7 @@ class Worker:
 
         self.config.attributes["connection"] = session.sqlalchemy
         with witness.attached() if witness is not None else nullcontext():
-            self._run_env(assignment.tenant, migrations, stretch.destination)
+            self.run_env(assignment.tenant, migrations, stretch.destination)
         if not reached or reached[-1] != stretch.target:
             raise EnvironmentFileError(
                 "env.py ended without running the revisions; it must call context.run_migrations()."
@@ -322,9 +323,8 @@ class Worker:
         if found and self.running:
             self.shared_locks[self.running] = str(found[0])
 
-    def _run_env(
-        self, tenant: Tenant, migrations: object, destination: str, **more: object
-    ) -> None:
+    def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
+        """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
         assert self.config.cmd_opts is not None
         self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
         script = self.history.script
@@ -333,7 +333,7 @@ class Worker:
         ):
             script.run_env()
 
-    def _check_environment(
+    def check_environment(
         self, context: MigrationContext, session: TenantSession, tenant: Tenant
     ) -> None:
         """Trust nothing that env.py configured: each of these has cost somebody a database."""
@@ -364,7 +364,7 @@ class Worker:
         self.config.attributes.pop("connection", None)
         self.config.output_buffer = buffer
         try:
-            self._run_env(tenant, migrations, path.destination, as_sql=True, starting_rev=source)
+            self.run_env(tenant, migrations, path.destination, as_sql=True, starting_rev=source)
         except TenantmigError:
             raise
         except Exception as error:  # noqa: BLE001  what it raises may not survive pickling

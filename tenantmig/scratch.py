@@ -1,0 +1,100 @@
+"""Scratch schemas: what the history makes of an empty schema, to look at. Never a customer's.
+
+A command makes its own under a new name and drops it at its end. That of a command which was killed
+is dropped by the next one: the lock that says "in use" dies with the connection. Knows no tenant.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import psycopg
+from psycopg import sql
+
+from tenantmig.connection import SessionOptions, connect
+from tenantmig.engines.alembic import AlembicEngine
+from tenantmig.engines.scratch_worker import move_scratch
+from tenantmig.errors import DependentObjectsError, ScratchError
+from tenantmig.plan import RunKind
+from tenantmig.sql import query
+from tenantmig.tenant import SCRATCH
+from tenantmig.tenant_schema import create_schema, drop_schema
+
+MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
+LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, 0))"
+
+
+class Scratch:
+    """A schema of a new name, empty at first, in which the history can be run back and forth.
+
+    `connection` sees it; scripts run in worker processes, as in a tenant.
+    """
+
+    def __init__(self, engine: AlembicEngine, connection: psycopg.Connection, schema: str) -> None:
+        self.engine = engine
+        self.connection = connection
+        self.schema = schema
+
+    def upgrade(self, destination: str = "heads") -> None:
+        """Run the history from where the schema stands up to `destination`.
+
+        Raises:
+            ScratchError: a script failed; what it began was rolled back.
+        """
+        self._move(RunKind.UPGRADE, destination)
+
+    def downgrade(self, destination: str = "base") -> None:
+        """Run the history back to `destination`; raises as `upgrade` does."""
+        self._move(RunKind.DOWNGRADE, destination)
+
+    def _move(self, kind: RunKind, destination: str) -> None:
+        failure = self.engine.ask(move_scratch, self.schema, kind, destination)
+        if failure is not None:
+            raise ScratchError(
+                f"The {kind.value} of a scratch schema to {destination} failed: {failure.message}."
+                " No tenant was touched."
+            )
+
+
+@contextmanager
+def open_scratch(engine: AlembicEngine, options: SessionOptions) -> Iterator[Scratch]:
+    """Make a scratch schema and drop it at the end, with those that killed commands have left.
+
+    Locks: an advisory lock of its own; nobody waits for it.
+    Raises:
+        PrivilegeError: this role may not create a schema.
+        ScratchError: it cannot be dropped.
+    """
+    schema = SCRATCH + secrets.token_hex(6)
+    with closing(connect(options)) as connection:
+        _drop_abandoned(connection)
+        connection.execute(LOCK, [schema])
+        with connection.transaction():
+            create_schema(connection, schema)
+            comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+            connection.execute(comment.format(sql.Identifier(schema), sql.Literal(MARK)))
+        try:
+            yield Scratch(engine, connection, schema)
+        except BaseException:
+            with suppress(psycopg.Error, DependentObjectsError):  # the next command drops it
+                drop_schema(connection, schema)
+            raise
+        _drop(connection, schema)
+
+
+def _drop(connection: psycopg.Connection, schema: str) -> None:
+    try:
+        drop_schema(connection, schema)
+    except DependentObjectsError as error:
+        raise ScratchError(
+            f"Running the history made objects outside its own schema: {error.message}"
+        ) from error
+
+
+def _drop_abandoned(connection: psycopg.Connection) -> None:
+    found = connection.execute(query("abandoned_scratch"), {"prefix": SCRATCH, "mark": MARK})
+    for (schema,) in found.fetchall():
+        with suppress(psycopg.Error, DependentObjectsError):  # whoever may drop it will
+            drop_schema(connection, schema)
