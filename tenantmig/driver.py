@@ -19,11 +19,17 @@ from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import discover
 from tenantmig.engines.pool import EnginePool
 from tenantmig.engines.worker import WorkerOptions
-from tenantmig.errors import ConnectError, SelectionError
+from tenantmig.errors import (
+    ConnectError,
+    SelectionError,
+    SettingsError,
+    TenantSchemaMissingError,
+)
 from tenantmig.events import OnEvent, ignore
 from tenantmig.forkserver import refuse_in_worker
 from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
+from tenantmig.lineage import SHARED_NAME, Lineage
 from tenantmig.outcome import RunReport
 from tenantmig.plan import MOVES_FLEET, Plan, RunKind
 from tenantmig.retry import RetryPolicy
@@ -34,6 +40,7 @@ from tenantmig.scratch import Scratch, open_scratch
 from tenantmig.settings import AUTO, Settings
 from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Selection, Tenant
+from tenantmig.tenant_schema import schema_exists
 from tenantmig.version_table import ReadVersions, Version, read_versions
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
@@ -73,13 +80,29 @@ class RunOptions:
 class Driver:
     """What the runs of one fleet are made with."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lineage: Lineage = Lineage.TENANT) -> None:
         self.settings = settings
+        self.lineage = lineage
+
+    def of(self, lineage: Lineage) -> Driver:
+        """Return the driver of a lineage with the same settings.
+
+        Raises:
+            SettingsError: the Alembic ini does not describe the lineage.
+        """
+        if lineage is self.lineage:
+            return self
+        if lineage is Lineage.SHARED and not self.settings.has_shared_lineage:
+            raise SettingsError(
+                f"{self.settings.config} has no section [{lineage.section}], so there is no shared"
+                " lineage; add one with its script_location (docs/lineages.md)."
+            )
+        return Driver(self.settings, lineage)
 
     @cached_property
     def history(self) -> History:
         """The migration history, loaded once."""
-        return History(self.settings.config)
+        return History(self.settings.config, self.lineage)
 
     @cached_property
     def url(self) -> DatabaseUrl:
@@ -107,9 +130,10 @@ class Driver:
                 recycle_after=self.settings.recycle_after,
                 is_registry_source=self.settings.source == "registry",
                 attempt_timeout_s=self.settings.attempt_timeout,
+                lineage=self.lineage,
             ),
             None if self.settings.parallel == AUTO else self.settings.parallel,
-            self.settings.engine,
+            self.settings.engine if self.lineage is Lineage.TENANT else "alembic",
         )
 
     @property
@@ -138,10 +162,46 @@ class Driver:
             ledger.close()
 
     def discover(self, ledger: Ledger) -> list[Tenant]:
-        """Return all tenants of the source."""
+        """Return all tenants of the source; of the shared lineage, what stands for it.
+
+        Raises:
+            TenantSchemaMissingError: the shared schema does not exist.
+        """
+        if self.lineage is Lineage.SHARED:
+            return [self._shared(ledger)]
         if self.settings.source == "callable":
             _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
         return discover(self.settings, ledger)
+
+    def _shared(self, ledger: Ledger) -> Tenant:
+        schema = self.settings.shared_schema
+        if not schema_exists(ledger.connection, schema):
+            raise TenantSchemaMissingError(
+                f'The schema "{schema}" of the shared lineage does not exist; create it, or set'
+                " `shared_schema`. Nothing was touched."
+            )
+        return Tenant(SHARED_NAME, schema, ledger.connection.info.dbname)
+
+    def plan(
+        self, ledger: Ledger, target: str, selection: Selection, kind: RunKind = RunKind.UPGRADE
+    ) -> Plan:
+        """Plan to bring the selected tenants to a target; the shared lineage has but one place.
+
+        Raises:
+            UnknownRevisionError, HistoryError: the target is unusable; no database was asked.
+        """
+        if kind is not RunKind.OFFBOARD:
+            self.history.target(target, kind)
+        fleet, is_shared = self.discover(ledger), self.lineage is Lineage.SHARED
+        return planning.plan_rollout(
+            self.reader(ledger),
+            self.history,
+            kind,
+            target,
+            fleet if is_shared else selection.select(fleet),
+            is_fleetwide=selection.is_everyone and not is_shared,
+            lineage=self.lineage,
+        )
 
     def reader(self, ledger: Ledger) -> ReadVersions:
         """Return what reads the version tables, those of a large fleet over several connections."""
@@ -154,7 +214,8 @@ class Driver:
                     for _ in range(reading_helpers(ledger.connection, len(schemas))):
                         helper = closing(connect(self._control_options))
                         helpers.append(opened.enter_context(helper))
-                return read_versions(ledger.connection, schemas, table, helpers)
+                versions = read_versions(ledger.connection, schemas, table, helpers)
+            return {schema: v.seen_from(self.lineage) for schema, v in versions.items()}
 
         return read
 
@@ -162,7 +223,8 @@ class Driver:
         self, plan: Plan, ledger: Ledger, selection: Selection
     ) -> Callable[[frozenset[str]], Plan] | None:
         """Plan for tenants that are onboarded while an upgrade of the fleet runs."""
-        if plan.kind is not RunKind.UPGRADE or not selection.is_open or plan.target[0] == "+":
+        is_open = selection.is_open and self.lineage is Lineage.TENANT
+        if plan.kind is not RunKind.UPGRADE or not is_open or plan.target[0] == "+":
             return None
 
         def plan_newcomers(known: frozenset[str]) -> Plan:
@@ -202,7 +264,7 @@ class Driver:
 
     def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
         settings, plan = self.settings, rollout.plan
-        is_rolled = plan.kind in MOVES_FLEET
+        is_rolled = plan.kind in MOVES_FLEET and self.lineage is Lineage.TENANT
         return RolloutOptions(
             parallel=self._parallel(plan, ledger, options),
             retry=RetryPolicy(settings.attempts, reconnect_s=settings.reconnect_timeout),
@@ -251,6 +313,11 @@ class Driver:
         return find_programs(self.settings.client_programs, version)
 
     def _backup(self, ledger: Ledger, folder: Path) -> Backup:
+        if self.lineage is Lineage.SHARED:
+            raise SelectionError(
+                "--backup dumps tenant schemas; dump the shared one with pg_dump. Nothing was"
+                " touched."
+            )
         backups = Backups(
             folder,
             self.programs(ledger),
@@ -263,4 +330,5 @@ class Driver:
     def _stored(self, options: RunOptions) -> Mapping[str, Any]:
         kept = {name: getattr(self.settings, name) for name in STORED}
         backup = str(options.backup.absolute()) if options.backup else None
-        return kept | {"skip_irreversible": options.skip_irreversible, "backup": backup}
+        kept |= {"skip_irreversible": options.skip_irreversible, "backup": backup}
+        return kept | {"lineage": self.lineage.value}

@@ -1,4 +1,4 @@
-"""What an Alembic env.py needs of tenantmig: which tenant, and a session that is bound to it.
+"""What an Alembic env.py needs of tenantmig: which schema, and a session that is bound to it.
 
 The driver hands its own session over through `config.attributes["connection"]`, Alembic's
 documented pattern; alone, env.py gets a session of its own from here, under the same rules.
@@ -27,37 +27,22 @@ from tenantmig.errors import (
     UnknownTenantError,
 )
 from tenantmig.ledger import Ledger
+from tenantmig.lineage import SHARED_NAME
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.settings import Settings, load_settings
 
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
 
 
-class TenantEnv:
-    """The tenant that `-x tenant=NAME` names, for one run of env.py."""
+class LineageEnv:
+    """One schema of a lineage, for one run of env.py: a tenant's, or the shared one."""
 
-    def __init__(self, config: Config, x: Mapping[str, str], *, is_offline: bool) -> None:
-        """Find the tenant; offline nobody can be asked, and the name stands for the schema.
+    name = ""
+    schema = ""
 
-        Raises:
-            CommandError: what Alembic prints as one sentence: no `-x tenant=`; no source lists
-                the tenant and no schema has its name; or a name that cannot be a tenant's.
-        """
+    def __init__(self, config: Config) -> None:
         self.config = config
         self.is_driven = "connection" in config.attributes
-        self.name, self.schema = x.get("tenant", ""), x.get("schema", "")
-        if not self.is_driven:
-            with _one_sentence():
-                self._find(is_offline=is_offline)
-
-    def _find(self, *, is_offline: bool) -> None:
-        if not self.name:
-            raise UnknownTenantError(USAGE)
-        rules = self.settings.name_rules
-        rules.check(self.name)
-        if not self.schema:
-            self.schema = self.name if is_offline else _look_up(self.settings, self.name)
-        rules.check(self.schema, "tenant schema")
 
     @cached_property
     def settings(self) -> Settings:
@@ -66,23 +51,23 @@ class TenantEnv:
 
     @property
     def translate_map(self) -> dict[str | None, str | None]:
-        """The `schema_translate_map` of the tenant: no schema, and the placeholder "tenant"."""
+        """The `schema_translate_map`: no schema, and the placeholder "tenant"."""
         return translate_map(self.schema)
 
     @property
     def search_path_sql(self) -> str:
-        """The statement that puts the tenant schema on the search path, for `--sql`."""
+        """The statement that puts the schema on the search path, for `--sql`."""
         names = (self.schema, *self.settings.extension_schemas)
         path = [sql.Identifier(name).as_string() for name in names]
         return f"SET search_path = {', '.join([*path, 'pg_temp'])}"
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
-        """Hand out a connection whose search path and translate map are the tenant's.
+        """Hand out a connection whose search path and translate map are those of the schema.
 
-        Locks: the tenant's advisory lock, on this connection.
+        Locks: the advisory lock of the schema, on this connection.
         Raises:
-            CommandError: the server cannot be used, or the tenant is locked or has no schema.
+            CommandError: the server cannot be used, or the schema is locked or missing.
         """
         if self.is_driven:
             yield self.config.attributes["connection"]
@@ -97,6 +82,46 @@ class TenantEnv:
     def include_name(self, name: str | None, kind: str, _: object) -> bool:
         """Keep the version table out of autogenerate, which sees it without its schema."""
         return not (kind == "table" and name == self.settings.version_table)
+
+
+class TenantEnv(LineageEnv):
+    """The tenant that `-x tenant=NAME` names, for one run of env.py."""
+
+    def __init__(self, config: Config, x: Mapping[str, str], *, is_offline: bool) -> None:
+        """Find the tenant; offline nobody can be asked, and the name stands for the schema.
+
+        Raises:
+            CommandError: what Alembic prints as one sentence: no `-x tenant=`; no source lists
+                the tenant and no schema has its name; or a name that cannot be a tenant's.
+        """
+        super().__init__(config)
+        self.name, self.schema = x.get("tenant", ""), x.get("schema", "")
+        if not self.is_driven:
+            with _one_sentence():
+                self._find(is_offline=is_offline)
+
+    def _find(self, *, is_offline: bool) -> None:
+        if not self.name:
+            raise UnknownTenantError(USAGE)
+        rules = self.settings.name_rules
+        rules.check(self.name)
+        if not self.schema:
+            self.schema = self.name if is_offline else _look_up(self.settings, self.name)
+        rules.check(self.schema, "tenant schema")
+
+
+class SharedEnv(LineageEnv):
+    """The schema of the shared lineage, for one run of its env.py (`alembic -n shared ...`).
+
+    Raises:
+        CommandError: the settings cannot be read.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.name = SHARED_NAME
+        with _one_sentence():
+            self.schema = self.settings.shared_schema
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenantmig.failure import Failure
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -20,6 +21,7 @@ class RunStarted:
     tenants: int
     pending: int
     parallel: int
+    lineage: Lineage = Lineage.TENANT
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tenantmig import onboarding, planning, recovery, registry
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError, SourceError, TenantStateError
 from tenantmig.ledger import Ledger
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
@@ -85,10 +86,20 @@ class Fleet:
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
         """Return where the selected tenants stand."""
-        history = self.history
-        with self._driver.ledger() as ledger:
-            tenants = selection.select(self._driver.discover(ledger))
-            return read_status(ledger, self._driver.reader(ledger), history, tenants)
+        driver, shared = self._driver, self._shared
+        _ = driver.history  # a broken one is told before a database is asked
+        with driver.ledger() as ledger:
+            tenants = selection.select(driver.discover(ledger))
+            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+            if shared is None:
+                return found
+            place, read = shared.discover(ledger), shared.reader(ledger)
+            return replace(found, shared=read_status(ledger, read, shared.history, place))
+
+    @property
+    def _shared(self) -> Driver | None:
+        """The driver of the shared lineage, if there is one."""
+        return self._driver.of(Lineage.SHARED) if self.settings.has_shared_lineage else None
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants."""
@@ -126,30 +137,25 @@ class Fleet:
         selection: Selection = EVERYONE,
         kind: RunKind = RunKind.UPGRADE,
         options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
     ) -> Plan:
         """Return what a run would do; nothing is changed. For upgrade, downgrade, stamp, offboard.
+
+        Without `lineage` it is that of the tenants, and an upgrade brings the shared one, if there
+        is one, to its heads first.
 
         Raises:
             UnknownRevisionError, HistoryError: the target is unusable.
             UnknownTenantError: the selection names a tenant that does not exist.
         """
+        driver = self._driver.of(lineage or Lineage.TENANT)
         with self._driver.ledger() as ledger:
-            plan = self._plan(ledger, target, selection, kind)
+            plan = driver.plan(ledger, target, selection, kind)
             known = ledger.known_obstacles()
-        plan = replace(plan, obstacles=planning.obstacles(self.history, plan, known))
-        return planning.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
-
-    def _plan(self, ledger: Ledger, target: str, selection: Selection, kind: RunKind) -> Plan:
-        if kind is not RunKind.OFFBOARD:
-            self.history.target(target, kind)  # a wrong target is told before a database is asked
-        return planning.plan_rollout(
-            self._driver.reader(ledger),
-            self.history,
-            kind,
-            target,
-            selection.select(self._driver.discover(ledger)),
-            is_fleetwide=selection.is_everyone,
-        )
+            if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
+                plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
+        plan = replace(plan, obstacles=planning.obstacles(driver.history, plan, known))
+        return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
@@ -168,30 +174,46 @@ class Fleet:
         target: str = "head",
         selection: Selection = EVERYONE,
         options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
     ) -> RunReport:
         """Roll the selected tenants forward; all active ones by default.
+
+        Without `lineage` the shared one, if there is one, is brought to its heads first; if that
+        fails, its report is returned and no tenant is touched.
 
         Locks: each tenant's advisory lock while it is worked on.
         Idempotent: yes.
         Raises:
             TenantmigError: refused before anything was touched.
         """
-        return self._roll(target, selection, RunKind.UPGRADE, options)
+        return self._roll(target, selection, RunKind.UPGRADE, options, lineage)
 
     def downgrade(
-        self, target: str, selection: Selection, options: RunOptions = DEFAULT
+        self,
+        target: str,
+        selection: Selection,
+        options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
     ) -> RunReport:
         """Bring the selected tenants back to a revision, or `-N` revisions back.
+
+        The shared lineage has no tenants to select; it is brought back as a whole.
 
         Raises:
             SelectionError: nothing is selected.
             TenantmigError: refused before anything was touched.
         """
-        return self._roll(target, selection, RunKind.DOWNGRADE, options)
+        return self._roll(target, selection, RunKind.DOWNGRADE, options, lineage)
 
-    def stamp(self, target: str, selection: Selection, options: RunOptions = DEFAULT) -> RunReport:
+    def stamp(
+        self,
+        target: str,
+        selection: Selection,
+        options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
+    ) -> RunReport:
         """Write a revision into the selected tenants' version tables without running anything."""
-        return self._roll(target, selection, RunKind.STAMP, options)
+        return self._roll(target, selection, RunKind.STAMP, options, lineage)
 
     def offboard(self, selection: Selection, options: RunOptions = DEFAULT) -> RunReport:
         """Drop the selected tenants' schemas, with all they hold, and their registrations.
@@ -241,12 +263,31 @@ class Fleet:
         return plan
 
     def _roll(
-        self, target: str, selection: Selection, kind: RunKind, options: RunOptions
+        self,
+        target: str,
+        selection: Selection,
+        kind: RunKind,
+        options: RunOptions,
+        lineage: Lineage | None = None,
     ) -> RunReport:
-        with self._driver.ledger() as ledger:
-            plan = self._plan(ledger, target, selection, kind)
-            sweep = self._driver.sweep(plan, ledger, selection)
-            return self._driver.start(plan, ledger, options, sweep=sweep)
+        driver = self._driver.of(lineage or Lineage.TENANT)
+        is_shared_first = lineage is None and kind is RunKind.UPGRADE
+        with driver.ledger() as ledger:
+            plan = driver.plan(ledger, target, selection, kind)
+            shared = self._roll_shared(ledger, options) if is_shared_first else None
+            if shared is not None and not shared.is_complete:
+                return shared
+            sweep = driver.sweep(plan, ledger, selection)
+            return replace(driver.start(plan, ledger, options, sweep=sweep), shared=shared)
+
+    def _roll_shared(self, ledger: Ledger, options: RunOptions) -> RunReport | None:
+        """Bring the shared lineage to its heads, unless there is none or nothing to do."""
+        if self._shared is None:
+            return None
+        plan = self._shared.plan(ledger, "heads", EVERYONE)
+        if not plan.pending and not plan.problems:
+            return None
+        return self._shared.start(plan, ledger, options)
 
     # -- the way back, and on -----------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from tenantmig.failure import Failure
+from tenantmig.lineage import Lineage
 from tenantmig.plan import RunKind
 from tenantmig.recording import Recording
 
@@ -98,7 +99,8 @@ class TenantOutcome:
 class RunReport:
     """A run and what it did to each tenant.
 
-    `obstacles` says of each revision that was not replayed why not.
+    `obstacles` says of each revision that was not replayed why not. `shared` is the run over the
+    shared lineage that went before, if that had something to do.
     """
 
     run: int | None
@@ -111,6 +113,8 @@ class RunReport:
     reason: str | None = None
     undoes: int | None = None
     obstacles: Mapping[str, str] = field(default_factory=dict)
+    lineage: Lineage = Lineage.TENANT
+    shared: RunReport | None = None
 
     @property
     def counts(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tenantmig.lineage import Lineage
 from tenantmig.tenant import Tenant
 
 Heads = tuple[str, ...]
@@ -124,6 +125,9 @@ class Plan:
     is_fleetwide: bool = False
     obstacles: Mapping[str, str] = field(default_factory=dict)
     """Why revisions will not be replayed, as far as that is known before they run."""
+    lineage: Lineage = Lineage.TENANT
+    shared: Plan | None = None
+    """What is done to the shared lineage first."""
 
     @property
     def moves(self) -> RunKind:

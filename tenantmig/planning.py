@@ -101,13 +101,13 @@ def plan_rollout(
     kind: RunKind,
     target: str,
     tenants: Sequence[Tenant],
-    *,
-    is_fleetwide: bool = False,
+    **facts: Any,
 ) -> Plan:
     """Group the tenants by where they stand and find each group's path to `target`.
 
     For upgrade, downgrade, stamp and offboard. A tenant whose version cannot be trusted, or from
-    which no path leads there, is a problem of its own and does not keep the others.
+    which no path leads there, is a problem of its own and does not keep the others. `facts` are
+    told of the plan as a whole.
 
     Raises:
         UnknownRevisionError, HistoryError: the target itself is unusable.
@@ -117,7 +117,7 @@ def plan_rollout(
     planner = _Planner(history, kind)
     for tenant in tenants:
         planner.add(tenant, versions[tenant.schema], resolved)
-    return planner.plan(kind, resolved, is_fleetwide=is_fleetwide)
+    return planner.plan(kind, resolved, **facts)
 
 
 def plan_onboarding(history: History, target: str, tenants: Sequence[Tenant]) -> Plan:
@@ -154,7 +154,7 @@ def plan_rollback(
     planner = _Planner(history, moves)
     for tenant, version, known in _stand(read, moved, fleet, planner):
         _undo(planner, tenant, version, known, run, replaced.get(tenant.name))
-    facts = {"undoes": run, "is_fleetwide": record.is_fleetwide}
+    facts = {"undoes": run} | _of(record)
     return planner.plan(RunKind.ROLLBACK, f"run {run}", **facts)
 
 
@@ -212,8 +212,12 @@ def plan_resumption(
             _undo(planner, tenant, version, before, undone.report.run, again)
         else:
             planner.add(tenant, version, known.destination or report.target)
-    facts = {"undoes": report.undoes, "is_fleetwide": record.is_fleetwide}
+    facts = {"undoes": report.undoes} | _of(record)
     return planner.plan(report.kind, report.target, **facts)
+
+
+def _of(record: RunRecord) -> dict[str, Any]:
+    return {"is_fleetwide": record.is_fleetwide, "lineage": record.report.lineage}
 
 
 def _stand(

@@ -12,6 +12,7 @@ from psycopg.rows import namedtuple_row
 from tenantmig import ledger_schema, sql
 from tenantmig.connection import BoundedConnection
 from tenantmig.errors import ConnectError, UnknownRunError
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -181,4 +182,5 @@ def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
         reason=row.reason,
         undoes=row.undoes,
         obstacles=row.options.get("obstacles", {}),
+        lineage=Lineage(row.options.get("lineage", Lineage.TENANT)),
     )

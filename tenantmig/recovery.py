@@ -77,7 +77,8 @@ def resume(
         record = find_run(ledger, run)
         plan = plan_resumption(driver, ledger, record)
         before = {known.outcome.tenant: known.outcome for known in record.tenants}
-        with closing(Driver(settings_of(driver.settings, record, given))) as own:
+        settings = settings_of(driver.settings, record, given)
+        with closing(Driver(settings, record.report.lineage)) as own:
             return own.start(
                 plan,
                 ledger,
@@ -100,7 +101,7 @@ def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
 
 def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
     """Plan for the tenants that a run did not bring to its target."""
-    undoes = record.report.undoes
+    driver, undoes = driver.of(record.report.lineage), record.report.undoes
     return planning.plan_resumption(
         driver.reader(ledger),
         driver.history,
@@ -115,12 +116,13 @@ def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:
     """Undo a run (see `Fleet.rollback`)."""
     with driver.ledger() as ledger:
         plan = plan_rollback(driver, ledger, run, options)
-        return driver.start(plan, ledger, options)
+        return driver.of(plan.lineage).start(plan, ledger, options)
 
 
 def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions) -> Plan:
     """Plan for the tenants that a run moved; refuse what cannot be downgraded."""
     record = ledger.record(run)
+    driver = driver.of(record.report.lineage)
     read, fleet = driver.reader(ledger), driver.discover(ledger)
     replaced = ledger.replaced_since(run)
     plan = planning.plan_rollback(read, driver.history, record, fleet, replaced)

@@ -21,6 +21,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
+from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.recording import AUTOCOMMIT
@@ -30,20 +31,20 @@ from tenantmig.settings import read_ini
 MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[RevisionStep]]
 
 
-def alembic_config(ini: Path, x: Sequence[str] = ()) -> Config:
-    """Return Alembic's configuration of an ini, as if `-x` had been given for each of `x`.
+def alembic_config(ini: Path, lineage: Lineage = Lineage.TENANT, x: Sequence[str] = ()) -> Config:
+    """Return Alembic's configuration of a lineage, as if `-x` had been given for each of `x`.
 
     Raises:
         SettingsError: the ini is missing or malformed.
     """
     read_ini(ini)
-    return Config(str(ini), cmd_opts=argparse.Namespace(x=list(x)))
+    return Config(str(ini), lineage.section, cmd_opts=argparse.Namespace(x=list(x)))
 
 
 class History:
     """The revisions of one lineage, loaded once and known to be sound."""
 
-    def __init__(self, ini: Path) -> None:
+    def __init__(self, ini: Path, lineage: Lineage = Lineage.TENANT) -> None:
         """Load every script.
 
         Raises:
@@ -52,7 +53,7 @@ class History:
                 missing, or revisions form a cycle; the file or revision is named.
         """
         self.ini = ini
-        config = alembic_config(ini)
+        config = alembic_config(ini, lineage)
         with _history_errors():
             _refuse_shadow(config)
             self.script = ScriptDirectory.from_config(config)

@@ -108,7 +108,13 @@ class _Running:
         plan, pending = self.plan, first_to_go(_pending(self.plan))
         parallel = max(1, min(self.options.parallel, len(pending)))
         started = RunStarted(
-            self.claim.run, plan.kind, plan.target, plan.tenants, len(pending), parallel
+            self.claim.run,
+            plan.kind,
+            plan.target,
+            plan.tenants,
+            len(pending),
+            parallel,
+            plan.lineage,
         )
         self.options.on_event(started)
         self._settlement.decide(plan, is_written=self.rollout.resumed is None)
@@ -329,6 +335,7 @@ class _Running:
             reason=reason,
             undoes=self.plan.undoes,
             obstacles=self._obstacles,
+            lineage=self.plan.lineage,
         )
         if self.rollout.resumed is not None:  # what earlier drivers did belongs to it
             report = replace(report, tenants=self.ledger.run(self.claim.run).tenants)

@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError
+from tenantmig.lineage import Lineage
 from tenantmig.tenant import NameRules
 from tenantmig.waves import Canary, FailureBudget
 
@@ -104,6 +105,9 @@ class Settings(BaseSettings):
     extension_schemas: tuple[str, ...] = Field(
         (), description="schemas put on the search path after the tenant's"
     )
+    shared_schema: str = Field(
+        "public", description="where the tables of the shared lineage are, if the ini has one"
+    )
     version_table: str = Field("alembic_version", description="as env.py configures it")
     engine: Literal["auto", "alembic", "replay"] = Field(
         "auto", description="what runs the revisions; replay fails where auto would use alembic"
@@ -176,8 +180,17 @@ class Settings(BaseSettings):
     @property
     def name_rules(self) -> NameRules:
         """What tenants and their schemas may be called under these settings."""
-        reserved = {self.ledger_schema, *self.extension_schemas}
+        reserved = {self.ledger_schema, self.shared_schema, *self.extension_schemas}
         return NameRules(self.names == "wide", frozenset(name.lower() for name in reserved))
+
+    @property
+    def has_shared_lineage(self) -> bool:
+        """True when the ini has a section for it.
+
+        Raises:
+            SettingsError: the ini is missing or malformed.
+        """
+        return read_ini(self.config).has_section(Lineage.SHARED.section)
 
     @property
     def url(self) -> DatabaseUrl:

@@ -43,6 +43,8 @@ class FleetStatus:
 
     head: str
     tenants: tuple[TenantStatus, ...]
+    shared: FleetStatus | None = None
+    """The shared lineage, if there is one: one entry, in a tenant's place."""
 
     @property
     def summary(self) -> dict[str, int]:

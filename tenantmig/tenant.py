@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tenantmig.errors import SelectionError, TenantNameError, UnknownTenantError
+from tenantmig.lineage import SHARED_NAME
 
 STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SCRATCH = "tenantmig_scratch_"  # how the name of a scratch schema begins
@@ -78,6 +79,8 @@ class NameRules:
             return f"it is {size} bytes long and PostgreSQL keeps {MAX_NAME_BYTES}"
         if name.lower().startswith("pg_"):
             return "PostgreSQL keeps names that begin with pg_ for itself"
+        if name == SHARED_NAME:
+            return "it stands for the shared lineage"
         if name.lower().startswith(SCRATCH):
             return "tenantmig keeps such names for its scratch schemas"
         if name.lower() in self.reserved | {"public", "information_schema", "$user"}:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads
 from tenantmig.sql import query
 
@@ -31,10 +32,21 @@ EMPTY = (
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The rows of one version table; `problem` says why they cannot be trusted, if so."""
+    """The rows of one version table; `problem` says why they cannot be trusted, if so.
+
+    `is_unsaid`: there is no version table, or an empty one beside other tables.
+    """
 
     heads: Heads = ()
     problem: str | None = None
+    is_unsaid: bool = False
+
+    def seen_from(self, lineage: Lineage) -> Version:
+        """Return what it means for a lineage: the shared one begins at base where nothing is said.
+
+        Its schema may well hold other tables, and Alembic does the same. A tenant's never does.
+        """
+        return Version() if self.is_unsaid and lineage is Lineage.SHARED else self
 
     @property
     def is_schema_missing(self) -> bool:
@@ -139,8 +151,10 @@ def _read_chunk(
     versions = {}
     for schema in schemas:
         heads = tuple(sorted(rows.get(schema, ())))
-        problem = EMPTY if schema in full else _problem(found.get(schema), version_table)
-        versions[schema] = Version(heads, problem)
+        facts = found.get(schema)
+        problem = EMPTY if schema in full else _problem(facts, version_table)
+        is_unsaid = schema in full or (facts is not None and not facts.has_version_table)
+        versions[schema] = Version(heads, problem, is_unsaid)
     return versions
 
 

@@ -14,6 +14,7 @@ import typer
 from tenantmig.discovery import read_tenant_file
 from tenantmig.errors import SelectionError
 from tenantmig.fleet import Fleet
+from tenantmig.lineage import Lineage
 from tenantmig.settings import load_settings
 from tenantmig.tenant import EVERYONE, Selection
 
@@ -100,12 +101,22 @@ class SelectionFlags:
         typer.Option("--failed-in", metavar="RUN", help="Tenants a run did not bring along."),
     ] = None
 
-    def selection(self, fleet: Fleet, default: Selection | None = EVERYONE) -> Selection:
+    def selection(
+        self,
+        fleet: Fleet,
+        default: Selection | None = EVERYONE,
+        lineage: Lineage | None = None,
+    ) -> Selection:
         """Return the selection; `default` stands for none given, None refuses that.
+
+        In the shared lineage there is nothing to select.
 
         Raises:
             SelectionError: nothing was selected and the command needs it, or a file names nobody.
         """
+        if lineage is Lineage.SHARED:
+            self._refuse_any()
+            return EVERYONE
         names = list(self.tenant or [])
         if self.from_file is not None:
             listed = [tenant.name for tenant in read_tenant_file(self.from_file)]
@@ -125,6 +136,10 @@ class SelectionFlags:
         if default is None:
             raise SelectionError
         return Selection(is_all=True, skip=found.skip)
+
+    def _refuse_any(self) -> None:
+        if any(getattr(self, field.name) not in (None, False) for field in fields(self)):
+            raise SelectionError("The shared lineage has no tenants to select; leave these out.")
 
 
 @dataclass
@@ -198,6 +213,11 @@ SkipIrreversibleFlag = Annotated[
 BackupFlag = Annotated[
     Path | None,
     typer.Option("--backup", metavar="DIR", help="Dump each tenant schema there first."),
+]
+
+
+LineageFlag = Annotated[
+    Lineage | None, typer.Option("--lineage", help="Of the tenants, or of the shared tables.")
 ]
 
 

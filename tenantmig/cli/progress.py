@@ -86,7 +86,7 @@ class Reporter:
 
     def _start(self, event: RunStarted) -> None:
         self._line(
-            f"Run {event.run}: {undertaking(event.kind, event.target)},"
+            f"Run {event.run}: {undertaking(event.kind, event.target, event.lineage)},"
             f" {event.pending} of {event.tenants} tenants, {event.parallel} at once"
         )
         if not (self._is_terminal and event.pending):

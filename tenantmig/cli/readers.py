@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
+from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.render import (
     plan_json,
     print_json,
@@ -33,6 +33,7 @@ def plan(
     ctx: typer.Context,
     selected: SelectionFlags,
     target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
+    lineage: LineageFlag = None,
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL, per starting revision.")
     ] = False,
@@ -40,7 +41,8 @@ def plan(
 ) -> None:
     """Show what an upgrade would do, per starting revision."""
     fleet = open_fleet(ctx)
-    found = fleet.plan(target, selected.selection(fleet))
+    selection = selected.selection(fleet, lineage=lineage)
+    found = fleet.plan(target, selection, lineage=lineage)
     if not sql:
         print_json(plan_json(found)) if json else print_plan(found)
         return
@@ -63,7 +65,7 @@ def runs(
         return
     rows = [run_json(report) for report in found]
     for row in rows:
-        del row["tenants"], row["counts"]
+        del row["tenants"], row["counts"], row["shared"]
     print_json({"runs": rows})
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
 from tenantmig.status import FleetStatus, Standing
@@ -88,6 +89,8 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "duration_s": report.duration_s,
         "counts": report.counts,
         "obstacles": dict(report.obstacles),
+        "lineage": report.lineage.value,
+        "shared": run_json(report.shared) if report.shared else None,
         "tenants": [_tenant_json(tenant) for tenant in report.tenants],
     }
 
@@ -95,6 +98,8 @@ def run_json(report: RunReport) -> dict[str, Any]:
 def print_run(report: RunReport, *, everyone: bool = False) -> None:
     """Print a run: the counts, and the tenants that are not at the target (or everyone)."""
     out = console()
+    if report.shared is not None:
+        out.print(_headline(report.shared))
     out.print(_headline(report))
     if everyone and report.tenants:
         names = ("tenant", "outcome", "from", "to", "engine", "tries", "seconds")
@@ -135,18 +140,22 @@ def failure_line(tenant: TenantOutcome) -> str:
     return f"{tenant.tenant}: {tenant.outcome} at {tenant.to_revision or 'base'}{state}{reason}"
 
 
-def undertaking(kind: RunKind, target: str) -> str:
+def undertaking(kind: RunKind, target: str, lineage: Lineage = Lineage.TENANT) -> str:
     """Write what a run does: "upgrade to 0015", "rollback of run 7", "offboard"."""
     if kind is RunKind.OFFBOARD:
         return kind.value
-    return f"{kind} of {target}" if kind is RunKind.ROLLBACK else f"{kind} to {target}"
+    if kind is RunKind.ROLLBACK:
+        return f"{kind} of {target}"
+    what = f"{kind} of the shared lineage" if lineage is Lineage.SHARED else kind.value
+    return f"{what} to {target}"
 
 
 def _headline(report: RunReport) -> str:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in report.counts.items()) or "no tenants"
     reason = f" ({report.reason})" if report.reason else ""
     return (
-        f"Run {report.run}, {undertaking(report.kind, report.target)}: {report.state}{reason};"
+        f"Run {report.run}, {undertaking(report.kind, report.target, report.lineage)}:"
+        f" {report.state}{reason};"
         f" {counts}; {report.duration_s:.1f} s"
     )
 
@@ -174,6 +183,7 @@ def status_json(status: FleetStatus) -> dict[str, Any]:
     return {
         "head": status.head,
         "summary": status.summary,
+        "shared": status_json(status.shared) if status.shared else None,
         "tenants": [
             {
                 "tenant": s.tenant.name,
@@ -194,6 +204,8 @@ def print_status(status: FleetStatus) -> None:
     """Print how many tenants are at each revision, and those that need attention."""
     out = console()
     counted = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in status.summary.items())
+    if status.shared is not None:
+        _print_shared(status.shared)
     out.print(f"Head {status.head}: {counted}")
     counts = [
         (revision or "base", count, "head" if revision == status.head else "")
@@ -209,6 +221,13 @@ def print_status(status: FleetStatus) -> None:
         out.print(f"... and {len(troubled) - SHOWN} more: tenantmig status --json")
 
 
+def _print_shared(status: FleetStatus) -> None:
+    for found in status.tenants:
+        standing = found.standing.value.replace("_", " ")
+        line = f"Shared lineage, head {status.head}: {standing} at {found.revision or 'base'}"
+        console().print(f"{line}: {found.problem}" if found.problem else line)
+
+
 def plan_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as JSON."""
     return {
@@ -216,6 +235,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "pending": plan.pending,
         "at_target": len(plan.at_target),
+        "lineage": plan.lineage.value,
+        "shared": plan_json(plan.shared) if plan.shared else None,
         "obstacles": dict(plan.obstacles),
         "groups": [
             {
@@ -233,9 +254,12 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def print_plan(plan: Plan) -> None:
     """Print what a run would do, by starting revision."""
+    if plan.shared is not None:
+        print_plan(plan.shared)
     out = console()
+    undertaken = undertaking(plan.kind, plan.target, plan.lineage).capitalize()
     out.print(
-        f"{undertaking(plan.kind, plan.target).capitalize()}: {plan.pending} tenants to change,"
+        f"{undertaken}: {plan.pending} tenants to change,"
         f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
     )
     rows = [

@@ -12,6 +12,7 @@ from tenantmig.cli.options import (
     BackupFlag,
     DryRunFlag,
     JsonFlag,
+    LineageFlag,
     RolloutFlags,
     SelectionFlags,
     SkipIrreversibleFlag,
@@ -35,18 +36,19 @@ def upgrade(
     rollout: RolloutFlags,
     waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
+    lineage: LineageFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
     json: JsonFlag = False,
 ) -> None:
-    """Roll tenants forward; all active ones unless some are selected."""
+    """Roll tenants forward, all active ones unless some are selected; the shared lineage first."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
-    selection = selected.selection(fleet, EVERYONE)
+    selection = selected.selection(fleet, EVERYONE, lineage)
     if dry_run:
-        show_plan(fleet.plan(target, selection), json=json)
+        show_plan(fleet.plan(target, selection, lineage=lineage), json=json)
         return
     with reported() as options:
-        report = fleet.upgrade(target, selection, options)
+        report = fleet.upgrade(target, selection, options, lineage)
     finish(report, json=json)
 
 
@@ -57,6 +59,7 @@ def downgrade(
     rollout: RolloutFlags,
     waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="REV")],
+    lineage: LineageFlag = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
@@ -65,16 +68,16 @@ def downgrade(
 ) -> None:
     """Bring the selected tenants back to a revision, or -N revisions back."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
-    selection = selected.selection(fleet, None)
+    selection = selected.selection(fleet, None, lineage)
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
     if dry_run or not (yes or json):
-        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, wanted)
+        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, wanted, lineage)
         if dry_run:
             show_plan(plan, json=json)
             return
         _ask(plan)
     with reported(wanted) as options:
-        report = fleet.downgrade(target, selection, options)
+        report = fleet.downgrade(target, selection, options, lineage)
     finish(report, json=json)
 
 
@@ -130,17 +133,19 @@ def stamp(
     ctx: typer.Context,
     selected: SelectionFlags,
     target: Annotated[str, typer.Argument(metavar="REV")],
+    lineage: LineageFlag = None,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a revision into version tables without running anything."""
     fleet = open_fleet(ctx)
-    selection = selected.selection(fleet, None)
+    selection = selected.selection(fleet, None, lineage)
     if dry_run:
-        show_plan(fleet.plan(target, selection, RunKind.STAMP), json=json)
+        plan = fleet.plan(target, selection, RunKind.STAMP, lineage=lineage)
+        show_plan(plan, json=json)
         return
     with reported() as options:
-        report = fleet.stamp(target, selection, options)
+        report = fleet.stamp(target, selection, options, lineage)
     finish(report, json=json)
 
 

@@ -33,6 +33,7 @@ from tenantmig.errors import (
 from tenantmig.failure import FailureKind, Phase
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.parts import RevisionParts
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
@@ -56,6 +57,7 @@ class WorkerOptions:
     recycle_after: int = 200
     is_registry_source: bool = True
     attempt_timeout_s: float = 3600.0
+    lineage: Lineage = Lineage.TENANT
 
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -103,8 +105,8 @@ class Worker:
 
     def __init__(self, options: WorkerOptions) -> None:
         self.options = options
-        self.history = History(options.ini)
-        self.config = alembic_config(options.ini)
+        self.history = History(options.ini, options.lineage)
+        self.config = alembic_config(options.ini, options.lineage)
         self.session: TenantSession | None = None
         self.served = 0
         self._forget()
@@ -250,7 +252,7 @@ class Worker:
     def _read_heads(self, session: TenantSession, tenant: Tenant) -> Heads:
         with session.outside_transaction() as connection:
             versions = read_versions(connection, [tenant.schema], self.options.version_table)
-        version = versions[tenant.schema]
+        version = versions[tenant.schema].seen_from(self.options.lineage)
         if version.problem:
             raise VersionTableError(version.problem)
         self.history.check_heads(version.heads)
