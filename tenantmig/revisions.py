@@ -38,7 +38,7 @@ def alembic_config(ini: Path, lineage: Lineage = Lineage.TENANT, x: Sequence[str
         SettingsError: the ini is missing or malformed.
     """
     read_ini(ini)
-    return Config(str(ini), lineage.section, cmd_opts=argparse.Namespace(x=list(x)))
+    return Config(str(ini), ini_section=lineage.section, cmd_opts=argparse.Namespace(x=list(x)))
 
 
 class History:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tenantmig.errors import ScaffoldError
+from tenantmig.lineage import Lineage
 from tenantmig.revisions import History
-from tenantmig.scaffold import FILES, write_scaffold
+from tenantmig.scaffold import FILES, SHARED_FILES, write_scaffold
 from tenantmig.settings import Settings, load_settings, read_ini
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,6 +35,15 @@ def test_env_py_is_the_repositorys_but_for_the_metadata(tmp_path: Path) -> None:
     plain = [[ln for ln in lines if not any(m in ln for m in metadata)] for lines in (ours, theirs)]
     assert [len(ours) - len(plain[0]), len(theirs) - len(plain[1])] == [2, 2]
     assert plain[0] == plain[1]
+
+
+def test_the_shared_lineage_is_written_if_it_is_wanted(tmp_path: Path) -> None:
+    written = write_scaffold(tmp_path, is_shared=True)
+    assert written == [tmp_path / name for name in FILES | SHARED_FILES]
+    assert History(tmp_path / "alembic.ini", Lineage.SHARED).heads == ()
+    assert load_settings(config=tmp_path / "alembic.ini").has_shared_lineage
+    write_scaffold(tmp_path / "without")
+    assert not load_settings(config=tmp_path / "without" / "alembic.ini").has_shared_lineage
 
 
 def test_the_script_template_is_the_repositorys(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_list_in_a_variable_is_json(project: Project, monkeypatch: pytest.Monk
     monkeypatch.setenv("TENANTMIG_EXTENSION_SCHEMAS", '["ext", "Other"]')
     settings = load_settings(config=project.ini)
     assert settings.extension_schemas == ("ext", "Other")
-    assert settings.name_rules.reserved == {"tenantmig", "ext", "other"}
+    assert settings.name_rules.reserved == {"tenantmig", "public", "ext", "other"}
 
 
 def test_a_malformed_list_in_a_variable_is_a_settings_error(
