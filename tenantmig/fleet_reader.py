@@ -1,0 +1,177 @@
+"""What can be read of a fleet, and what runs would do to it. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from tenantmig import onboarding, planning, recovery, registry
+from tenantmig.driver import Driver, RunOptions
+from tenantmig.errors import SelectionError
+from tenantmig.lineage import Lineage
+from tenantmig.outcome import RunReport
+from tenantmig.plan import Plan, PlanGroup, RunKind
+from tenantmig.revisions import History
+from tenantmig.settings import Settings, load_settings
+from tenantmig.status import FleetStatus, read_status
+from tenantmig.tenant import EVERYONE, Selection, Tenant
+
+DEFAULT = RunOptions()
+
+
+class FleetReader:
+    """All tenants of one database, to be looked at; see `Fleet`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._driver = Driver(settings)
+
+    @classmethod
+    def open(cls, config: str | Path = "alembic.ini", **settings: object) -> Self:
+        """Open the fleet of an Alembic ini; keyword arguments are settings (`Settings`).
+
+        Raises:
+            SettingsError: a setting cannot be used.
+        """
+        return cls(load_settings(config=Path(config), **settings))
+
+    @property
+    def history(self) -> History:
+        """The migration history, loaded once.
+
+        Raises:
+            HistoryError: it is broken.
+        """
+        return self._driver.history
+
+    def tenants(self, selection: Selection | None = None) -> list[Tenant]:
+        """Return the tenants of the source; without a selection all of them, whatever their state.
+
+        Raises:
+            SourceError, TenantNameError: the source cannot be read.
+        """
+        with self._driver.ledger() as ledger:
+            fleet = self._driver.discover(ledger)
+        return fleet if selection is None else selection.select(fleet)
+
+    def status(self, selection: Selection = EVERYONE) -> FleetStatus:
+        """Return where the selected tenants stand."""
+        driver, shared = self._driver, self._shared
+        _ = driver.history  # a broken one is told before a database is asked
+        with driver.ledger() as ledger:
+            tenants = selection.select(driver.discover(ledger))
+            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+            if shared is None:
+                return found
+            place, read = shared.discover(ledger), shared.reader(ledger)
+            return replace(found, shared=read_status(ledger, read, shared.history, place))
+
+    @property
+    def _shared(self) -> Driver | None:
+        """The driver of the shared lineage, if there is one."""
+        return self._driver.of(Lineage.SHARED) if self.settings.has_shared_lineage else None
+
+    def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
+        """Return the newest runs, newest first, without their tenants."""
+        with self._driver.ledger() as ledger:
+            return ledger.runs(limit)
+
+    def run(self, run: int) -> RunReport:
+        """Return one run with what it did to each tenant.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
+        with self._driver.ledger() as ledger:
+            return ledger.run(run)
+
+    def failed_in(self, run: int) -> Selection:
+        """Select the tenants that a run did not bring to its target and that are still active.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            SelectionError: every tenant of the run arrived.
+        """
+        report = self.run(run)
+        behind = {t.tenant for t in report.tenants if not t.outcome.is_at_target}
+        if not behind:
+            raise SelectionError(f"Every tenant of run {run} is at its target.")
+        names = tuple(tenant.name for tenant in self.tenants(EVERYONE) if tenant.name in behind)
+        if not names:
+            raise SelectionError(f"The tenants that run {run} left behind are no longer active.")
+        return Selection(names=names)
+
+    def plan(
+        self,
+        target: str = "head",
+        selection: Selection = EVERYONE,
+        kind: RunKind = RunKind.UPGRADE,
+        options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
+    ) -> Plan:
+        """Return what a run would do; nothing is changed. For upgrade, downgrade, stamp, offboard.
+
+        Without `lineage` it is that of the tenants, and an upgrade brings the shared one, if there
+        is one, to its heads first.
+
+        Raises:
+            UnknownRevisionError, HistoryError: the target is unusable.
+            UnknownTenantError: the selection names a tenant that does not exist.
+        """
+        driver = self._driver.of(lineage or Lineage.TENANT)
+        with self._driver.ledger() as ledger:
+            plan = driver.plan(ledger, target, selection, kind)
+            known = ledger.known_obstacles()
+            if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
+                plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
+        plan = replace(plan, obstacles=planning.obstacles(driver.history, plan, known))
+        return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
+
+    def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
+        """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
+
+        Raises:
+            EnvironmentFileError: a script of the path cannot be written offline.
+        """
+        with self._driver.engines.alembic(1) as engine:
+            for group in plan.groups:
+                yield group, engine.render_sql(group.tenants[0], group.path)
+
+    # -- what other runs would do --------------------------------------------------------------
+
+    def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
+        """Check that these tenants can be born, and return the plan; changes nothing."""
+        if isinstance(tenants, str):
+            raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
+        born = [Tenant(t, t) if isinstance(t, str) else t for t in tenants]
+        if not born:
+            raise SelectionError("No tenant is named to onboard.")
+        rules = self.settings.name_rules
+        for tenant in born:
+            rules.check(tenant.name)
+        plan = planning.plan_onboarding(self.history, to, born)
+        with self._driver.ledger() as ledger:
+            if self.settings.source != "registry":
+                onboarding.check_listed(self.settings, ledger, born, self._driver.discover(ledger))
+            onboarding.refuse_older_code(ledger, self.history)
+            onboarding.check_new_tenants(
+                ledger.connection, born, registry.list_tenants(ledger), rules
+            )
+        return plan
+
+    def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
+        """Return what `rollback` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_rollback(self._driver, ledger, run, options)
+
+    def plan_resumption(self, run: int | None = None) -> Plan:
+        """Return what `resume` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_resumption(self._driver, ledger, recovery.find_run(ledger, run))
+
+    def plan_restore(self, name: str, backup: str | Path) -> Plan:
+        """Return what `restore` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_restore(self._driver, ledger, name, Path(backup))[0]
