@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import sql
 
+import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.discovery import discover

@@ -17,6 +17,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
+from sqlalchemy.sql import visitors
 
 from tenantmig.connection import BoundedConnection, SessionOptions, bind, connect
 from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, TenantSessionError
@@ -70,6 +71,7 @@ class TenantSession:
             poolclass=sa.NullPool,
             hide_parameters=True,
         )
+        event.listen(engine, "before_execute", _mark_light_tables)
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
         assert isinstance(driver, BoundedConnection)
@@ -200,6 +202,7 @@ class TenantSession:
         self.schema = schema
         self.assert_bound()
         self.sqlalchemy.execution_options(schema_translate_map=translate_map(schema))
+        self.sqlalchemy.engine.update_execution_options(schema_translate_map=translate_map(schema))
         self.sqlalchemy.dialect.default_schema_name = schema
         self.sqlalchemy.info["tenantmig_schema"] = schema
 
@@ -253,6 +256,17 @@ class TenantSession:
 def translate_map(schema: str) -> dict[str | None, str | None]:
     """The `schema_translate_map` of a tenant: no schema, and the placeholder "tenant"."""
     return {None: schema, "tenant": schema}
+
+
+def _mark_light_tables(_: sa.Connection, statement: sa.ClauseElement, *__: object) -> None:
+    """Put tables of `sa.table()` under the map as well, which SQLAlchemy keeps for `sa.Table`.
+
+    A mark, not another schema: a script's tables outlive the tenant.
+    """
+    for element in visitors.iterate(statement):
+        table = element.table if isinstance(element, sa.ColumnClause) else element
+        if isinstance(table, sa.TableClause) and not isinstance(table, sa.Table):
+            table._use_schema_map = True  # noqa: SLF001  no public way
 
 
 def _try_lock(connection: psycopg.Connection, schema: str) -> bool:

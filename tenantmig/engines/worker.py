@@ -40,9 +40,10 @@ from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.registry import begin_onboarding, end_onboarding
 from tenantmig.revisions import History, alembic_config
-from tenantmig.session import TenantSession
+from tenantmig.session import TenantSession, translate_map
 from tenantmig.sql import query
 from tenantmig.tenant import Tenant
+from tenantmig.translation import OPTION
 from tenantmig.version_table import read_versions, write_version
 
 
@@ -365,8 +366,9 @@ class Worker:
 
         self.config.attributes.pop("connection", None)
         self.config.output_buffer = buffer
+        offline = {"as_sql": True, "starting_rev": source, OPTION: translate_map(tenant.schema)}
         try:
-            self.run_env(tenant, migrations, path.destination, as_sql=True, starting_rev=source)
+            self.run_env(tenant, migrations, path.destination, **offline)
         except TenantmigError:
             raise
         except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
