@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,9 @@ from tests.fixtures.server import AnyServer
 
 ODD = 'q"uo.te %s:d'
 TENANTS = ["acme", "id", ODD, "users"]
-NOT_REPLAYED = {"get_bind", *OUTSIDE}
-"""`nextval('acme.numbers')` has the schema inside a literal."""
+LAST_REPLAYED = "run_async"
+NOT_REPLAYED = {"get_bind", *OUTSIDE, *ONLINE}
+"""The first has the schema inside a literal, `nextval('acme.more_numbers')`."""
 Described = tuple[Catalog, dict[str, list[str]]]
 Way = Callable[[Project, Fleet, Database], None]
 
@@ -55,10 +57,13 @@ def _by_engine(_: Project, fleet: Fleet, __: Database) -> None:
 
 def _by_replay(_: Project, fleet: Fleet, __: Database) -> None:
     assert fleet.onboard(TENANTS, "start").is_complete
-    report = fleet.upgrade("offline")
+    report = fleet.upgrade(LAST_REPLAYED)
     assert report.is_complete, [tenant.error for tenant in report.tenants]
-    assert set(report.obstacles) == NOT_REPLAYED, report.obstacles
-    assert fleet.upgrade().is_complete
+    engines = Counter(tenant.engine for tenant in report.tenants)
+    assert engines == {"alembic": 2, "replay": 2}, report.obstacles
+    report = fleet.upgrade()
+    assert report.is_complete, [tenant.error for tenant in report.tenants]
+    assert set(report.obstacles) == NOT_REPLAYED
 
 
 def _by_sql(project: Project, _: Fleet, database: Database) -> None:
@@ -133,6 +138,21 @@ def test_every_directive_lands_in_the_tenant(
     for tenant in sorted(set(made) & set(TENANTS)):
         for ours, theirs in zip(_described(database, tenant), expected, strict=True):
             assert ours == theirs, tenant
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("offline:reads", "'NoneType' object has no attribute 'scalars'"),
+        ("reads:reflects", "This operation cannot proceed in --sql mode"),
+    ],
+)
+def test_what_needs_a_connection_is_refused_offline(path: str, reason: str, tmp_path: Path) -> None:
+    history = write_directives(tmp_path / "history", is_named=True)
+    project = Project(tmp_path, "postgresql://nobody@127.0.0.1:1/nowhere", history)
+    result = project.alembic("-x", "tenant=acme", "upgrade", path, "--sql", expect=None)
+    assert result.code != 0
+    assert reason in result.out + result.err
 
 
 # -- the table itself ------------------------------------------------------------------------

@@ -517,3 +517,36 @@ def test_a_standby_is_refused_until_it_is_promoted() -> None:
             TenantSession(options)
         standby.promote()
         TenantSession(options).close()
+
+
+# -- the placeholder -------------------------------------------------------------------------
+
+LIGHT = sa.table("note", sa.column("text", sa.Text), schema="tenant")
+
+
+def test_a_light_table_is_each_tenants_own(session_for: Open, database: Database) -> None:
+    session = session_for()
+    for schema in ("acme", "beta", "tenant"):  # the last is what its name says
+        database.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.note (text text)")
+    for schema in ("acme", "beta", "tenant"):
+        session.enter(schema)
+        session.sqlalchemy.execute(LIGHT.insert().values(text=schema))
+        session.sqlalchemy.commit()
+        assert session.sqlalchemy.execute(sa.select(LIGHT.c.text)).scalars().all() == [schema]
+        other = sa.alias(LIGHT, "other")
+        rows = sa.select(other.c.text).where(sa.exists().where(LIGHT.c.text == other.c.text))
+        assert session.sqlalchemy.execute(rows).scalars().all() == [schema]
+        session.sqlalchemy.rollback()
+
+
+def test_a_scripts_own_connection_knows_the_placeholder(
+    session_for: Open, database: Database
+) -> None:
+    session = session_for()
+    for schema in ("acme", "beta"):
+        database.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.note (text text)")
+        database.execute(f"INSERT INTO {schema}.note VALUES ('{schema}')")
+    for schema in ("acme", "beta"):
+        session.enter(schema)
+        with session.sqlalchemy.engine.connect() as own:
+            assert own.execute(sa.select(LIGHT.c.text)).scalars().all() == [schema]
