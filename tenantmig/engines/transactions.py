@@ -96,8 +96,10 @@ class TextMaker:
     def _enter(self, run: int, waits: int) -> str:
         """Bind to the tenant; all waits of a transaction together last `lock_timeout` at most."""
         share = max(1, round(self.lock_timeout_s * 1000 / waits))
-        rest = [sql.Identifier(name).as_string() for name in (*self.extension_schemas, "pg_temp")]
-        path = "".join(f", {name}" for name in rest)
+        # as `bind_session` has it, to the letter: SET search_path FROM CURRENT keeps it
+        quoted = sql.SQL(" || ', ' || quote_ident({})")
+        rest = [quoted.format(name) for name in (*self.extension_schemas, "pg_temp")]
+        path = sql.SQL("").join(rest)
         return self._format(text("replay_enter"), run=run, path=path, lock_timeout=f"{share}ms")
 
     def _transaction(self, group: Sequence[Template], assignment: Assignment) -> list[str]:
