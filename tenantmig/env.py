@@ -18,7 +18,7 @@ from alembic.util import CommandError
 from psycopg import sql
 
 import tenantmig.translation  # noqa: F401  what Alembic writes itself
-from tenantmig import embedded
+from tenantmig import embedded, entities
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.discovery import discover
 from tenantmig.errors import (
@@ -42,6 +42,7 @@ class LineageEnv:
     schema = ""
 
     def __init__(self, config: Config) -> None:
+        entities.attach()
         self.config = config
         self.is_driven = "connection" in config.attributes
 

@@ -16,7 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
-LIBRARIES = frozenset({"alembic", "sqlalchemy", "psycopg", "tenantmig", "contextlib", "logging"})
+LIBRARIES = frozenset(
+    {"alembic", "sqlalchemy", "psycopg", "tenantmig", "alembic_utils", "contextlib", "logging"}
+)
 """What may look at a connection or the clock on a script's behalf without telling the script."""
 BY_CONNECTION = frozenset({"info", "get_execution_options", "connection", "engine"})
 BY_CONTEXT = frozenset(
@@ -113,8 +115,9 @@ def timed(note: Note) -> Iterator[None]:
     """Notice when the clock or chance is asked."""
 
     def look(frame: FrameType, what: str, function: Any) -> None:
-        asks_clock = what == "c_call" and function.__name__ in CLOCKS and not _is_internal(frame)
-        if asks_clock or (what == "call" and _package(frame) in CHANCES):
+        asks_clock = what == "c_call" and function.__name__ in CLOCKS
+        asks_chance = what == "call" and _package(frame) in CHANCES
+        if (asks_clock or asks_chance) and not _is_internal(_asker(frame)):
             note("the clock or chance is asked")
 
     before = sys.getprofile()
@@ -131,6 +134,13 @@ def _package(frame: FrameType) -> str:
 
 def _is_script(frame: FrameType) -> bool:
     return _package(frame) not in LIBRARIES
+
+
+def _asker(frame: FrameType) -> FrameType:
+    """Who called into the modules of chance: alembic-utils takes a uuid out again."""
+    while _package(frame) in CHANCES and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def _is_internal(frame: FrameType) -> bool:
