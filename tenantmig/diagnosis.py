@@ -41,7 +41,7 @@ def explain(
 
     `revision` is the one whose script was running, if any.
     """
-    origin = _origin(error, is_broken=session is not None and session.is_broken)
+    origin = origin_of(error, is_broken=session is not None and session.is_broken)
     phase = session.phase if session else Phase.CONNECT
     kind, sqlstate = FailureKind.PERMANENT, None
     if isinstance(origin, psycopg.Error):
@@ -62,7 +62,7 @@ def explain(
     return Failure(kind, url.redact(where + message), phase, sqlstate)
 
 
-def _origin(error: BaseException, *, is_broken: bool) -> BaseException | None:
+def origin_of(error: BaseException, *, is_broken: bool = False) -> BaseException | None:
     """Find what psycopg raised; on a broken connection also behind what was raised on the way out.
 
     Leaving an autocommit_block on a lost connection raises a PendingRollbackError of its own.

@@ -21,6 +21,7 @@ import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded, entities
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.discovery import discover
+from tenantmig.elsewhere import find_elsewhere
 from tenantmig.errors import (
     TenantmigError,
     TenantNameError,
@@ -79,7 +80,17 @@ class LineageEnv:
             options = SessionOptions.of(self.settings, url, f"tenantmig env {self.name}")
             with closing(TenantSession(options)) as session:
                 session.enter(self.schema)
-                yield session.sqlalchemy
+                try:
+                    yield session.sqlalchemy
+                except sa.exc.DBAPIError as error:
+                    self._note_elsewhere(error, session)
+                    raise
+
+    def _note_elsewhere(self, error: sa.exc.DBAPIError, session: TenantSession) -> None:
+        ledger, version_table = self.settings.ledger_schema, self.settings.version_table
+        found = find_elsewhere(error, session, ledger=ledger, version_table=version_table)
+        if found:
+            error.add_note(found.removeprefix("; "))
 
     def include_name(self, name: str | None, kind: str, _: object) -> bool:
         """Keep the version table out of autogenerate, which sees it without its schema."""

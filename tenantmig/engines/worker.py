@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
+from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
     EnvironmentFileError,
@@ -142,6 +143,7 @@ class Worker:
         if self.parts is not None and self.parts.is_reading_again and is_read_only(error):
             error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
         failure = explain(error, self.session, self.options.session.url, self.running)
+        failure = replace(failure, message=failure.message + self._find_elsewhere(error))
         is_partial = self.parts is not None and self.parts.is_partial
         if self.session and self.parts and self.session.phase is Phase.AUTOCOMMIT:
             with (
@@ -163,6 +165,12 @@ class Worker:
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
             lost_xid=lost_xid,
         )
+
+    def _find_elsewhere(self, error: BaseException) -> str:
+        if self.session is None or self.session.is_broken:
+            return ""
+        ledger, version_table = self.options.ledger, self.options.version_table
+        return find_elsewhere(error, self.session, ledger=ledger, version_table=version_table)
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:
