@@ -16,9 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
-LIBRARIES = frozenset(
-    {"alembic", "sqlalchemy", "psycopg", "tenantmig", "alembic_utils", "contextlib", "logging"}
-)
+LIBRARIES = frozenset({"alembic", "sqlalchemy", "psycopg", "tenantmig", "contextlib", "logging"})
 """What may look at a connection or the clock on a script's behalf without telling the script."""
 BY_CONNECTION = frozenset({"info", "get_execution_options", "connection", "engine"})
 BY_CONTEXT = frozenset(
@@ -37,6 +35,7 @@ OUTSIDE_EVENTS = frozenset(
 )  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 CHANCES = frozenset({"random", "secrets", "uuid"})
+HARMLESS = "alembic_utils"  # it puts a uuid into a definition, and takes it out again
 Note = Callable[[str], None]
 Names = frozenset[str] | None
 """Names of attributes; None for all of them."""
@@ -115,9 +114,9 @@ def timed(note: Note) -> Iterator[None]:
     """Notice when the clock or chance is asked."""
 
     def look(frame: FrameType, what: str, function: Any) -> None:
-        asks_clock = what == "c_call" and function.__name__ in CLOCKS
+        asks_clock = what == "c_call" and function.__name__ in CLOCKS and not _is_internal(frame)
         asks_chance = what == "call" and _package(frame) in CHANCES
-        if (asks_clock or asks_chance) and not _is_internal(_asker(frame)):
+        if (asks_clock or asks_chance) and _asker(frame) != HARMLESS:
             note("the clock or chance is asked")
 
     before = sys.getprofile()
@@ -132,15 +131,15 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _is_script(frame: FrameType) -> bool:
-    return _package(frame) not in LIBRARIES
-
-
-def _asker(frame: FrameType) -> FrameType:
-    """Who called into the modules of chance: alembic-utils takes a uuid out again."""
+def _asker(frame: FrameType) -> str:
+    """Who called into the modules of chance, or looked at the clock by itself."""
     while _package(frame) in CHANCES and frame.f_back is not None:
         frame = frame.f_back
-    return frame
+    return _package(frame)
+
+
+def _is_script(frame: FrameType) -> bool:
+    return _package(frame) not in LIBRARIES
 
 
 def _is_internal(frame: FrameType) -> bool:

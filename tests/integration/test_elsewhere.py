@@ -180,7 +180,8 @@ def test_a_look_that_takes_long_says_nothing(
     """It ends, the error stands as it was, and the session can be used."""
     monkeypatch.setattr(elsewhere, "LOOK_S", 0.2)
     database.execute(EXTENSIONS + "; CREATE SCHEMA acme")
-    session = TenantSession(SessionOptions(DatabaseUrl.parse(database.url)))
+    options = SessionOptions(DatabaseUrl.parse(database.url), lock_timeout_s=800.0)
+    session = TenantSession(options)
     with closing(session), database.connect() as holder:
         session.enter("acme")
         assert 'is in the schema "extensions"' in _told(session, "SELECT 'x'::vector")
@@ -190,7 +191,7 @@ def test_a_look_that_takes_long_says_nothing(
         holder.rollback()
         limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
         with session.outside_transaction() as connection:
-            assert connection.execute(limits).fetchone() == ("15min", "2s")
+            assert connection.execute(limits).fetchone() == ("15min", "800s")
 
 
 @pytest.mark.parametrize(
