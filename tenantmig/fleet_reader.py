@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from tenantmig import onboarding, planning, recovery, registry
+from tenantmig.check import CheckReport, check_history
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError
 from tenantmig.lineage import Lineage
@@ -138,6 +139,14 @@ class FleetReader:
         with self._driver.engines.alembic(1) as engine:
             for group in plan.groups:
                 yield group, engine.render_sql(group.tenants[0], group.path)
+
+    def check(self) -> CheckReport:
+        """Compare the models with the history's head, and run each revision up, down and up.
+
+        Raises:
+            HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
+        """
+        return check_history(self._driver)
 
     # -- what other runs would do --------------------------------------------------------------
 

@@ -212,6 +212,16 @@ class History:
 
         return downgrade if kind is RunKind.DOWNGRADE else upgrade
 
+    def exact_steps(self, kind: RunKind, revisions: Sequence[str]) -> MigrationsFunction:
+        """Return the function that gives Alembic these revisions, in this order, and no others."""
+        scripts = [self.script.get_revision(revision) for revision in revisions]
+        is_upgrade, known = kind is not RunKind.DOWNGRADE, self.script.revision_map
+
+        def steps(_: Heads, __: MigrationContext | None) -> Iterable[RevisionStep]:
+            return [RevisionStep(known, script, is_upgrade) for script in scripts if script]
+
+        return steps
+
 
 def _refuse_shadow(config: Config) -> None:
     """Refuse a scripts folder that `import alembic` would find in the library's place."""

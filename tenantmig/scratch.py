@@ -15,8 +15,9 @@ from psycopg import sql
 
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.scratch_worker import move_scratch
+from tenantmig.engines.scratch_worker import move_scratch, step_scratch
 from tenantmig.errors import DependentObjectsError, ScratchError
+from tenantmig.failure import Failure
 from tenantmig.plan import RunKind
 from tenantmig.sql import query
 from tenantmig.tenant import SCRATCH
@@ -56,6 +57,10 @@ class Scratch:
                 f"The {kind.value} of a scratch schema to {destination} failed: {failure.message}."
                 " No tenant was touched."
             )
+
+    def step(self, kind: RunKind, *revisions: str) -> Failure | None:
+        """Run exactly these revisions, in this order, and return why that failed, if it did."""
+        return self.engine.ask(step_scratch, self.schema, kind, revisions)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ import os
 import sys
 from contextlib import suppress
 
-RUNS_SCRIPTS = frozenset({"upgrade", "downgrade", "rollback", "resume", "onboard"})
+RUNS_SCRIPTS = frozenset(
+    {"upgrade", "downgrade", "rollback", "resume", "onboard", "revision", "check"}
+)
 
 
 def main() -> None:

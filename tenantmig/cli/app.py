@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli import demo, init, onboarding, readers, rollouts, tenants
+from tenantmig.cli import check, demo, init, onboarding, readers, revision, rollouts, tenants
 
 app = typer.Typer(
     name="tenantmig",
@@ -58,4 +58,6 @@ app.command()(readers.status)
 app.command()(readers.plan)
 app.command()(readers.runs)
 app.command()(readers.show)
+app.command()(revision.revision)
+app.command()(check.check)
 app.command()(demo.demo)

@@ -1,0 +1,128 @@
+"""The check of a history: do the models match its head, and what are its downgrades worth.
+
+Every revision is run up, down and up again in a scratch schema, and its catalog compared each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tenantmig.driver import Driver
+from tenantmig.engines.autogenerate_worker import compare_models
+from tenantmig.errors import ScratchError
+from tenantmig.fingerprint import read_fingerprints
+from tenantmig.plan import RunKind, show_heads
+from tenantmig.revisions import History
+from tenantmig.scratch import Scratch
+
+
+class Downgrade(StrEnum):
+    """What the downgrade of a revision is worth."""
+
+    SOUND = "sound"
+    IRREVERSIBLE = "irreversible"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionCheck:
+    """One revision, and why its downgrade is not sound, if so."""
+
+    revision: str
+    downgrade: Downgrade
+    reason: str | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """True when it does not lead back."""
+        return self.downgrade is Downgrade.BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found. `changes` is None when env.py gives no models to compare."""
+
+    head: str
+    changes: tuple[str, ...] | None
+    revisions: tuple[RevisionCheck, ...]
+
+    @property
+    def broken(self) -> tuple[RevisionCheck, ...]:
+        """The revisions whose downgrade does not lead back."""
+        return tuple(revision for revision in self.revisions if revision.is_broken)
+
+    @property
+    def is_clean(self) -> bool:
+        """True when the models match and every downgrade is sound or irreversible."""
+        return not self.changes and not self.broken
+
+
+def check_history(driver: Driver) -> CheckReport:
+    """Check the whole history and the models, in scratch schemas.
+
+    Raises:
+        HistoryError: the history is broken.
+        ScratchError: an upgrade fails in an empty schema.
+        EnvironmentFileError: env.py fails.
+    """
+    history = driver.history
+    order = history.path(RunKind.UPGRADE, (), "heads").revisions
+    checked: list[RevisionCheck] = []
+    while True:
+        with driver.scratch() as scratch:
+            done = len(checked)
+            _upgrade(scratch, *order[:done])
+            checked += _walk(scratch, history, order[done:])
+            if any(one.is_broken for one in checked[done:]):
+                continue  # what it left is in the way; go on in a new scratch schema
+            changes = scratch.engine.ask(compare_models, scratch.schema)
+            return CheckReport(show_heads(history.heads) or "base", changes, tuple(checked))
+
+
+def _walk(scratch: Scratch, history: History, revisions: Sequence[str]) -> Iterator[RevisionCheck]:
+    """Check one revision after the other, up to the first whose downgrade is broken."""
+    for revision in revisions:
+        before = _look(scratch)
+        _upgrade(scratch, revision)
+        reason = history.irreversible(revision)
+        if reason is not None:
+            yield RevisionCheck(revision, Downgrade.IRREVERSIBLE, reason)
+            continue
+        fault = _there_and_back(scratch, revision, before)
+        if fault is not None:
+            yield RevisionCheck(revision, Downgrade.BROKEN, fault)
+            return
+        yield RevisionCheck(revision, Downgrade.SOUND)
+
+
+def _there_and_back(scratch: Scratch, revision: str, before: str) -> str | None:
+    """Run a revision down and up again; say what is wrong with that, or None."""
+    after = _look(scratch)
+    failure = scratch.step(RunKind.DOWNGRADE, revision)
+    if failure is not None:
+        return f"its downgrade fails: {failure.message}"
+    if _look(scratch) != before:
+        return "its downgrade leaves another catalog than there was before the revision"
+    failure = scratch.step(RunKind.UPGRADE, revision)
+    if failure is not None:
+        return f"after its downgrade it cannot be run again: {failure.message}"
+    if _look(scratch) != after:
+        return "after its downgrade it makes another catalog than the first time"
+    return None
+
+
+def _upgrade(scratch: Scratch, *revisions: str) -> None:
+    """Run these revisions; with none of them this makes the version table."""
+    failure = scratch.step(RunKind.UPGRADE, *revisions)
+    if failure is not None:
+        raise ScratchError(
+            f"The history cannot be run in an empty schema: {failure.message}."
+            " No tenant was touched."
+        )
+
+
+def _look(scratch: Scratch) -> str:
+    """Return what the catalog of the scratch schema is now, to compare with later."""
+    return read_fingerprints(scratch.connection, [scratch.schema])[scratch.schema]

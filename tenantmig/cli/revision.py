@@ -1,0 +1,91 @@
+"""revision: a new script, empty or filled from the models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tenantmig.cli.options import JsonFlag, open_fleet
+from tenantmig.cli.render import print_json
+from tenantmig.draft import Draft, RevisionReport
+
+NOTHING = "The history has all that the models have; no script was written."
+
+
+def revision(
+    ctx: typer.Context,
+    message: Annotated[
+        str, typer.Option("--message", "-m", metavar="MSG", help="What the revision does.")
+    ],
+    autogenerate: Annotated[
+        bool,
+        typer.Option(
+            "--autogenerate", help="Fill it with what the models have and the history lacks."
+        ),
+    ] = False,
+    head: Annotated[
+        str, typer.Option("--head", metavar="REV", help="The revision it follows.")
+    ] = "head",
+    splice: Annotated[
+        bool, typer.Option("--splice", help="Let it follow a revision that is no head.")
+    ] = False,
+    branch_label: Annotated[
+        str | None, typer.Option("--branch-label", help="A label of the branch it begins.")
+    ] = None,
+    rev_id: Annotated[
+        str | None, typer.Option("--rev-id", metavar="ID", help="Its id; default: a random one.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the script and write nothing.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write a new script; with --autogenerate from the models, in a scratch schema."""
+    draft = Draft(message, autogenerate, head, splice, branch_label, rev_id, dry_run)
+    with _stdout_is_ours():
+        report = open_fleet(ctx).revision(draft)
+    print_json(_as_json(report)) if json else _print(report)
+
+
+@contextmanager
+def _stdout_is_ours() -> Iterator[None]:
+    """Let what Alembic and its post-write hooks print go to stderr: it is not the result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _as_json(report: RevisionReport) -> dict[str, object]:
+    return {
+        "scripts": [
+            {"revision": script.revision, "path": script.path, "script": script.text}
+            for script in report.scripts
+        ],
+        "changes": list(report.changes),
+        "renames": [asdict(rename) for rename in report.renames],
+    }
+
+
+def _print(report: RevisionReport) -> None:
+    if not report.scripts:
+        typer.echo(NOTHING)
+    for script in report.scripts:
+        typer.echo(f"wrote {script.path}" if script.path else script.text)
+    for rename in report.renames:
+        typer.echo(
+            f"{rename.table}.{rename.old} was taken for {rename.new}, with a new name;"
+            " read the script before you run it.",
+            err=True,
+        )
