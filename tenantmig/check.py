@@ -16,6 +16,7 @@ from tenantmig.fingerprint import read_fingerprints
 from tenantmig.plan import RunKind, show_heads
 from tenantmig.revisions import History
 from tenantmig.scratch import Scratch
+from tenantmig.version_table import write_version
 
 
 class Downgrade(StrEnum):
@@ -73,6 +74,8 @@ def check_history(driver: Driver) -> CheckReport:
     while True:
         with driver.scratch() as scratch:
             done = len(checked)
+            # else the first revision would be the one that makes it, and no downgrade drops it
+            write_version(scratch.connection, scratch.schema, driver.settings.version_table, ())
             _upgrade(scratch, *order[:done])
             checked += _walk(scratch, history, order[done:])
             if any(one.is_broken for one in checked[done:]):
@@ -114,7 +117,7 @@ def _there_and_back(scratch: Scratch, revision: str, before: str) -> str | None:
 
 
 def _upgrade(scratch: Scratch, *revisions: str) -> None:
-    """Run these revisions; with none of them this makes the version table."""
+    """Run these revisions, which the history puts next."""
     failure = scratch.step(RunKind.UPGRADE, *revisions)
     if failure is not None:
         raise ScratchError(

@@ -67,6 +67,10 @@ class ScriptWriter:
             written = [script for script in self.context.generate_scripts() if script is not None]
         except CommandError as error:
             raise HistoryError(f"The revision cannot be written: {error}") from error
+        except Exception as error:  # noqa: BLE001  the template and its hooks raise anything
+            raise HistoryError(
+                f"The revision cannot be written: {type(error).__name__}: {error}"
+            ) from None
         return tuple(
             NewScript(
                 script.revision,

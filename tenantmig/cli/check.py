@@ -35,7 +35,8 @@ def _print(report: CheckReport) -> None:
             typer.echo(f"{revision.revision}: {revision.downgrade}: {revision.reason}")
     counts = {kind: sum(r.downgrade is kind for r in report.revisions) for kind in Downgrade}
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    typer.echo(f"Downgrades of {len(report.revisions)} revisions: {said or 'none'}")
+    total = len(report.revisions)
+    typer.echo(f"Downgrades of {total} revision{'s' * (total != 1)}: {said or 'none'}")
     if report.changes is None:
         typer.echo("Models: not compared; env.py gives no target_metadata")
     elif not report.changes:

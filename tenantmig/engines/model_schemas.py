@@ -43,7 +43,7 @@ class ModelSchemas:
         self._own = frozenset(own)
         self._path = frozenset(path)
         self._models = {t.name: t.schema for t in tables if t.schema in self._own}
-        self._beside = {t.name: t.schema for t in tables if t.schema in self._path}
+        self._beside = {t.name: t for t in tables if t.schema in self._path}
         placed = set(self._models.values())
         self.is_placed = placeholder in placed
         self._default = placeholder if placed == {placeholder} else None
@@ -54,7 +54,9 @@ class ModelSchemas:
 
     def of_reflected(self, table: str) -> str | None:
         """Return what models call the schema of a table that PostgreSQL left unqualified."""
-        return self.of_model(table) if table in self._found else self._beside.get(table)
+        if table in self._found:
+            return self.of_model(table)
+        return self._beside[table].schema if table in self._beside else None
 
     def is_own(self, table: sa.Table) -> bool:
         """True when a table of the models is one of this lineage."""
@@ -63,6 +65,15 @@ class ModelSchemas:
     def holds(self, table: str) -> bool:
         """True when a table is in the scratch schema, and not merely on the search path."""
         return table in self._found
+
+    def adopt_tables(self, reflected: sa.MetaData) -> None:
+        """Let reflected tables, and those their foreign keys may mean, say where models are."""
+        for name, model in self._beside.items():
+            if name not in reflected.tables:  # else Alembic makes one without a schema
+                sa.Table(name, reflected, *(sa.Column(c.name, c.type) for c in model.columns))
+        for table in reflected.tables.values():
+            if table.schema is None:
+                table.schema = self.of_reflected(table.name)
 
     def adopt_type(self, reflected: TypeEngine[Any], model: TypeEngine[Any]) -> None:
         """Let an enum that PostgreSQL left unqualified say its schema as the model does."""
@@ -135,9 +146,7 @@ def _adopt_tables(
     """Before constraints are compared: reflected tables say their schema as the models do."""
     schemas: ModelSchemas | None = context.opts.get(OPTION)
     if schemas is not None and reflected is not None:
-        for table in reflected.metadata.tables.values():
-            if table.schema is None:
-                table.schema = schemas.of_reflected(table.name)
+        schemas.adopt_tables(reflected.metadata)
     return PriorityDispatchResult.CONTINUE
 
 

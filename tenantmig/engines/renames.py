@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from alembic.autogenerate.api import AutogenContext
-from alembic.autogenerate.render import render_op, renderers
+from alembic.autogenerate.render import render_op_text, renderers
 from alembic.operations import Operations
 from alembic.operations.ops import (
     AddColumnOp,
@@ -66,7 +66,8 @@ def _render_rename(context: AutogenContext, operation: RenameColumn) -> list[str
         f"{rename.old} and {rename.new} have one type: taken for a column with a new name.",
         "If they are two columns, write op.add_column() and op.drop_column() instead.",
     )
-    return [*_render_remark(context, remark), *render_op(context, plain)]
+    call = " ".join(render_op_text(context, plain).split("\n           "))
+    return [*_render_remark(context, remark), call]
 
 
 def find_renames(context: MigrationContext, found: OpContainer) -> tuple[Rename, ...]:

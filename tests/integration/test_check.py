@@ -1,0 +1,133 @@
+"""`check`: models against the head, and every downgrade, in scratch schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.command import Project, untouched
+from tests.fixtures.database import Database
+from tests.fixtures.history import write_history, write_revision
+from tests.fixtures.models import with_models, write_models
+
+SCRATCHES = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantmig_scratch%'"
+R1 = ("r1", "op.execute('CREATE TABLE thing (id int)')", "op.execute('DROP TABLE thing')")
+INDEX = "op.execute('CREATE INDEX ix_thing ON thing (id)')"
+CONCURRENT = """
+with op.get_context().autocommit_block():
+    op.create_index("ix_late", "thing", ["id"], postgresql_concurrently=True)
+"""
+NOT_LATE = 'op.drop_index("ix_late")'
+
+
+def test_this_repositorys_history_is_sound(project: Project, database: Database) -> None:
+    project.run("onboard", "acme")
+    with untouched(database):
+        result = project.run("check")
+    assert result.out.splitlines() == [
+        "0006: irreversible: the password hashes were destroyed",
+        "Downgrades of 15 revisions: 14 sound, 1 irreversible",
+        "Models: as the history's head 0015",
+    ]
+    assert database.fetch(SCRATCHES) == []
+
+
+def test_each_broken_downgrade_is_named_and_the_way_goes_on(
+    tmp_path: Path, database: Database
+) -> None:
+    history = write_history(
+        tmp_path / "history",
+        R1,
+        ("r2", INDEX),  # forgets it: it cannot be made again
+        ("r3", "op.execute('ALTER TABLE thing ADD a int')", "op.execute('SELECT 1/0')"),
+        ("r4", "op.execute('CREATE TABLE IF NOT EXISTS other (id int)')"),  # forgets it quietly
+        ("r5", "pass", "raise NotImplementedError('never')"),
+        ("r6", CONCURRENT, NOT_LATE),
+    )
+    project = Project(tmp_path, database.url, history)
+    result = project.run("check", "--json", expect=5)
+    found = {r["revision"]: (r["downgrade"], r["reason"]) for r in result.json["revisions"]}
+    catalog = "its downgrade leaves another catalog than there was before the revision"
+    assert found == {
+        "r1": ("sound", None),
+        "r2": ("broken", catalog),
+        "r3": ("broken", "its downgrade fails: revision r3: division by zero"),
+        "r4": ("broken", catalog),
+        "r5": ("irreversible", "its downgrade() raises NotImplementedError('never')"),
+        "r6": ("sound", None),
+    }
+    assert (result.json["head"], result.json["is_clean"]) == ("r6", False)
+    assert result.json["changes"] is None  # env.py gives no models
+    assert database.fetch(SCRATCHES) == []
+
+
+def test_what_only_shows_on_the_second_way_up(tmp_path: Path, database: Database) -> None:
+    seen = 'op.get_bind().execute(sa.text("SELECT count(*) FROM seen")).scalar()'
+    history = write_history(
+        tmp_path / "history",
+        ("r1", "op.execute('CREATE TABLE seen (n int)')", "op.execute('DROP TABLE seen')"),
+        (
+            "r2",
+            f"op.execute('CREATE TABLE thing ()')\nif {seen}:\n"
+            "    op.execute('ALTER TABLE thing ADD a int')\nop.execute('INSERT INTO seen VALUES (1)')",
+            "op.execute('DROP TABLE thing')",
+        ),
+        (
+            "r3",
+            f"if {seen} > 1:\n    op.execute('SELECT 1/0')\n"
+            "op.execute('INSERT INTO seen VALUES (1)')",
+        ),
+    )
+    result = Project(tmp_path, database.url, history).run("check", "--json", expect=5)
+    reasons = [r["reason"] for r in result.json["revisions"]]
+    assert reasons == [
+        None,
+        "after its downgrade it makes another catalog than the first time",
+        "after its downgrade it cannot be run again: revision r3: division by zero",
+    ]
+
+
+def test_branches_are_walked_too(tmp_path: Path, database: Database) -> None:
+    history = write_history(tmp_path / "history", R1)
+    for revision, parent in (("a2", "r1"), ("b2", "r1"), ("m3", ("a2", "b2"))):
+        up, down = f"CREATE TABLE {revision} ()", f"DROP TABLE {revision}"
+        write_revision(history, revision, parent, f"op.execute('{up}')", f"op.execute('{down}')")
+    write_revision(history, "z4", "r1", INDEX)
+    result = Project(tmp_path, database.url, history).run("check", "--json", expect=5)
+    broken = {r["revision"] for r in result.json["revisions"] if r["downgrade"] == "broken"}
+    assert broken == {"z4"}
+    assert {r["revision"] for r in result.json["revisions"]} == {"r1", "a2", "b2", "m3", "z4"}
+    assert result.json["head"] == "m3,z4"
+
+
+def test_models_ahead_of_the_history_are_told(tmp_path: Path, database: Database) -> None:
+    project = with_models(tmp_path, database, R1)
+    same = "sa.Table('thing', metadata, sa.Column('id', sa.Integer))\n"
+    write_models(project, same)
+    assert project.run("check").out.endswith("Models: as the history's head r1\n")
+    write_models(project, same + "sa.Table('new', metadata, sa.Column('id', sa.Integer))")
+    lines = project.run("check", expect=5).out.splitlines()
+    assert lines[:3] == [
+        "Downgrades of 1 revision: 1 sound",
+        "Models: the history's head r1 lacks",
+        "  op.create_table('new',",
+    ]
+
+
+@pytest.mark.parametrize("failing", ["op.execute('SELECT 1/0')", "raise SystemExit('stop')"])
+def test_a_history_that_cannot_be_run_is_refused(
+    tmp_path: Path, database: Database, failing: str
+) -> None:
+    history = write_history(tmp_path / "history", R1, ("r2", failing))
+    message = Project(tmp_path, database.url, history).refuse("check")
+    assert message.startswith("Error: The history cannot be run in an empty schema: revision r2")
+    assert database.fetch(SCRATCHES) == []
+
+
+def test_an_empty_history_has_nothing_to_check(tmp_path: Path, database: Database) -> None:
+    project = with_models(tmp_path, database)
+    assert project.run("check").out.splitlines() == [
+        "Downgrades of 0 revisions: none",
+        "Models: as the history's head base",
+    ]
