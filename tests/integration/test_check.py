@@ -63,21 +63,24 @@ def test_each_broken_downgrade_is_named_and_the_way_goes_on(
 
 
 def test_what_only_shows_on_the_second_way_up(tmp_path: Path, database: Database) -> None:
-    seen = 'op.get_bind().execute(sa.text("SELECT count(*) FROM seen")).scalar()'
+    count = "op.get_bind().execute(sa.text('SELECT count(*) FROM seen')).scalar()"
+    note = "op.execute('INSERT INTO seen VALUES (1)')"
+    other = f"""
+op.execute('CREATE TABLE thing ()')
+if {count}:
+    op.execute('ALTER TABLE thing ADD a int')
+{note}
+"""
+    none = f"""
+if {count} > 1:
+    op.execute('SELECT 1/0')
+{note}
+"""
     history = write_history(
         tmp_path / "history",
         ("r1", "op.execute('CREATE TABLE seen (n int)')", "op.execute('DROP TABLE seen')"),
-        (
-            "r2",
-            f"op.execute('CREATE TABLE thing ()')\nif {seen}:\n"
-            "    op.execute('ALTER TABLE thing ADD a int')\nop.execute('INSERT INTO seen VALUES (1)')",
-            "op.execute('DROP TABLE thing')",
-        ),
-        (
-            "r3",
-            f"if {seen} > 1:\n    op.execute('SELECT 1/0')\n"
-            "op.execute('INSERT INTO seen VALUES (1)')",
-        ),
+        ("r2", other, "op.execute('DROP TABLE thing')"),
+        ("r3", none),
     )
     result = Project(tmp_path, database.url, history).run("check", "--json", expect=5)
     reasons = [r["reason"] for r in result.json["revisions"]]
