@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tenantmig.errors import TenantmigError, irreversible
 
 if TYPE_CHECKING:
+    from tenantmig.check import CheckReport
+    from tenantmig.draft import Draft, RevisionReport
     from tenantmig.driver import RunOptions
     from tenantmig.fleet import Fleet
     from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from tenantmig.tenant import Selection, Tenant, TenantState
 
 _HOMES = {
+    "CheckReport": "check",
+    "Draft": "draft",
     "Fleet": "fleet",
     "Outcome": "outcome",
+    "RevisionReport": "draft",
     "RunOptions": "driver",
     "RunReport": "outcome",
     "RunState": "outcome",
@@ -30,8 +35,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckReport",
+    "Draft",
     "Fleet",
     "Outcome",
+    "RevisionReport",
     "RunOptions",
     "RunReport",
     "RunState",

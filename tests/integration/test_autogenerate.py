@@ -297,8 +297,9 @@ def test_what_env_py_configures_holds_and_no_other_schema_is_seen(
         lines = [line for line in template.splitlines() if not line.strip().startswith(f"{name}=")]
         at = lines.index("            connection=connection,")
         env.write_text("\n".join([*lines[:at], f"            {given}", *lines[at:]]))
-        found = re.findall(r"create_table\('(\w+)'", "".join(draft(fleet, models).changes))
-        assert found == changed, given
+        changes = draft(fleet, models).changes
+        found = [re.match(r"op\.create_table\('(\w+)'", change) for change in changes]
+        assert [match and match[1] for match in found] == changed, changes
     assert database.fetch(SCRATCHES) == []
 
 
