@@ -14,6 +14,7 @@ from tests.fixtures.models import with_models, write_models
 SCRATCHES = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantmig_scratch%'"
 R1 = ("r1", "op.execute('CREATE TABLE thing (id int)')", "op.execute('DROP TABLE thing')")
 INDEX = "op.execute('CREATE INDEX ix_thing ON thing (id)')"
+B = "op.execute('ALTER TABLE thing ADD b int')"
 CONCURRENT = """
 with op.get_context().autocommit_block():
     op.create_index("ix_late", "thing", ["id"], postgresql_concurrently=True)
@@ -39,8 +40,8 @@ def test_each_broken_downgrade_is_named_and_the_way_goes_on(
     history = write_history(
         tmp_path / "history",
         R1,
-        ("r2", INDEX),  # forgets it: it cannot be made again
-        ("r3", "op.execute('ALTER TABLE thing ADD a int')", "op.execute('SELECT 1/0')"),
+        ("r2", f"{INDEX}\n{B}", "op.execute('ALTER TABLE thing DROP b')"),  # forgets the index
+        ("r3", "op.execute('ALTER TABLE thing RENAME b TO a')", "op.execute('SELECT 1/0')"),
         ("r4", "op.execute('CREATE TABLE IF NOT EXISTS other (id int)')"),  # forgets it quietly
         ("r5", "pass", "raise NotImplementedError('never')"),
         ("r6", CONCURRENT, NOT_LATE),
