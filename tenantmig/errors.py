@@ -171,6 +171,10 @@ class EnvironmentFileError(TenantmigError):
     """The env.py of the Alembic environment does not do what tenantmig relies on."""
 
 
+class SquawkError(TenantmigError):
+    """Squawk is not installed, and lint needs it; run `pip install 'tenantmig[lint]'`."""
+
+
 class MainGuardError(TenantmigError):
     """The program starts a run when it is imported; put it under `if __name__ == "__main__":`."""
 

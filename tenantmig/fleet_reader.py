@@ -12,6 +12,8 @@ from tenantmig.check import CheckReport, check_history
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError
 from tenantmig.lineage import Lineage
+from tenantmig.lint import LintReport
+from tenantmig.lint.linter import lint
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
@@ -147,6 +149,16 @@ class FleetReader:
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
         return check_history(self._driver)
+
+    def lint(self, revision_range: str | None = None, pg_version: str | None = None) -> LintReport:
+        """Look for unsafe SQL in a range of revisions, in all without one. Asks no database.
+
+        Raises:
+            UnknownRevisionError: the range names a revision that is not there.
+            SquawkError: squawk is not installed.
+            EnvironmentFileError: env.py cannot be run offline.
+        """
+        return lint(self.settings, self.history, revision_range, pg_version)
 
     # -- what other runs would do --------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, RevisionStep
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
@@ -190,6 +190,26 @@ class History:
         script = self.script.get_revision(revision)
         assert script is not None
         return str(script.path)
+
+    def scripts(self, revision_range: str | None = None) -> list[Script]:
+        """Return the scripts of a range in the order of upgrades; all of them without one.
+
+        The range is what `alembic history -r` takes, both ends included: `A:B`, `A:`, `:B`, `-3:`;
+        and a single revision.
+
+        Raises:
+            UnknownRevisionError: it names a revision that is not there.
+        """
+        base, colon, head = (":" if revision_range is None else revision_range).partition(":")
+        if not colon:
+            head = base = self.target(base)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = self.script.walk_revisions(base=base or "base", head=head or "heads")
+                return list(found)[::-1]
+        except (CommandError, RevisionError) as error:
+            raise UnknownRevisionError(_unknown(str(revision_range), error)) from error
 
     def knows(self, revision: str) -> bool:
         """True when the history has a revision of exactly this id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 
 @lru_cache(maxsize=4096)
@@ -48,6 +49,45 @@ def _refusal(statement: ast.stmt) -> str | None:
         return None
     words = [a.value for a in call.args if isinstance(a, ast.Constant)]
     return str(words[0]).rstrip(".") if words else "it says so"
+
+
+class Literal(NamedTuple):
+    """A text that stands in a script as it is, and its line."""
+
+    line: int
+    text: str
+
+
+def sql_literals(file: str, function: str) -> list[Literal]:
+    """Return what a function of the script gives to `execute()` or `text()` as it stands."""
+    return [
+        Literal(node.lineno, node.args[0].value)
+        for body in _parse(file).body
+        if isinstance(body, ast.FunctionDef) and body.name == function
+        for node in ast.walk(body)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] in {"execute", "text"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    ]
+
+
+def names_in_literals(file: str) -> set[str]:
+    """Return the literals of a script that may be names: of a table, a type or a function."""
+    return {
+        node.value
+        for node in ast.walk(_parse(file))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.isidentifier()
+    }
+
+
+def creates_from_models(file: str) -> bool:
+    """True when the script creates tables that it does not name (`metadata.create_all`)."""
+    nodes = ast.walk(_parse(file))
+    return any(isinstance(node, ast.Attribute) and node.attr == "create_all" for node in nodes)
 
 
 def _parse(file: str) -> ast.Module:

@@ -14,8 +14,8 @@ from tenantmig.lineage import SHARED_NAME
 STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SCRATCH = "tenantmig_scratch_"  # how the name of a scratch schema begins
 MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL docs, 4.1.1 "Identifiers and Key Words"
-
-
+PLACEHOLDER = "tenant"
+"""The name, of a tenant and of its schema, that stands for any tenant."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode categories
 
 

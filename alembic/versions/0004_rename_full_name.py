@@ -9,6 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # tenantmig: allow renaming-column the application reads both names until it is through
     op.alter_column("users", "full_name", new_column_name="display_name")
 
 

@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # tenantmig: allow ban-drop-column nothing reads it since sign-in moved
     op.drop_column("users", "password_hash")
 
 

@@ -18,6 +18,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE tasks ALTER COLUMN status DROP DEFAULT")
     op.execute("ALTER TYPE task_status RENAME TO task_status_with_blocked")
     op.execute("CREATE TYPE task_status AS ENUM ('todo', 'in_progress', 'done')")
+    # tenantmig: allow changing-column-type a tenant has thousands of tasks, not millions
     op.execute("""
         ALTER TABLE tasks ALTER COLUMN status TYPE task_status USING (
             CASE status WHEN 'blocked' THEN 'in_progress' ELSE status::text END

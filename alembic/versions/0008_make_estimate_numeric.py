@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # tenantmig: allow changing-column-type a tenant has thousands of tasks, not millions
     op.alter_column(
         "tasks",
         "estimate",
@@ -20,6 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # tenantmig: allow changing-column-type as above
     op.alter_column(
         "tasks",
         "estimate",

@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("invoices", sa.Column("due_on", sa.Date()))
     op.execute("UPDATE invoices SET due_on = issued_on + 30")
+    # tenantmig: allow adding-not-nullable-field a tenant has thousands of invoices, not millions
     op.alter_column(
         "invoices", "due_on", nullable=False, server_default=sa.text("CURRENT_DATE + 30")
     )

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 RUNS_SCRIPTS = frozenset(
-    {"upgrade", "downgrade", "rollback", "resume", "onboard", "revision", "check"}
+    {"upgrade", "downgrade", "rollback", "resume", "onboard", "revision", "check", "lint"}
 )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli import check, demo, init, onboarding, readers, revision, rollouts, tenants
+from tenantmig.cli import check, demo, init, lint, onboarding, readers, revision, rollouts, tenants
 
 app = typer.Typer(
     name="tenantmig",
@@ -60,4 +60,5 @@ app.command()(readers.runs)
 app.command()(readers.show)
 app.command()(revision.revision)
 app.command()(check.check)
+app.command(context_settings={"ignore_unknown_options": True})(lint.lint)
 app.command()(demo.demo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from tenantmig.check import CheckReport, Downgrade
-from tenantmig.cli.exits import DRIFT, OK
+from tenantmig.cli.exits import FOUND, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.render import print_json
 
@@ -14,7 +14,7 @@ def check(ctx: typer.Context, json: JsonFlag = False) -> None:
     """Compare the models with the history's head; run each revision up, down and up again."""
     report = open_fleet(ctx).check()
     print_json(_as_json(report)) if json else _print(report)
-    raise typer.Exit(OK if report.is_clean else DRIFT)
+    raise typer.Exit(OK if report.is_clean else FOUND)
 
 
 def _as_json(report: CheckReport) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tenantmig.errors import TenantmigError
 from tenantmig.outcome import RunReport, RunState
 from tenantmig.retry import is_connection_loss
 
-OK, BUG, REFUSED, INCOMPLETE, DRIFT, INTERRUPTED = 0, 1, 2, 3, 5, 130
+OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 
 def exit_code(report: RunReport) -> int:

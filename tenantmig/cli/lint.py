@@ -1,0 +1,100 @@
+"""The command that looks for unsafe SQL in the history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tenantmig.cli.annotations import github_lines, sarif, shown_path
+from tenantmig.cli.exits import FOUND, OK
+from tenantmig.cli.options import JsonFlag, open_fleet
+from tenantmig.cli.render import console, print_json
+from tenantmig.lint import Finding, LintReport
+
+
+class Format(StrEnum):
+    """How findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+def lint(
+    ctx: typer.Context,
+    revisions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REV:REV]",
+            help="As `alembic history -r` takes it: A:B (both included), A:, :B, -3:; or one"
+            " revision. All by default.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="How findings are written.")
+    ] = Format.TEXT,
+    json: JsonFlag = False,
+    pg_version: Annotated[
+        str | None,
+        typer.Option(
+            "--pg-version",
+            metavar="16",
+            help="Your oldest PostgreSQL, for squawk [as .squawk.toml says, else the newest].",
+        ),
+    ] = None,
+) -> int:
+    """Look for SQL that is unsafe or breaks tenancy: squawk's rules, and rules of tenancy.
+
+    Asks no database. Exits with 5 when there are findings. A line of a script may say
+    `# tenantmig: allow RULE reason`.
+    """
+    report = open_fleet(ctx).lint(revisions, pg_version)
+    chosen = Format.JSON if json else form
+    if chosen is Format.JSON:
+        print_json(lint_json(report))
+    elif chosen is Format.SARIF:
+        print_json(sarif(report))
+    elif chosen is Format.GITHUB:
+        for line in github_lines(report):
+            typer.echo(line)
+    else:
+        print_lint(report)
+    return OK if report.is_clean else FOUND
+
+
+def lint_json(report: LintReport) -> dict[str, object]:
+    """Return what lint found, as JSON."""
+    return {
+        "revisions": list(report.revisions),
+        "findings": [_finding_json(finding) for finding in report.findings],
+        "allowed": [
+            {**_finding_json(finding), "reason": finding.allowed} for finding in report.allowed
+        ],
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    return {
+        "revision": finding.revision,
+        "file": shown_path(finding),
+        "line": finding.line,
+        "rule": finding.rule,
+        "source": finding.source,
+        "why": finding.why,
+        "instead": finding.instead,
+    }
+
+
+def print_lint(report: LintReport) -> None:
+    """Print the findings, and how many there are."""
+    out = console()
+    for finding in report.findings:
+        place = f"{shown_path(finding)}:{finding.line}"
+        out.print(f"{place}: {finding.rule} (revision {finding.revision}): {finding.why}")
+        out.print(f"    instead: {finding.instead}")
+    allowed = f", {len(report.allowed)} allowed" if report.allowed else ""
+    out.print(f"{len(report.findings)} findings in {len(report.revisions)} revisions{allowed}")

@@ -1,0 +1,138 @@
+"""The linter: lets every rule look at the revisions of a range, and heeds what scripts allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
+from tenantmig.lint import OURS, SQUAWK, Finding, LintReport, Told
+from tenantmig.lint.allowances import heed_allowances, read_allowances
+from tenantmig.lint.losses import lossy_downgrade
+from tenantmig.lint.names import KnownNames
+from tenantmig.lint.rules import RULES, Revision
+from tenantmig.lint.squawk import Piece, Squawk
+from tenantmig.lint.statements import Statements, read_statements
+from tenantmig.revisions import History
+from tenantmig.script_source import creates_from_models, names_in_literals, sql_literals
+from tenantmig.settings import Settings
+
+NOT_OFFLINE = "not-offline"
+NO_SQL = "syntax-error"
+
+_Sourced = tuple[str, Told]
+"""What was told of a revision, and whose rule it is."""
+
+
+def lint(
+    settings: Settings,
+    history: History,
+    revision_range: str | None = None,
+    pg_version: str | None = None,
+) -> LintReport:
+    """Lint the revisions of a range (see `History.scripts`), all of them without one.
+
+    Raises:
+        UnknownRevisionError: the range names a revision that is not there.
+        SquawkError: squawk is not installed, or failed.
+        EnvironmentFileError: env.py cannot be run offline.
+    """
+    chosen = {script.revision for script in history.scripts(revision_range)}
+    ini = settings.config.absolute()
+    squawk = Squawk.find(ini.parent, pg_version)
+    written = write_history(ini, settings.attempt_timeout)
+    told, pieces = _look(written, chosen, settings)
+    for revision, each in squawk.lint(pieces):
+        told[revision].append((SQUAWK, each))
+    scripts = [each for each in written if each.revision in chosen]
+    findings = [found for each in scripts for found in _findings(each, told[each.revision])]
+    return LintReport(
+        revisions=tuple(each.revision for each in scripts),
+        findings=tuple(found for found in findings if found.allowed is None),
+        allowed=tuple(found for found in findings if found.allowed is not None),
+    )
+
+
+def _look(
+    written: Sequence[WrittenRevision], chosen: set[str], settings: Settings
+) -> tuple[defaultdict[str, list[_Sourced]], list[Piece]]:
+    """Let our rules look at the chosen revisions, and lay out what squawk is to look at.
+
+    The others are read as well: they create what later ones use.
+    """
+    known: dict[str, KnownNames] = {}
+    extension_schemas = frozenset(settings.extension_schemas)
+    told: defaultdict[str, list[_Sourced]] = defaultdict(list)
+    pieces: list[Piece] = []
+    for each in written:
+        names = known[each.revision] = KnownNames(known[parent] for parent in each.parents)
+        names.add(settings.version_table, "relation")
+        revision = Revision(
+            upgrade=_read(each.upgrade, each.file, "upgrade"),
+            downgrade=_read(each.downgrade, each.file, "downgrade"),
+            known=names,
+            irreversible=each.irreversible,
+            is_whole=not (each.upgrade.problem or each.downgrade.problem),
+            extension_schemas=extension_schemas,
+        )
+        _learn(names, revision, each.file)
+        if each.revision in chosen:
+            told[each.revision] += [(OURS, found) for found in _tell(each, revision)]
+            pieces += _pieces(each.revision, revision)
+    return told, pieces
+
+
+def _read(script: WrittenScript, file: str, direction: str) -> Statements:
+    """Read what one direction wrote; where it could not end, also the SQL that its text shows."""
+    sent = read_statements(script.written)
+    if script.problem is None:
+        return sent
+    lines = {written.line for written in script.written}
+    shown = [each for each in sql_literals(file, direction) if each.line not in lines]
+    return Statements((*sent.all, *read_statements(shown).all), sent.unreadable)
+
+
+def _learn(known: KnownNames, revision: Revision, file: str) -> None:
+    for statement in revision.with_inner:
+        known.learn(statement)
+    if not revision.is_whole:
+        known.is_blind = known.is_blind or creates_from_models(file)
+        for name in names_in_literals(file):
+            known.add(name)
+
+
+def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
+    for direction, side in (("upgrade", script.upgrade), ("downgrade", script.downgrade)):
+        if side.problem is not None:
+            yield Told(
+                side.problem_line,
+                NOT_OFFLINE,
+                f"{direction}() cannot be written offline, so not all of it was looked at"
+                f" ({side.problem})",
+                "say what it reads in SQL; or look at it yourself, and allow this with a reason",
+            )
+    for statements in (revision.upgrade, revision.downgrade):
+        for line, reason in statements.unreadable:
+            yield Told(line, NO_SQL, f"PostgreSQL cannot read this: {reason}", "correct the SQL")
+    for rule in (*RULES, lossy_downgrade):
+        yield from rule(revision)
+
+
+def _pieces(revision: str, read: Revision) -> Iterator[Piece]:
+    for is_down, side in ((False, read.upgrade), (True, read.downgrade)):
+        for is_outside, statements in groupby(side.all, lambda s: s.is_outside):
+            yield Piece(revision, list(statements), is_down, is_outside)
+
+
+def _findings(script: WrittenRevision, told: Sequence[_Sourced]) -> list[Finding]:
+    """Make findings of what was told of one revision, each once, and heed its allowances."""
+    source = Path(script.file).read_text(encoding="utf-8")
+    found = {
+        Finding(script.revision, script.file, each.line, each.rule, each.why, each.instead, whose)
+        for whose, each in told
+    }
+    by_line = sorted(found, key=lambda f: (f.line, f.rule, f.why))
+    heeded = heed_allowances(by_line, read_allowances(source), script.revision, script.file)
+    return sorted(heeded, key=lambda f: f.line)

@@ -1,0 +1,308 @@
+"""The rules of tenancy: each looks at one revision and says what would break in it. Pure.
+
+`RULES` are all of them; what squawk looks for (locks, rewrites, clients that break) is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import postgast
+from postgast import pg_query_pb2
+
+from tenantmig.autocommit import read_statement
+from tenantmig.lint import Told
+from tenantmig.lint.names import CREATES, KnownNames, Name, Role, names_in
+from tenantmig.lint.statements import Statement, Statements, enum_name, option, strings
+from tenantmig.tenant import PLACEHOLDER
+
+SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
+SHARED_SCHEMAS = frozenset({"public"})
+LOCKING = frozenset(
+    """
+    alter_table_stmt index_stmt drop_stmt truncate_stmt rename_stmt create_trig_stmt rule_stmt
+    create_policy_stmt alter_policy_stmt lock_stmt cluster_stmt vacuum_stmt reindex_stmt
+    alter_object_schema_stmt alter_owner_stmt refresh_mat_view_stmt
+    """.split()  # noqa: SIM905  thirty quotes less
+)
+"""Statements that lock a relation which is there already against those who write it."""
+COMPILED = frozenset({"c", "internal"})
+"""Languages whose functions look no name up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision as the rules see it.
+
+    `known` are the names that the history has created up to here, this revision included.
+    `irreversible` says why it has no way down, if it has none.
+    """
+
+    upgrade: Statements
+    downgrade: Statements
+    known: KnownNames
+    irreversible: str | None = None
+    is_whole: bool = True
+    extension_schemas: frozenset[str] = frozenset()
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What both directions send."""
+        return (*self.upgrade.all, *self.downgrade.all)
+
+    @property
+    def with_inner(self) -> Iterator[Statement]:
+        """The same, with what stands in bodies of functions and DO blocks."""
+        yield from self.upgrade.with_inner
+        yield from self.downgrade.with_inner
+
+    def is_own(self, schema: str) -> bool:
+        """True when a tenant's revision may write this schema."""
+        return schema in {"", PLACEHOLDER} or self.is_elsewhere(schema)
+
+    def is_elsewhere(self, schema: str) -> bool:
+        """True when the schema is PostgreSQL's or that of an extension."""
+        return schema in SYSTEM_SCHEMAS | self.extension_schemas
+
+    def is_readable(self, schema: str) -> bool:
+        """True when a tenant's revision may read this schema, or reference its tables."""
+        return self.is_own(schema) or schema in SHARED_SCHEMAS
+
+
+def hard_coded_schema(revision: Revision) -> Iterator[Told]:
+    """A schema stands in the script: every tenant would write, or read, the same one."""
+    instead = "leave the schema away: the search path of each tenant leads to its own"
+    for statement in revision.with_inner:
+        for name in _names_by_schema(statement):
+            is_written = name.role is Role.WRITES and not revision.is_own(name.schema)
+            is_read = name.role is Role.READS and not revision.is_readable(name.schema)
+            if (is_written and not _locks_shared(statement, name)) or is_read:
+                why = f"every tenant {'writes' if is_written else 'reads'} the same {name.full}"
+                shared = (
+                    "; what all tenants share is changed once, outside their history"
+                    if name.schema in SHARED_SCHEMAS
+                    else ""
+                )
+                yield Told(statement.line, "hard-coded-schema", why, instead + shared)
+        for schema in _named_schemas(statement):
+            if not revision.is_own(schema):
+                why = f"the schema {schema} is the same for every tenant"
+                yield Told(statement.line, "hard-coded-schema", why, instead)
+
+
+def _names_by_schema(statement: Statement) -> Iterator[Name]:
+    return iter({(n.schema, n.role): n for n in names_in(statement) if n.schema}.values())
+
+
+def _locks_shared(statement: Statement, name: Name) -> bool:
+    return name.schema in SHARED_SCHEMAS and statement.kind in LOCKING and name.what == "relation"
+
+
+def _named_schemas(statement: Statement) -> Iterator[str]:
+    """Return schemas that a statement names by themselves."""
+    node, kind = statement.node, statement.kind
+    if kind == "variable_set_stmt" and node.name == "search_path":
+        for value in node.args:
+            yield value.a_const.sval.sval
+    elif kind == "create_schema_stmt":
+        yield node.schemaname
+    elif kind == "alter_object_schema_stmt":
+        yield node.newschema
+    elif kind in {"drop_stmt", "grant_stmt"}:
+        field = "remove_type" if kind == "drop_stmt" else "objtype"
+        is_schema = enum_name(node, field) == "OBJECT_SCHEMA"
+        is_all_in = kind == "grant_stmt" and enum_name(node, "targtype").endswith("ALL_IN_SCHEMA")
+        if is_schema or is_all_in:
+            yield from strings(node.objects)
+
+
+def extension_in_tenant(revision: Revision) -> Iterator[Told]:
+    """CREATE EXTENSION, which belongs to the database and not to a tenant."""
+    for statement in revision.with_inner:
+        node, kind = statement.node, statement.kind
+        if kind == "create_extension_stmt":
+            yield Told(
+                statement.line,
+                "extension-in-tenant",
+                f"{node.extname} would lie in the schema of the first tenant; to offboard that one"
+                " would drop the columns of all others that use it",
+                "create it once, in a schema of its own, and name that in extension_schemas",
+            )
+        elif kind == "drop_stmt" and enum_name(node, "remove_type") == "OBJECT_EXTENSION":
+            yield Told(
+                statement.line,
+                "extension-in-tenant",
+                f"the extension {', '.join(strings(node.objects))} serves all tenants",
+                "drop it once, outside the tenants' history, when no tenant uses it any more",
+            )
+
+
+def only_in_public(revision: Revision) -> Iterator[Told]:
+    """A name without a schema that no revision creates: `public` is on no tenant's search path."""
+    for statement in () if revision.known.is_blind else revision.statements:
+        is_optional = getattr(statement.node, "missing_ok", False)
+        if is_optional or statement.kind == "rule_stmt" or _is_about_index(statement):
+            continue
+        missing = {n.full: n for n in names_in(statement) if _is_missing(n, statement, revision)}
+        for name in missing.values():
+            also = " or set extension_schemas" if name.what != "relation" else ""
+            yield Told(
+                statement.line,
+                "only-in-public",
+                f"no revision creates the {name.what} {name.name}, and public is not on the search"
+                " path of a tenant",
+                f"write public.{name.name} if that is meant{also}, or create it in an earlier"
+                " revision",
+            )
+
+
+def _is_missing(name: Name, statement: Statement, revision: Revision) -> bool:
+    if name.schema or (name.role is Role.WRITES and statement.kind in CREATES):
+        return False
+    if name.what != "relation" and (revision.known.is_open or revision.extension_schemas):
+        return False  # an extension may bring it
+    return not revision.known.has(name)
+
+
+def _is_about_index(statement: Statement) -> bool:
+    """True for ALTER INDEX and its like: names of indexes may be the server's own."""
+    fields = {"alter_table_stmt": "objtype", "rename_stmt": "rename_type", "reindex_stmt": "kind"}
+    field = fields.get(statement.kind)
+    return field is not None and enum_name(statement.node, field).endswith("_INDEX")
+
+
+def foreign_key_to_tenant(revision: Revision) -> Iterator[Told]:
+    """A foreign key into a schema that is neither the tenant's own nor shared."""
+    for statement in revision.with_inner:
+        for name in names_in(statement):
+            if name.role is Role.REFERENCES and not revision.is_readable(name.schema):
+                yield Told(
+                    statement.line,
+                    "foreign-key-to-tenant",
+                    f"a row of every tenant would depend on {name.full}, and that tenant could not"
+                    " be offboarded",
+                    "reference a table of the tenant itself, without a schema, or a shared one",
+                )
+
+
+def shared_table_lock(revision: Revision) -> Iterator[Told]:
+    """A lock on a table that all tenants share, taken once for each tenant."""
+    for statement in revision.with_inner:
+        names = {n.full: n for n in names_in(statement) if n.what == "relation"}
+        for name in names.values():
+            is_locked = (
+                _locks_shared(statement, name)
+                if name.role is Role.WRITES
+                else name.schema in SHARED_SCHEMAS and _locks_rows(statement)
+            )
+            if is_locked:
+                yield Told(
+                    statement.line,
+                    "shared-table-lock",
+                    f"{name.full} is locked once for each tenant, against all others and the"
+                    " application",
+                    "change it once, outside the tenants' history; read it without a lock",
+                )
+
+
+def _locks_rows(statement: Statement) -> bool:
+    found = postgast.find_nodes(statement.node, pg_query_pb2.LockingClause)
+    return next(found, None) is not None
+
+
+def function_search_path(revision: Revision) -> Iterator[Told]:
+    """A function that looks names up on the search path of whoever calls it."""
+    for statement in revision.with_inner:
+        node = statement.node
+        if statement.kind != "create_function_stmt" or node.HasField("sql_body"):
+            continue  # names in a body of SQL (BEGIN ATOMIC) are looked up once, here
+        language = option(node.options, "language")
+        if language is not None and language.sval.lower() in COMPILED:
+            continue
+        if not any(_sets_search_path(each.def_elem) for each in node.options):
+            yield Told(
+                statement.line,
+                "function-search-path",
+                f"{strings(node.funcname)[-1]}() looks its names up on the caller's search path,"
+                " which may be another tenant's",
+                "add SET search_path FROM CURRENT to the function",
+            )
+
+
+def _sets_search_path(element: Any) -> bool:
+    return bool(
+        element.defname == "set" and element.arg.variable_set_stmt.name.lower() == "search_path"
+    )
+
+
+def autocommit_not_idempotent(revision: Revision) -> Iterator[Told]:
+    """A statement in an autocommit_block that cannot be run again after it was cut off."""
+    for statement in revision.statements:
+        if statement.is_outside and not _is_repeatable(statement):
+            yield Told(
+                statement.line,
+                "autocommit-not-idempotent",
+                "cut off in this statement, nobody can tell whether it was run, and no attempt"
+                " goes on by itself",
+                "move it into a transaction, in a revision of its own; or write it so that it may"
+                " be run twice (IF NOT EXISTS, IF EXISTS, OR REPLACE)",
+            )
+
+
+def _is_repeatable(statement: Statement) -> bool:
+    node = statement.node
+    known = read_statement(statement.sql, PLACEHOLDER)
+    says_so = ("missing_ok", "if_not_exists", "replace", "skip_if_new_val_exists")
+    is_setting = statement.kind == "variable_set_stmt"
+    return (
+        known.is_repeatable
+        or known.is_read
+        or is_setting
+        or any(getattr(node, word, False) for word in says_so)
+        or (statement.kind == "alter_table_stmt" and all(map(_repeats, node.cmds)))
+    )
+
+
+def _repeats(command: Any) -> bool:
+    found = command.alter_table_cmd
+    return bool(found.missing_ok) or enum_name(found, "subtype") in {
+        "AT_ValidateConstraint",
+        "AT_SetNotNull",
+        "AT_DropNotNull",
+        "AT_ColumnDefault",
+        "AT_SetStatistics",
+    }
+
+
+def concurrent_index_mixed(revision: Revision) -> Iterator[Told]:
+    """An index that is built or dropped concurrently in one revision with something else."""
+    for side in (revision.upgrade, revision.downgrade):
+        steps = [s for s in side.all if s.kind != "variable_set_stmt"]
+        concurrent = [s for s in steps if _is_concurrent(s)]
+        if concurrent and len(concurrent) < len(steps):
+            yield Told(
+                concurrent[0].line,
+                "concurrent-index-mixed",
+                "what stands beside it commits by itself: cut off in between, a part of the"
+                " revision is there and its version is not",
+                "give the index a revision of its own",
+            )
+
+
+def _is_concurrent(statement: Statement) -> bool:
+    is_index = statement.kind in {"index_stmt", "drop_stmt"}
+    return is_index and bool(statement.node.concurrent)
+
+
+RULES: tuple[Callable[[Revision], Iterator[Told]], ...] = (
+    hard_coded_schema,
+    extension_in_tenant,
+    only_in_public,
+    foreign_key_to_tenant,
+    shared_table_lock,
+    function_search_path,
+    autocommit_not_idempotent,
+    concurrent_index_mixed,
+)

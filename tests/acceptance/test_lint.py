@@ -1,0 +1,92 @@
+"""`tenantmig lint`, as a user runs it: exit codes and formats, with no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.command import Project
+from tests.fixtures.history import write_history
+
+SCRIPTS = (
+    ("a1", 'op.execute("CREATE TABLE users (id bigint PRIMARY KEY)")', "op.drop_table('users')"),
+    ("a2", 'op.execute("ALTER TABLE public.plans ADD x bigint")  # 100%'),
+    ("a3", 'op.execute("DROP VIEW acme.v")  # tenantmig: allow hard-coded-schema the last one'),
+)
+
+
+@pytest.fixture
+def linted(tmp_path: Path) -> Project:
+    """A project with two findings, one of them allowed, whose database is not there."""
+    history = write_history(tmp_path / "my history", *SCRIPTS)
+    return Project(tmp_path, "postgresql://nobody@127.0.0.1:1/nothing", history)
+
+
+def test_findings_exit_with_5(linted: Project) -> None:
+    result = linted.run("lint", expect=5)
+    why = "public.plans is locked once for each tenant, against all others and the application"
+    assert result.out.splitlines() == [
+        f"my history/versions/a2.py:13: shared-table-lock (revision a2): {why}",
+        "    instead: change it once, outside the tenants' history; read it without a lock",
+        "1 findings in 3 revisions, 1 allowed",
+    ]
+    assert not result.err
+
+
+def test_no_finding_exits_with_0(linted: Project) -> None:
+    assert linted.run("lint", ":a1").out == "0 findings in 1 revisions\n"
+    assert linted.run("lint", "a3", "--format", "github").out == ""
+    assert linted.run("lint", "-1:").out == "0 findings in 1 revisions, 1 allowed\n"
+
+
+@pytest.mark.parametrize("flags", [("--json",), ("--format", "json")])
+def test_json(linted: Project, flags: tuple[str, ...]) -> None:
+    found = linted.run("lint", *flags, expect=5).json
+    assert found["revisions"] == ["a1", "a2", "a3"]
+    [finding] = found["findings"]
+    assert set(finding) == {"revision", "file", "line", "rule", "source", "why", "instead"}
+    assert (finding["revision"], finding["line"], finding["source"]) == ("a2", 13, "tenantmig")
+    assert finding["file"] == "my history/versions/a2.py"
+    [allowed] = found["allowed"]
+    assert (allowed["rule"], allowed["reason"]) == ("hard-coded-schema", "the last one")
+
+
+def test_github_annotations(linted: Project) -> None:
+    [line] = linted.run("lint", "--format", "github", expect=5).out.splitlines()
+    place = "file=my history/versions/a2.py,line=13,title=shared-table-lock (revision a2)"
+    assert line.startswith(f"::error {place}::public.plans is locked")
+
+
+def test_sarif(linted: Project) -> None:
+    log = linted.run("lint", "--format", "sarif", expect=5).json
+    assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
+    [run] = log["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"] == "tenantmig"
+    for result in run["results"]:
+        assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        [place] = [found["physicalLocation"] for found in result["locations"]]
+        assert place["artifactLocation"]["uri"].startswith("my%20history/versions/a")
+        assert place["region"]["startLine"] == 13
+    suppressed = {r["ruleId"]: r.get("suppressions") for r in run["results"]}
+    assert suppressed == {
+        "shared-table-lock": None,
+        "hard-coded-schema": [{"kind": "inSource", "justification": "the last one"}],
+    }
+
+
+def test_an_unknown_revision_is_refused(linted: Project) -> None:
+    assert "'nope:'" in linted.refuse("lint", "nope:")
+
+
+def test_without_a_database_url_it_runs(linted: Project) -> None:
+    linted.url = ""
+    linted.run("lint", ":a1")
+
+
+def test_what_a_script_prints_is_no_part_of_the_result(linted: Project) -> None:
+    script = linted.folder / "my history" / "versions" / "a1.py"
+    script.write_text(script.read_text().replace("def upgrade", "print('hello')\n\n\ndef upgrade"))
+    assert "hello" not in linted.run("lint", "--json", expect=5).out
