@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
@@ -103,7 +103,8 @@ def _write_history(ini: Path) -> tuple[WrittenRevision, ...]:
         return [step]
 
     config = alembic_config(ini, [f"tenant={PLACEHOLDER}", f"schema={PLACEHOLDER}"])
-    config.output_buffer = buffer = _LineBuffer()
+    buffer = _LineBuffer()
+    config.output_buffer = cast("TextIO", buffer)
     if scripts:
         _run_env(history, config, migrations)
     if len(written) != len(scripts):

@@ -9,9 +9,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import postgast
-from postgast import pg_query_pb2
 
-from tenantmig.lint.statements import Statement, enum_name, strings
+from tenantmig.lint.statements import Statement, enum_name, nodes, strings, walk
 
 WRITTEN_FIELDS = frozenset(
     {"relation", "relations", "view", "sequence", "table", "typevar", "rel", "objects"}
@@ -66,9 +65,8 @@ class Name(NamedTuple):
 def names_in(statement: Statement) -> Iterator[Name]:
     """Return every name of a relation, type or function in a statement, as it is written."""
     yield from _subject(statement)
-    ctes = postgast.find_nodes(statement.node, pg_query_pb2.CommonTableExpr)
-    hidden = {cte.ctename for cte in ctes}
-    for parent, field, node in _walk(statement.node):
+    hidden = {cte.ctename for cte in nodes(statement.node, "CommonTableExpr")}
+    for parent, field, node in walk(statement.node):
         kind = type(node).__name__
         if kind == "RangeVar" and (node.schemaname or node.relname not in hidden):
             yield Name("relation", node.schemaname, node.relname, _role(parent, field))
@@ -84,19 +82,6 @@ def _named(what: str, parts: tuple[str, ...], role: Role, own: int = 1) -> Name:
     """Make a name of its parts, of which the last `own` stand behind the schema."""
     schema = parts[-own - 1] if len(parts) > own else ""
     return Name(what, schema, parts[-own] if len(parts) >= own else "", role)
-
-
-def _walk(root: Any) -> Iterator[tuple[Any, str, Any]]:
-    """Return each node of a tree with its parent and the field in which it stands there."""
-    waiting = [root]
-    while waiting:
-        parent = waiting.pop()
-        for field, value in parent.ListFields():
-            if field.message_type is not None:
-                for child in [value] if hasattr(value, "DESCRIPTOR") else value:
-                    node = postgast.unwrap_node(child)
-                    yield parent, field.name, node
-                    waiting.append(node)
 
 
 def _role(node: Any, field: str) -> Role:

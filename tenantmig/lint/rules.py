@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import postgast
-from postgast import pg_query_pb2
-
 from tenantmig.autocommit import read_statement
 from tenantmig.lint import Told
 from tenantmig.lint.names import CREATES, KnownNames, Name, Role, names_in
-from tenantmig.lint.statements import Statement, Statements, enum_name, option, strings
+from tenantmig.lint.statements import Statement, Statements, enum_name, nodes, option, strings
 from tenantmig.tenant import PLACEHOLDER
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
@@ -208,8 +205,7 @@ def shared_table_lock(revision: Revision) -> Iterator[Told]:
 
 
 def _locks_rows(statement: Statement) -> bool:
-    found = postgast.find_nodes(statement.node, pg_query_pb2.LockingClause)
-    return next(found, None) is not None
+    return any(True for _ in nodes(statement.node, "LockingClause"))
 
 
 def function_search_path(revision: Revision) -> Iterator[Told]:

@@ -84,6 +84,24 @@ def _parse(text: str) -> list[tuple[str, str, Any]]:
     return parsed
 
 
+def walk(root: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Return each node of a tree with its parent and the field in which it stands there."""
+    waiting = [root]
+    while waiting:
+        parent = waiting.pop()
+        for field, value in parent.ListFields():
+            if field.message_type is not None:
+                for child in [value] if hasattr(value, "DESCRIPTOR") else value:
+                    node = postgast.unwrap_node(child)
+                    yield parent, field.name, node
+                    waiting.append(node)
+
+
+def nodes(root: Any, kind: str) -> Iterator[Any]:
+    """Return the nodes of one kind in a tree, such as FuncCall."""
+    return (node for _, _, node in walk(root) if type(node).__name__ == kind)
+
+
 def enum_name(message: Any, field: str) -> str:
     """Return the name of an enum field's value, such as OBJECT_TABLE."""
     descriptor = message.DESCRIPTOR.fields_by_name[field].enum_type
