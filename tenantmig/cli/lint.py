@@ -97,4 +97,9 @@ def print_lint(report: LintReport) -> None:
         out.print(f"{place}: {finding.rule} (revision {finding.revision}): {finding.why}")
         out.print(f"    instead: {finding.instead}")
     allowed = f", {len(report.allowed)} allowed" if report.allowed else ""
-    out.print(f"{len(report.findings)} findings in {len(report.revisions)} revisions{allowed}")
+    found, looked_at = len(report.findings), len(report.revisions)
+    out.print(f"{_count(found, 'finding')} in {_count(looked_at, 'revision')}{allowed}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

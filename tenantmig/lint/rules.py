@@ -138,7 +138,8 @@ def extension_in_tenant(revision: Revision) -> Iterator[Told]:
 
 def only_in_public(revision: Revision) -> Iterator[Told]:
     """A name without a schema that no revision creates: `public` is on no tenant's search path."""
-    for statement in () if revision.known.is_blind else revision.statements:
+    is_told = revision.is_whole and not revision.known.is_blind
+    for statement in revision.statements if is_told else ():
         is_optional = getattr(statement.node, "missing_ok", False)
         if is_optional or statement.kind == "rule_stmt" or _is_about_index(statement):
             continue

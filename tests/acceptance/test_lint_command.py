@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig.cli.annotations import github_lines
+from tenantmig.lint import Finding, LintReport
 from tests.fixtures.command import Project
 from tests.fixtures.history import write_history
 
@@ -32,15 +34,15 @@ def test_findings_exit_with_5(linted: Project) -> None:
     assert result.out.splitlines() == [
         f"my history/versions/a2.py:12: shared-table-lock (revision a2): {why}",
         "    instead: change it once, outside the tenants' history; read it without a lock",
-        "1 findings in 3 revisions, 1 allowed",
+        "1 finding in 3 revisions, 1 allowed",
     ]
     assert not result.err
 
 
 def test_no_finding_exits_with_0(linted: Project) -> None:
-    assert linted.run("lint", ":a1").out == "0 findings in 1 revisions\n"
+    assert linted.run("lint", ":a1").out == "0 findings in 1 revision\n"
     assert linted.run("lint", "a3", "--format", "github").out == ""
-    assert linted.run("lint", "a3:").out == "0 findings in 1 revisions, 1 allowed\n"
+    assert linted.run("lint", "a3:").out == "0 findings in 1 revision, 1 allowed\n"
     assert "in 2 revisions" in linted.run("lint", "-1:", expect=5).out
 
 
@@ -60,6 +62,16 @@ def test_github_annotations(linted: Project) -> None:
     [line] = linted.run("lint", "--format", "github", expect=5).out.splitlines()
     place = "file=my history/versions/a2.py,line=12,title=shared-table-lock (revision a2)"
     assert line.startswith(f"::error {place}::public.plans is locked")
+
+
+def test_github_annotations_escape_what_github_would_read() -> None:
+    finding = Finding("a1", "/a,b:c/100%.py", 3, "r", "first\nsecond 100%", "x")
+    [line] = github_lines(LintReport(("a1",), (finding,)))
+    title = "r (revision a1)"
+    assert line == (
+        f"::error file=/a%2Cb%3Ac/100%25.py,line=3,title={title}::"
+        "first%0Asecond 100%25. Instead: x."
+    )
 
 
 def test_sarif(linted: Project) -> None:

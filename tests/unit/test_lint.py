@@ -452,6 +452,18 @@ def test_tables_of_models_are_not_taken_for_missing(tmp_path: Path) -> None:
     assert rules(lint(tmp_path, ("a1", models), ("a2", use), only="a2")) == set()
 
 
+def test_a_name_counts_from_the_revision_that_creates_it(tmp_path: Path) -> None:
+    create, use = sql("CREATE TABLE plans (id bigint)"), sql("INSERT INTO plans VALUES (1)")
+    write_history(tmp_path / "history", USERS, ("a2", use), ("a3", create), ("a4", use))
+    write_revision(tmp_path / "history", "b2", "a1", use)
+    write_revision(tmp_path / "history", "c2", "a1", use)
+    script = tmp_path / "history" / "versions" / "c2.py"
+    script.write_text(script.read_text().replace("depends_on = None", "depends_on = 'a3'"))
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(INI.format(script_location=tmp_path / "history", root=tmp_path))
+    assert {f.revision for f in Fleet.open(ini).lint().findings if f.source == OURS} == {"a2", "b2"}
+
+
 def test_extension_schemas_are_written_and_their_names_known(tmp_path: Path) -> None:
     upgrade = sql("ALTER TABLE users ADD COLUMN email citext, ADD COLUMN x ext.hstore")
     assert "only-in-public" in rules(lint(_made(tmp_path / "a"), USERS, ("a2", upgrade)))
