@@ -22,7 +22,8 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 from psycopg import sql
 
-PLACEHOLDER = "tenant"
+from tenantmig.tenant import PLACEHOLDER
+
 MARK = "tenantmig_tenant_schema"  # needs no quotes, so alembic-utils' SQL holds it as it is
 BODY = "do $$"  # how alembic-utils begins the replacement of a view
 

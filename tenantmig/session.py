@@ -22,6 +22,7 @@ from sqlalchemy.sql import visitors
 from tenantmig.connection import BoundedConnection, SessionOptions, bind, connect
 from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, TenantSessionError
 from tenantmig.failure import Phase
+from tenantmig.tenant import PLACEHOLDER
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
@@ -255,7 +256,7 @@ class TenantSession:
 
 def translate_map(schema: str) -> dict[str | None, str | None]:
     """The `schema_translate_map` of a tenant: no schema, and the placeholder "tenant"."""
-    return {None: schema, "tenant": schema}
+    return {None: schema, PLACEHOLDER: schema}
 
 
 def _mark_light_tables(_: sa.Connection, statement: sa.ClauseElement, *__: object) -> None:

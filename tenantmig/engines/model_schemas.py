@@ -17,7 +17,8 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.types import SchemaType, TypeEngine
 
-PLACEHOLDER = "tenant"
+from tenantmig.tenant import PLACEHOLDER
+
 PLUGIN = "tenantmig.models"
 OPTION = "tenantmig_models"  # where the comparators find the ModelSchemas
 

@@ -102,7 +102,7 @@ def _write_history(ini: Path) -> tuple[WrittenRevision, ...]:
         step.migration_fn = write_all
         return [step]
 
-    config = alembic_config(ini, [f"tenant={PLACEHOLDER}", f"schema={PLACEHOLDER}"])
+    config = alembic_config(ini, x=[f"tenant={PLACEHOLDER}", f"schema={PLACEHOLDER}"])
     buffer = _LineBuffer()
     config.output_buffer = cast("TextIO", buffer)
     if scripts:

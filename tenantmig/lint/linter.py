@@ -64,6 +64,7 @@ def _look(
     """
     known: dict[str, KnownNames] = {}
     extension_schemas = frozenset(settings.extension_schemas)
+    shared_schemas = frozenset({"public", settings.shared_schema})
     told: defaultdict[str, list[_Sourced]] = defaultdict(list)
     pieces: list[Piece] = []
     for each in written:
@@ -76,6 +77,7 @@ def _look(
             irreversible=each.irreversible,
             is_whole=not (each.upgrade.problem or each.downgrade.problem),
             extension_schemas=extension_schemas,
+            shared_schemas=shared_schemas,
         )
         _learn(names, revision, each.file)
         if each.revision in chosen:

@@ -16,7 +16,6 @@ from tenantmig.lint.statements import Statement, Statements, enum_name, nodes, o
 from tenantmig.tenant import PLACEHOLDER
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
-SHARED_SCHEMAS = frozenset({"public"})
 LOCKING = frozenset(
     """
     alter_table_stmt index_stmt drop_stmt truncate_stmt rename_stmt create_trig_stmt rule_stmt
@@ -43,6 +42,7 @@ class Revision:
     irreversible: str | None = None
     is_whole: bool = True
     extension_schemas: frozenset[str] = frozenset()
+    shared_schemas: frozenset[str] = frozenset({"public"})
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -65,7 +65,7 @@ class Revision:
 
     def is_readable(self, schema: str) -> bool:
         """True when a tenant's revision may read this schema, or reference its tables."""
-        return self.is_own(schema) or schema in SHARED_SCHEMAS
+        return self.is_own(schema) or schema in self.shared_schemas
 
 
 def hard_coded_schema(revision: Revision) -> Iterator[Told]:
@@ -75,11 +75,11 @@ def hard_coded_schema(revision: Revision) -> Iterator[Told]:
         for name in _names_by_schema(statement):
             is_written = name.role is Role.WRITES and not revision.is_own(name.schema)
             is_read = name.role is Role.READS and not revision.is_readable(name.schema)
-            if (is_written and not _locks_shared(statement, name)) or is_read:
+            if (is_written and not _locks_shared(statement, name, revision)) or is_read:
                 why = f"every tenant {'writes' if is_written else 'reads'} the same {name.full}"
                 shared = (
                     "; what all tenants share is changed once, outside their history"
-                    if name.schema in SHARED_SCHEMAS
+                    if name.schema in revision.shared_schemas
                     else ""
                 )
                 yield Told(statement.line, "hard-coded-schema", why, instead + shared)
@@ -93,8 +93,9 @@ def _names_by_schema(statement: Statement) -> Iterator[Name]:
     return iter({(n.schema, n.role): n for n in names_in(statement) if n.schema}.values())
 
 
-def _locks_shared(statement: Statement, name: Name) -> bool:
-    return name.schema in SHARED_SCHEMAS and statement.kind in LOCKING and name.what == "relation"
+def _locks_shared(statement: Statement, name: Name, revision: Revision) -> bool:
+    is_shared = name.schema in revision.shared_schemas
+    return is_shared and statement.kind in LOCKING and name.what == "relation"
 
 
 def _named_schemas(statement: Statement) -> Iterator[str]:
@@ -191,9 +192,9 @@ def shared_table_lock(revision: Revision) -> Iterator[Told]:
         names = {n.full: n for n in names_in(statement) if n.what == "relation"}
         for name in names.values():
             is_locked = (
-                _locks_shared(statement, name)
+                _locks_shared(statement, name, revision)
                 if name.role is Role.WRITES
-                else name.schema in SHARED_SCHEMAS and _locks_rows(statement)
+                else name.schema in revision.shared_schemas and _locks_rows(statement)
             )
             if is_locked:
                 yield Told(
