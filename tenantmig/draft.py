@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tenantmig.lineage import Lineage
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -20,6 +22,7 @@ class Draft:
     branch_label: str | None = None
     rev_id: str | None = None
     is_dry_run: bool = False
+    lineage: Lineage = Lineage.TENANT
 
 
 @dataclass(frozen=True, slots=True)

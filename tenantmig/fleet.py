@@ -201,7 +201,7 @@ class Fleet(FleetReader):
         Raises:
             HistoryError, ScratchError, EnvironmentFileError: nothing was written.
         """
-        return autogenerate.write_revision(self._driver, draft)
+        return autogenerate.write_revision(self._driver.of(draft.lineage), draft)
 
     # -- the registry -----------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from alembic.util import CommandError
 
 from tenantmig.draft import Draft, NewScript
 from tenantmig.errors import HistoryError
+from tenantmig.lineage import Lineage
 from tenantmig.revisions import alembic_config
 
 
@@ -27,7 +28,7 @@ class ScriptWriter:
         self, ini: Path, draft: Draft, elsewhere: Path | None = None, decide: Any = None
     ) -> None:
         """`elsewhere` is where a dry run writes; `decide` may change what was drawn up."""
-        config = alembic_config(ini)
+        config = alembic_config(ini, draft.lineage)
         assert config.cmd_opts is not None
         config.cmd_opts.quiet = True
         script = ScriptDirectory.from_config(config)
@@ -89,7 +90,7 @@ def open_writer(ini: Path, draft: Draft, decide: Any = None) -> Iterator[ScriptW
         yield ScriptWriter(ini, draft, Path(folder) if folder else None, decide)
 
 
-def needs_environment(ini: Path) -> bool:
+def needs_environment(ini: Path, lineage: Lineage) -> bool:
     """True when env.py is to run for each new revision (`revision_environment` of the ini)."""
-    option = alembic_config(ini).get_main_option("revision_environment", "false")
+    option = alembic_config(ini, lineage).get_main_option("revision_environment", "false")
     return option.strip().lower() in {"true", "yes", "on", "y", "t", "1"}

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli.options import JsonFlag, open_fleet
+from tenantmig.cli.options import JsonFlag, LineageFlag, open_fleet
 from tenantmig.cli.render import print_json
 from tenantmig.draft import Draft, RevisionReport
+from tenantmig.lineage import Lineage
 
 NOTHING = "The history has all that the models have; no script was written."
 
@@ -41,13 +42,15 @@ def revision(
     rev_id: Annotated[
         str | None, typer.Option("--rev-id", metavar="ID", help="Its id; default: a random one.")
     ] = None,
+    lineage: LineageFlag = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script and write nothing.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a new script; with --autogenerate from the models, in a scratch schema."""
-    draft = Draft(message, autogenerate, head, splice, branch_label, rev_id, dry_run)
+    words = (message, autogenerate, head, splice, branch_label, rev_id, dry_run)
+    draft = Draft(*words, lineage or Lineage.TENANT)
     with _stdout_is_ours():
         report = open_fleet(ctx).revision(draft)
     print_json(_as_json(report)) if json else _print(report)
