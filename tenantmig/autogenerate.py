@@ -1,7 +1,7 @@
 """New revisions: an empty script, or one filled with what the models have and the history lacks.
 
 The models are compared with what the history makes of a scratch schema, never with a customer's.
-Those of the shared lineage are compared with the shared schema itself: its scripts may well name it.
+Those of the shared lineage are compared with the shared schema itself, which its scripts may name.
 """
 
 from __future__ import annotations

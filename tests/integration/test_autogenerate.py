@@ -179,11 +179,10 @@ def test_each_change_is_found_and_the_script_does_it(
     assert "scratch" not in script["script"]
     for change in report["changes"]:
         assert ("schema='tenant'" in change) is (style == "tenant")
-    if style is None:
-        project.run("upgrade")
-        assert revise(project)["scripts"] == []
-        project.run("downgrade", "r1", "--all", "--yes")
-        assert database.fetch("SELECT count(*) FROM acme.old") == [(0,)]
+    project.run("upgrade")
+    assert revise(project)["scripts"] == []
+    project.run("downgrade", "r1", "--all", "--yes")
+    assert database.fetch("SELECT count(*) FROM acme.old") == [(0,)]
     assert database.fetch(SCRATCHES) == []
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.command import Project, untouched
+from tests.fixtures.command import REPOSITORY, Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history, write_revision
 
@@ -186,6 +188,56 @@ def test_public_is_the_default(project: Project, database: Database) -> None:
     project.settings("")
     project.run("upgrade")
     assert head_of(database, "public") == "s2"
+
+
+# -- new revisions ---------------------------------------------------------------------------
+
+MODELS = """
+import sqlalchemy as sa
+metadata = sa.MetaData()
+sa.Table("country", metadata, sa.Column("code", sa.String(2), primary_key=True),
+         sa.Column("currency", sa.String(3)), schema="core")
+sa.Table("customer", metadata, sa.Column("id", sa.Integer, primary_key=True),
+         sa.Column("country", sa.String(2), sa.ForeignKey("core.country.code")))
+"""
+
+
+@pytest.fixture
+def modelled(fleet: Project) -> Project:
+    """The fleet with models of both lineages, as the histories have them."""
+    for folder in ("shared", "history"):
+        env = fleet.folder / folder / "env.py"
+        none = "target_metadata = None  # Base.metadata, for --autogenerate\n"
+        path = str(fleet.folder / "models.py")
+        models = f"import runpy\ntarget_metadata = runpy.run_path({path!r})['metadata']\n"
+        assert none in env.read_text()
+        env.write_text(env.read_text().replace(none, models))
+        shutil.copy(REPOSITORY / "tenantmig/templates/script.py.mako", fleet.folder / folder)
+    (fleet.folder / "models.py").write_text(MODELS)
+    return fleet
+
+
+@pytest.mark.parametrize("lineage", ["tenant", "shared"])
+def test_a_model_that_has_not_changed_makes_no_script(modelled: Project, lineage: str) -> None:
+    command = ("revision", "-m", "nothing", "--autogenerate", "--lineage", lineage)
+    assert modelled.run(*command, "--json").json["scripts"] == []
+
+
+def test_each_lineage_gets_what_its_models_have(modelled: Project, database: Database) -> None:
+    changed = MODELS.replace('"currency", sa.String(3)', '"euro", sa.Boolean()')
+    changed = changed.replace('"id", sa.Integer,', '"id", sa.BigInteger,')
+    (modelled.folder / "models.py").write_text(changed)
+    command = ("revision", "-m", "change", "--autogenerate", "--json", "--lineage")
+    with untouched(database):
+        shared = modelled.run(*command, "shared").json
+        tenant = modelled.run(*command, "tenant").json
+        assert "head" in modelled.refuse(*command[:-2], "--lineage", "shared")
+    assert {"euro", "currency"} <= set(re.findall(r"\w+", " ".join(shared["changes"])))
+    assert "customer" not in shared["scripts"][0]["script"]
+    assert "BigInteger" in tenant["scripts"][0]["script"]
+    assert "country" not in " ".join(tenant["changes"])
+    modelled.run("upgrade")
+    assert "core.country.euro" in {name for (name,) in database.fetch(COLUMNS)}
 
 
 # -- status ----------------------------------------------------------------------------------
