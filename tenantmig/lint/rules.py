@@ -242,8 +242,8 @@ def autocommit_not_idempotent(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 "autocommit-not-idempotent",
-                "cut off in this statement, nobody can tell whether it was run, and no attempt"
-                " goes on by itself",
+                "cut off in this statement, nobody can tell whether it was run, and to run it again"
+                " may fail, or do it twice",
                 "move it into a transaction, in a revision of its own; or write it so that it may"
                 " be run twice (IF NOT EXISTS, IF EXISTS, OR REPLACE)",
             )

@@ -5,6 +5,7 @@ Knows how the program is called and what it says; what its rules mean is theirs.
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ class Squawk:
             for number, piece in enumerate(pieces):
                 text, lines[f"{number}.sql"] = _lay_out(piece.statements)
                 (Path(folder) / f"{number}.sql").write_text(text, encoding="utf-8")
-            found = self._run(f"{folder}/*.sql", is_outside=is_outside)
+            found = self._run(f"{glob.escape(folder)}/*.sql", is_outside=is_outside)
         for each in found:
             name = Path(each["file"]).name
             piece, laid_out = pieces[int(Path(name).stem)], lines[name]
