@@ -15,6 +15,7 @@ RESERVE = 3  # connections left for people and for the control connection
 SAMPLE = 8  # tenants whose relations are counted
 READERS = 3  # of version tables
 READ_BY_ONE = 1000  # version tables; below that another connection costs more than it gains
+CATALOGS_READ_BY_ONE = 100
 LOCKED_BY_READER = 2 * CHUNK  # a version table and its primary key
 OWN_LOCKS = 16  # that a worker takes beside a tenant's: the ledger's, and the tenant's own lock
 
@@ -32,6 +33,12 @@ def reading_helpers(connection: psycopg.Connection, tenants: int) -> int:
         return 0
     free, (room, _) = free_connections(connection) - RESERVE, _lock_table(connection)
     return max(0, min(wanted, free, room // 2 // LOCKED_BY_READER - 1))
+
+
+def catalog_helpers(connection: psycopg.Connection, tenants: int) -> int:
+    """Return how many more connections should read the catalogs of so many tenants."""
+    wanted = min(READERS - 1, (tenants - 1) // CATALOGS_READ_BY_ONE)
+    return max(0, min(wanted, free_connections(connection) - RESERVE)) if wanted > 0 else 0
 
 
 def default_parallel(

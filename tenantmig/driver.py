@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,8 @@ from typing import Any, Literal
 from tenantmig import embedded, planning
 from tenantmig.attempts import Backup
 from tenantmig.backup import Backups
-from tenantmig.capacity import default_parallel, reading_helpers
+from tenantmig.capacity import catalog_helpers, default_parallel, reading_helpers
+from tenantmig.catalog import CatalogOptions, CatalogReader
 from tenantmig.client_programs import ClientPrograms, find_programs
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
@@ -31,7 +32,8 @@ from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import SHARED_NAME, Lineage
 from tenantmig.outcome import RunReport
-from tenantmig.plan import MOVES_FLEET, Plan, RunKind
+from tenantmig.plan import MOVES_FLEET, Heads, Plan, RunKind
+from tenantmig.reference import Reference, build_references
 from tenantmig.retry import RetryPolicy
 from tenantmig.revisions import History
 from tenantmig.rollout import Rollout, RolloutOptions
@@ -150,6 +152,22 @@ class Driver:
             open_scratch(engine, self._control_options) as scratch,
         ):
             yield scratch
+
+    @contextmanager
+    def catalogs(
+        self, ledger: Ledger, tenants: int, *, has_privileges: bool = False
+    ) -> Iterator[CatalogReader]:
+        """What reads the catalogs of that many tenants, of many over several connections."""
+        session, settings = self._control_options, self.settings
+        options = CatalogOptions(settings.version_table, has_privileges, settings.recycle_after)
+        sessions = 1 + catalog_helpers(ledger.connection, tenants)
+        with closing(CatalogReader(lambda: connect(session), options, sessions)) as reader:
+            yield reader
+
+    def references(self, reader: CatalogReader, wanted: Collection[Heads]) -> Iterator[Reference]:
+        """Make the reference of each of these heads (see `build_references`)."""
+        table = self.settings.version_table
+        return build_references(self.scratch, self.history, reader, table, wanted)
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

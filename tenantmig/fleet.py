@@ -13,11 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tenantmig import autogenerate, onboarding, recovery, registry
+from tenantmig import adoption, autogenerate, onboarding, recovery, registry
+from tenantmig.adoption import Adopted
 from tenantmig.draft import Draft, RevisionReport
 from tenantmig.driver import RunOptions
 from tenantmig.errors import SourceError, TenantStateError
 from tenantmig.fleet_reader import DEFAULT, FleetReader
+from tenantmig.forkserver import refuse_in_worker
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
@@ -233,12 +235,37 @@ class Fleet(FleetReader):
             for tenant, old in zip(tenants, kept, strict=True)
         ]
 
-    @contextmanager
-    def _registered(self, selection: Selection) -> Iterator[tuple[Ledger, list[Tenant]]]:
+    def adopt(
+        self,
+        schemas: Sequence[str],
+        labels: Mapping[str, str] | None = None,
+        *,
+        at: str | None = None,
+        is_dry_run: bool = False,
+    ) -> tuple[Adopted, ...]:
+        """Register schemas that exist already, each under its own name and as it stands.
+
+        Without a version table, the revision that a schema equals is found and written there; `at`
+        says it for those who know. All or nothing per schema; a refused one says why.
+
+        Raises:
+            SourceError: the tenants are listed elsewhere.
+            TenantNameError, TenantExistsError, TenantSchemaMissingError: one of them cannot be a
+                tenant; nothing was touched.
+        """
+        refuse_in_worker()
+        self._require_registry()
+        return adoption.adopt(self._driver, schemas, labels or {}, at, is_dry_run=is_dry_run)
+
+    def _require_registry(self) -> None:
         if self.settings.source != "registry":
             raise SourceError(
                 f"The tenants come from the source {self.settings.source!r}; change them there."
             )
+
+    @contextmanager
+    def _registered(self, selection: Selection) -> Iterator[tuple[Ledger, list[Tenant]]]:
+        self._require_registry()
         with self._driver.ledger() as ledger:
             tenants = selection.select(self._driver.discover(ledger))
             unfinished = [t.name for t in tenants if t.state in UNFINISHED]

@@ -9,8 +9,10 @@ from typing import Self
 
 from tenantmig import onboarding, planning, recovery, registry
 from tenantmig.check import CheckReport, check_history
+from tenantmig.drift import FleetDrift, find_drift
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError
+from tenantmig.forkserver import refuse_in_worker
 from tenantmig.lineage import Lineage
 from tenantmig.lint import LintReport
 from tenantmig.lint.linter import lint
@@ -141,6 +143,24 @@ class FleetReader:
         with self._driver.engines.alembic(1) as engine:
             for group in plan.groups:
                 yield group, engine.render_sql(group.tenants[0], group.path)
+
+    def drift(
+        self, selection: Selection = EVERYONE, *, with_privileges: bool = False
+    ) -> FleetDrift:
+        """Compare the catalog of each selected tenant with what the history makes at its revision.
+
+        Runs the history in a scratch schema. `with_privileges` compares owners and grants as well.
+
+        Raises:
+            ScratchError: the history cannot be run there.
+        """
+        refuse_in_worker()
+        driver, history = self._driver, self.history
+        with driver.ledger() as ledger:
+            tenants = selection.select(driver.discover(ledger))
+            with driver.catalogs(ledger, len(tenants), has_privileges=with_privileges) as reader:
+                read = driver.reader(ledger)
+                return find_drift(tenants, read, history, reader, driver.references)
 
     def check(self) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.

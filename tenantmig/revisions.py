@@ -126,6 +126,16 @@ class History:
         """True when a tenant whose version table says `heads` has had this revision."""
         return revision in heads or revision in self._ancestors(heads)
 
+    def applied(self, heads: Heads) -> frozenset[str]:
+        """Return every revision that a tenant has had whose version table says `heads`."""
+        return frozenset(self._ancestors(heads))
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """Every revision, none before those that it stands on."""
+        scripts = list(self.script.walk_revisions())
+        return tuple(script.revision for script in reversed(scripts))
+
     def path(self, kind: RunKind, source: Heads, target: str) -> RevisionPath:
         """Return the revisions from `source` to `target`, relative targets counted from `source`.
 

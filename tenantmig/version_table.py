@@ -34,19 +34,19 @@ EMPTY = (
 class Version:
     """The rows of one version table; `problem` says why they cannot be trusted, if so.
 
-    `is_unsaid`: there is no version table, or an empty one beside other tables.
+    `is_unstamped`: there is no version table, or an empty one beside other tables.
     """
 
     heads: Heads = ()
     problem: str | None = None
-    is_unsaid: bool = False
+    is_unstamped: bool = False
 
     def seen_from(self, lineage: Lineage) -> Version:
         """Return what it means for a lineage: the shared one begins at base where nothing is said.
 
         Its schema may well hold other tables, and Alembic does the same. A tenant's never does.
         """
-        return Version() if self.is_unsaid and lineage is Lineage.SHARED else self
+        return Version() if self.is_unstamped and lineage is Lineage.SHARED else self
 
     @property
     def is_schema_missing(self) -> bool:
@@ -153,8 +153,8 @@ def _read_chunk(
         heads = tuple(sorted(rows.get(schema, ())))
         facts = found.get(schema)
         problem = EMPTY if schema in full else _problem(facts, version_table)
-        is_unsaid = schema in full or (facts is not None and not facts.has_version_table)
-        versions[schema] = Version(heads, problem, is_unsaid)
+        is_bare = facts is not None and not facts.has_version_table
+        versions[schema] = Version(heads, problem, is_unstamped=is_bare or schema in full)
     return versions
 
 

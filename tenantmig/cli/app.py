@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli import check, demo, init, lint, onboarding, readers, revision, rollouts, tenants
+from tenantmig.cli import (
+    check,
+    demo,
+    drift,
+    init,
+    lint,
+    onboarding,
+    readers,
+    revision,
+    rollouts,
+    tenants,
+)
 
 app = typer.Typer(
     name="tenantmig",
@@ -56,6 +67,7 @@ app.command()(rollouts.resume)
 app.command()(rollouts.stamp)
 app.command()(readers.status)
 app.command()(readers.plan)
+app.command()(drift.drift)
 app.command()(readers.runs)
 app.command()(readers.show)
 app.command()(revision.revision)

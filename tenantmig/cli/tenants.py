@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from tenantmig.adoption import Adopted
+from tenantmig.cli.drift import difference_json, print_differences
+from tenantmig.cli.exits import INCOMPLETE, OK
 from tenantmig.cli.options import (
     DryRunFlag,
     JsonFlag,
@@ -14,7 +18,7 @@ from tenantmig.cli.options import (
     parse_labels,
     takes,
 )
-from tenantmig.cli.render import print_json, print_tenants, tenant_json
+from tenantmig.cli.render import console, print_json, print_tenants, tenant_json
 from tenantmig.errors import SelectionError
 from tenantmig.tenant import Selection, Tenant, TenantState
 
@@ -70,6 +74,57 @@ def label(
         _print(fleet.tenants(selection), json=json)
     else:
         _print(fleet.set_labels(selection, labels, removed), json=json)
+
+
+@app.command()
+def adopt(
+    ctx: typer.Context,
+    schemas: Annotated[list[str], typer.Argument(metavar="SCHEMA...")],
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="K=V", help="A label for each.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="REV", help="Where schemas without a version table stand."),
+    ] = None,
+    dry_run: DryRunFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Take in schemas that exist already, each at the revision at which it stands."""
+    labels = parse_labels(label)
+    found = open_fleet(ctx).adopt(schemas, labels, at=at, is_dry_run=dry_run)
+    if json:
+        print_json({"tenants": [_adopted_json(one) for one in found]})
+    else:
+        _print_adopted(found)
+    raise typer.Exit(OK if all(one.is_adopted for one in found) else INCOMPLETE)
+
+
+def _adopted_json(one: Adopted) -> dict[str, Any]:
+    return {
+        "tenant": one.tenant.name,
+        "schema": one.tenant.schema,
+        "adopted": one.is_adopted,
+        "revision": one.revision,
+        "evidence": one.evidence.value if one.evidence else None,
+        "candidates": list(one.candidates),
+        "nearest": one.nearest,
+        "differences": [difference_json(difference) for difference in one.differences],
+        "problem": one.problem,
+    }
+
+
+def _print_adopted(found: Sequence[Adopted]) -> None:
+    out = console()
+    for one in found:
+        if one.is_adopted:
+            how = one.evidence.value.replace("_", " ") if one.evidence else ""
+            out.print(f"{one.tenant.name}: adopted at {one.revision or 'base'} ({how})")
+            if one.differences:
+                out.print("  but its catalog is not what the history makes there:")
+        else:
+            out.print(f"{one.tenant.name}: not adopted: {one.problem}")
+        print_differences(one.differences, hint="--json has all")
 
 
 def _set_state(

@@ -1,0 +1,257 @@
+"""Adoption: schemas that exist already become tenants of the registry, as they stand.
+
+A version table that can be trusted is believed. Without one, the revision is found whose reference
+the schema equals; where none or several do, nothing is written and the nearest is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import psycopg
+
+from tenantmig.catalog import CatalogReader, Mark
+from tenantmig.connection import SessionOptions
+from tenantmig.drift import Difference, differences_between, told
+from tenantmig.driver import Driver
+from tenantmig.errors import (
+    TenantExistsError,
+    TenantmigError,
+    TenantSchemaMissingError,
+    VersionTableError,
+)
+from tenantmig.plan import Heads, RunKind, show_heads
+from tenantmig.reference import BuildReferences, Reference
+from tenantmig.registry import add_tenant, list_tenants
+from tenantmig.revisions import History
+from tenantmig.session import TenantSession
+from tenantmig.settings import Settings
+from tenantmig.tenant import NameRules, Tenant
+from tenantmig.tenant_schema import schema_exists
+from tenantmig.version_table import Version, read_versions, write_version
+
+CHANGED = "it was changed while it was looked at; adopt it again"
+
+
+class Evidence(StrEnum):
+    """What says at which revision a schema stands."""
+
+    VERSION_TABLE = "version_table"
+    CATALOG = "catalog"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One schema: registered at `revision` (None is base), or refused with a `problem`.
+
+    `candidates` are the revisions whose reference it equals, `nearest` the one with the fewest
+    `differences`. A schema that is adopted by its version table or at a revision that was given may
+    have differences as well.
+    """
+
+    tenant: Tenant
+    revision: str | None = None
+    evidence: Evidence | None = None
+    candidates: tuple[str, ...] = ()
+    nearest: str | None = None
+    differences: tuple[Difference, ...] = ()
+    problem: str | None = None
+    mark: Mark | None = None
+    """Its catalog when it was looked at."""
+
+    @property
+    def is_adopted(self) -> bool:
+        """True when it is a tenant now, or would be if this were no dry run."""
+        return self.problem is None
+
+
+def adopt(
+    driver: Driver,
+    schemas: Sequence[str],
+    labels: Mapping[str, str],
+    at: str | None,
+    *,
+    is_dry_run: bool,
+) -> tuple[Adopted, ...]:
+    """Register schemas that exist; see `Fleet.adopt`."""
+    history, settings = driver.history, driver.settings
+    heads = None if at is None else history.stamp_path((), history.target(at, RunKind.STAMP)).target
+    tenants = [Tenant(schema, schema, labels=labels) for schema in schemas]
+    with driver.ledger() as ledger:
+        check_schemas(ledger.connection, tenants, list_tenants(ledger), settings.name_rules)
+        versions = driver.reader(ledger)(schemas)
+        with driver.catalogs(ledger, len(tenants)) as reader:
+            found = Adoption(history, reader, driver.references, heads).look(tenants, versions)
+            if is_dry_run or not any(one.is_adopted for one in found):
+                return tuple(found)
+            ledger.create()
+            writer = _Writer(driver.session_options, settings, reader)
+            return tuple(
+                writer.register(one, versions[one.tenant.schema]) if one.is_adopted else one
+                for one in found
+            )
+
+
+def check_schemas(
+    connection: psycopg.Connection,
+    tenants: Sequence[Tenant],
+    registered: Sequence[Tenant],
+    rules: NameRules,
+) -> None:
+    """Refuse the whole list before anything is touched if one of them cannot be a tenant.
+
+    Raises:
+        TenantNameError: a name that the rules refuse.
+        TenantExistsError: it is registered already, or given twice.
+        TenantSchemaMissingError: there is no such schema.
+    """
+    known = {t.name.casefold() for t in registered} | {t.schema.casefold() for t in registered}
+    for tenant in tenants:
+        rules.check(tenant.name)
+        if tenant.name.casefold() in known:
+            raise TenantExistsError(
+                f'The schema "{tenant.schema}" is a tenant already, or given twice;'
+                " nothing was touched."
+            )
+        known.add(tenant.name.casefold())
+        if not schema_exists(connection, tenant.schema):
+            raise TenantSchemaMissingError(
+                f'There is no schema "{tenant.schema}"; nothing was touched.'
+                " `tenantmig onboard` makes new tenants."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What is known when schemas are looked at."""
+
+    history: History
+    reader: CatalogReader
+    build: BuildReferences
+    at: Heads | None = None
+    """The revision that the user says they stand at."""
+
+    def look(self, tenants: Sequence[Tenant], versions: Mapping[str, Version]) -> list[Adopted]:
+        """Find at which revision each schema stands. Changes nothing.
+
+        Raises:
+            ScratchError: the history cannot be run in a scratch schema.
+        """
+        refused = {t.name: self._problem(versions[t.schema]) for t in tenants}
+        looked = [tenant for tenant in tenants if not refused[tenant.name]]
+        marks = self.reader.marks([tenant.schema for tenant in looked])
+        seen = [versions[tenant.schema] for tenant in looked]
+        wanted = {version.heads for version in seen if not version.is_unstamped}
+        if any(version.is_unstamped for version in seen):
+            wanted |= self._everywhere() if self.at is None else {self.at}
+        references = {r.heads: r for r in self.build(self.reader, wanted)}
+        return [
+            Adopted(tenant, problem=refused[tenant.name])
+            if refused[tenant.name]
+            else self._look_at(tenant, versions[tenant.schema], marks, references)
+            for tenant in tenants
+        ]
+
+    def _everywhere(self) -> set[Heads]:
+        return {(), self.history.heads, *((one,) for one in self.history.revisions)}
+
+    def _problem(self, version: Version) -> str | None:
+        if version.is_unstamped:
+            return None
+        if version.problem is not None:
+            return version.problem
+        if self.at is not None and version.heads != self.at:
+            stands = show_heads(version.heads) or "base"
+            return f"its version table says {stands} and not {show_heads(self.at) or 'base'}"
+        try:
+            self.history.check_heads(version.heads)
+        except VersionTableError as error:
+            return error.message
+        return None
+
+    def _look_at(
+        self,
+        tenant: Tenant,
+        version: Version,
+        marks: Mapping[str, Mark | str],
+        references: Mapping[Heads, Reference],
+    ) -> Adopted:
+        mark = marks.get(tenant.schema)
+        if not isinstance(mark, Mark):
+            return Adopted(tenant, problem=mark or "the schema does not exist")
+        if version.is_unstamped and self.at is None:
+            return self._find(tenant, mark, tuple(references.values()))
+        heads = version.heads if self.at is None else self.at
+        evidence = Evidence.GIVEN if version.is_unstamped else Evidence.VERSION_TABLE
+        reference = references.get(heads)
+        differences = self._differences(tenant, mark, reference) if reference else ()
+        return Adopted(tenant, show_heads(heads), evidence, differences=differences, mark=mark)
+
+    def _find(self, tenant: Tenant, mark: Mark, references: Sequence[Reference]) -> Adopted:
+        schema, quoted = tenant.schema, mark.quoted
+        equal = [r for r in references if r.mark(schema, quoted) == mark.number]
+        candidates = tuple(reference.revision or "base" for reference in equal)
+        if len(equal) == 1:
+            return Adopted(tenant, equal[0].revision, Evidence.CATALOG, candidates, mark=mark)
+        if equal:
+            problem = (
+                f"it equals several revisions ({', '.join(candidates)}), whose catalogs are the"
+                " same; say which with --at REV"
+            )
+            return Adopted(tenant, candidates=candidates, problem=problem)
+        found = self.reader.catalog(schema)
+        compared = ((told(differences_between(r.of(schema, quoted), found)), r) for r in references)
+        differences, nearest = min(compared, key=lambda pair: len(pair[0]))
+        name = nearest.revision or "base"
+        problem = f"it equals no revision; {name} is the nearest ({len(differences)} differences)"
+        return Adopted(tenant, nearest=name, differences=differences, problem=problem)
+
+    def _differences(
+        self, tenant: Tenant, mark: Mark, reference: Reference
+    ) -> tuple[Difference, ...]:
+        schema, quoted = tenant.schema, mark.quoted
+        if mark.number == reference.mark(schema, quoted):
+            return ()
+        expected = reference.of(schema, quoted)
+        return told(differences_between(expected, self.reader.catalog(schema)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Registers one schema after the other."""
+
+    options: SessionOptions
+    settings: Settings
+    reader: CatalogReader
+
+    def register(self, found: Adopted, seen: Version) -> Adopted:
+        """Register a schema, and write its version table if it had none to be trusted.
+
+        One transaction, under the tenant's advisory lock; what was seen must still be so.
+        """
+        try:
+            self._register(found, seen)
+        except TenantmigError as error:
+            return replace(found, revision=None, evidence=None, problem=error.message)
+        except psycopg.Error as error:
+            reason = " ".join(str(error.diag.message_primary or error).split())
+            return replace(found, revision=None, evidence=None, problem=reason)
+        return found
+
+    def _register(self, found: Adopted, seen: Version) -> None:
+        tenant, table = found.tenant, self.settings.version_table
+        with closing(TenantSession(self.options)) as session:
+            session.lock(tenant.schema)
+            with session.transaction() as connection:
+                now = read_versions(connection, [tenant.schema], table)[tenant.schema]
+                mark = self.reader.marks([tenant.schema]).get(tenant.schema)
+                if now != seen or mark != found.mark:
+                    raise VersionTableError(CHANGED)
+                add_tenant(connection, self.settings.ledger_schema, tenant)
+                if seen.is_unstamped:
+                    heads = found.revision.split(",") if found.revision else []
+                    write_version(connection, tenant.schema, table, heads)

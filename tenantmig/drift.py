@@ -1,0 +1,250 @@
+"""Drift: tenants whose catalog is not what the history makes, and how. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tenantmig.catalog import Catalog, CatalogObject, CatalogReader, Mark
+from tenantmig.errors import VersionTableError
+from tenantmig.plan import Heads, show_heads
+from tenantmig.reference import BuildReferences, Reference, show_fingerprint
+from tenantmig.revisions import History
+from tenantmig.tenant import UNFINISHED, Tenant
+from tenantmig.version_table import ReadVersions, Version
+
+AT_BASE = "it stands at base, where there is nothing to compare"
+MOVED = "it was moved to another revision while it was compared; look again"
+NO_WAY = "the history does not lead to exactly its revisions, so there is no reference"
+COLUMN = "column"
+OF_A_COLUMN = frozenset({"default", "not null", "column settings", "comment"})
+BY_NAME_ALONE = frozenset({"index", "grant"})
+
+
+class Change(StrEnum):
+    """How a tenant's object differs from the reference's."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One object that is not what it should be; the side on which there is none is None."""
+
+    reference: CatalogObject | None
+    tenant: CatalogObject | None
+
+    @property
+    def change(self) -> Change:
+        """What is wrong with it."""
+        if self.tenant is None:
+            return Change.MISSING
+        return Change.EXTRA if self.reference is None else Change.DIFFERS
+
+    @property
+    def either(self) -> CatalogObject:
+        """The object, as the reference has it if it does."""
+        found = self.reference or self.tenant
+        assert found is not None
+        return found
+
+    @property
+    def kind(self) -> str:
+        """What kind of object it is."""
+        return self.either.kind
+
+    @property
+    def name(self) -> str:
+        """Its name as people say it, with that of its table."""
+        one = self.either
+        if one.kind in BY_NAME_ALONE and one.name:
+            return f"{one.name} on {one.part_of}"
+        return ".".join(part for part in (one.part_of, one.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDrift:
+    """One tenant: whether it differs from the reference, None if `problem` kept it from being
+    compared.
+    """
+
+    tenant: Tenant
+    revision: str | None
+    fingerprint: str | None = None
+    has_drifted: bool | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftGroup:
+    """Tenants at one revision with the same catalog; no differences: that of the reference.
+
+    `differences` are all of them; `told` leaves out parts of what is missing as a whole.
+    """
+
+    revision: str | None
+    fingerprint: str
+    tenants: tuple[Tenant, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetDrift:
+    """The fleet by revision and fingerprint; the groups that differ come last at each revision."""
+
+    tenants: tuple[TenantDrift, ...]
+    groups: tuple[DriftGroup, ...]
+
+    @property
+    def drifted(self) -> tuple[DriftGroup, ...]:
+        """The groups that differ from their reference."""
+        return tuple(group for group in self.groups if group.differences)
+
+    @property
+    def problems(self) -> tuple[TenantDrift, ...]:
+        """The tenants that could not be compared."""
+        return tuple(found for found in self.tenants if found.problem is not None)
+
+
+def find_drift(
+    tenants: Sequence[Tenant],
+    read: ReadVersions,
+    history: History,
+    reader: CatalogReader,
+    build: BuildReferences,
+) -> FleetDrift:
+    """Compare each tenant with what the history makes of a scratch schema at the same revision.
+
+    Raises:
+        ScratchError: the history cannot be run there.
+    """
+    versions = read([tenant.schema for tenant in tenants])
+    found = {t.name: _refused(t, versions[t.schema], history) for t in tenants}
+    compared = [tenant for tenant in tenants if found[tenant.name] is None]
+    wanted = {versions[tenant.schema].heads for tenant in compared}
+    references = {reference.heads: reference for reference in build(reader, wanted)}
+    marks = reader.marks([tenant.schema for tenant in compared])
+    comparison = _Comparison(reader, references, versions, marks)
+    for tenant in compared:
+        found[tenant.name] = comparison.compare(tenant)
+    drifted = [t for t in compared if (one := found[t.name]) and one.has_drifted]
+    for tenant, heads in _moved(drifted, versions, read):
+        comparison.forget(tenant)
+        found[tenant.name] = TenantDrift(tenant, show_heads(heads), problem=MOVED)
+    groups = sorted(comparison.groups(), key=_order)
+    return FleetDrift(tuple(filter(None, found.values())), tuple(groups))
+
+
+def _order(group: DriftGroup) -> tuple[str, bool, str]:
+    return group.revision or "", bool(group.differences), group.tenants[0].name
+
+
+def _refused(tenant: Tenant, version: Version, history: History) -> TenantDrift | None:
+    """Say why a tenant cannot be compared, or None."""
+    problem = version.problem
+    if tenant.state in UNFINISHED:
+        problem = f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` again"
+    elif problem is None:
+        try:
+            history.check_heads(version.heads)
+        except VersionTableError as error:
+            problem = error.message
+    if problem is None and not version.heads:
+        problem = AT_BASE
+    return TenantDrift(tenant, show_heads(version.heads), problem=problem) if problem else None
+
+
+def _moved(
+    tenants: Sequence[Tenant], versions: Mapping[str, Version], read: ReadVersions
+) -> Iterator[tuple[Tenant, Heads]]:
+    """Find those of the tenants that no longer stand where they stood."""
+    now = read([tenant.schema for tenant in tenants]) if tenants else {}
+    for tenant in tenants:
+        if now[tenant.schema] != versions[tenant.schema]:
+            yield tenant, now[tenant.schema].heads
+
+
+class _Comparison:
+    """Compares tenants with references, and groups those with the same differences."""
+
+    def __init__(
+        self,
+        reader: CatalogReader,
+        references: Mapping[Heads, Reference],
+        versions: Mapping[str, Version],
+        marks: Mapping[str, Mark | str],
+    ) -> None:
+        self.reader = reader
+        self.references = references
+        self.versions = versions
+        self.marks = marks
+        self._groups: dict[tuple[str | None, str], tuple[list[Tenant], tuple[Difference, ...]]] = {}
+
+    def compare(self, tenant: Tenant) -> TenantDrift:
+        heads, mark = self.versions[tenant.schema].heads, self.marks.get(tenant.schema)
+        reference, revision = self.references.get(heads), show_heads(heads)
+        if reference is None or not isinstance(mark, Mark):
+            problem = NO_WAY if reference is None else mark or "the tenant schema does not exist"
+            return TenantDrift(tenant, revision, problem=str(problem))
+        differences = self._differences(tenant, reference, mark)
+        fingerprint = _fingerprint(reference, differences)
+        group = self._groups.setdefault((revision, fingerprint), ([], differences))
+        group[0].append(tenant)
+        return TenantDrift(tenant, revision, fingerprint, has_drifted=bool(differences))
+
+    def _differences(
+        self, tenant: Tenant, reference: Reference, mark: Mark
+    ) -> tuple[Difference, ...]:
+        if mark.number == reference.mark(tenant.schema, mark.quoted):
+            return ()
+        expected = reference.of(tenant.schema, mark.quoted)
+        return differences_between(expected, self.reader.catalog(tenant.schema))
+
+    def forget(self, tenant: Tenant) -> None:
+        for members, _ in self._groups.values():
+            if tenant in members:
+                members.remove(tenant)
+
+    def groups(self) -> Iterator[DriftGroup]:
+        for (revision, fingerprint), (tenants, differences) in self._groups.items():
+            if tenants:
+                yield DriftGroup(revision, fingerprint, tuple(tenants), differences)
+
+
+def _fingerprint(reference: Reference, differences: Sequence[Difference]) -> str:
+    """The fingerprint of the reference, with what differs in its place."""
+    mark = int(reference.fingerprint, 16)
+    for difference in differences:
+        mark -= difference.reference.number if difference.reference else 0
+        mark += difference.tenant.number if difference.tenant else 0
+    return show_fingerprint(mark)
+
+
+def differences_between(expected: Catalog, found: Catalog) -> tuple[Difference, ...]:
+    """Return all objects that differ, in the order of their names."""
+    keys = expected.keys() | found.keys()
+    both = (Difference(expected.get(key), found.get(key)) for key in keys)
+    different = (pair for pair in both if pair.reference != pair.tenant)
+    return tuple(sorted(different, key=lambda d: (d.either.part_of or d.either.name, d.either.key)))
+
+
+def told(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Leave out what belongs to a table or a column that is itself missing, or extra."""
+    whole = {(d.change, d.either.name) for d in differences if not d.either.part_of}
+    columns = {(d.change, d.either.part_of, d.either.name) for d in differences if d.kind == COLUMN}
+    return tuple(d for d in differences if not _is_told_with(d, whole, columns))
+
+
+def _is_told_with(
+    difference: Difference,
+    whole: set[tuple[Change, str]],
+    columns: set[tuple[Change, str, str]],
+) -> bool:
+    change, one = difference.change, difference.either
+    if change is Change.DIFFERS or not one.part_of:
+        return False
+    is_of_column = one.kind in OF_A_COLUMN and (change, one.part_of, one.name) in columns
+    return is_of_column or (change, one.part_of) in whole
