@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.command import adopt_orphans
+from benchmarks.drift import Drift
 from benchmarks.fleet import RIVALS, Fleet, Templates
 from benchmarks.floor import Floor
 from benchmarks.history import generate
@@ -25,7 +26,16 @@ from benchmarks.table import rows, text
 from benchmarks.unchanged import LargeStatus, Unchanged
 from tests.fixtures.server import Server
 
-OPERATIONS = ("roll", "onboard", "unchanged", "far", "history", "large-roll", "large-status")
+OPERATIONS = (
+    "roll",
+    "onboard",
+    "unchanged",
+    "drift",
+    "far",
+    "history",
+    "large-roll",
+    "large-status",
+)
 
 
 def main() -> int:
@@ -63,6 +73,7 @@ def _measured(
         "roll": lambda: Roll(options, floor(few)),
         "onboard": lambda: Onboard(options, floor(empty)),
         "unchanged": lambda: Unchanged(options),
+        "drift": lambda: Drift(options),
         "far": lambda: FarRoll(
             options,
             floor(far, relay),
@@ -106,6 +117,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     number("--few", default=100, help="a smaller one, for marginal rates")
     number("--sample", default=8, help="tenants of the loops a round")
     number("--unchanged", default=5000, help="the fleet at head")
+    number("--drift", default=2000, help="the fleet that is compared with its history")
     number("--far", default=100, help="the fleet 2 ms away")
     number("--history", default=400, help="revisions of the long history")
     number("--rounds", default=3)

@@ -194,21 +194,19 @@ class Adoption:
     def _find(self, tenant: Tenant, mark: Mark, references: Sequence[Reference]) -> Adopted:
         schema, quoted = tenant.schema, mark.quoted
         equal = [r for r in references if r.mark(schema, quoted) == mark.number]
-        candidates = tuple(reference.revision or "base" for reference in equal)
-        if len(equal) == 1:
-            return Adopted(tenant, equal[0].revision, Evidence.CATALOG, candidates, mark=mark)
+        differences: dict[Heads, tuple[Difference, ...]] = {}
+        if not equal:
+            found = self.reader.catalog(schema)
+            for reference in references:
+                expected = reference.of(schema, quoted)
+                differences[reference.heads] = told(differences_between(expected, found))
+            equal = [reference for reference in references if not differences[reference.heads]]
         if equal:
-            problem = (
-                f"it equals several revisions ({', '.join(candidates)}), whose catalogs are the"
-                " same; say which with --at REV"
-            )
-            return Adopted(tenant, candidates=candidates, problem=problem)
-        found = self.reader.catalog(schema)
-        compared = ((told(differences_between(r.of(schema, quoted), found)), r) for r in references)
-        differences, nearest = min(compared, key=lambda pair: len(pair[0]))
-        name = nearest.revision or "base"
-        problem = f"it equals no revision; {name} is the nearest ({len(differences)} differences)"
-        return Adopted(tenant, nearest=name, differences=differences, problem=problem)
+            return _found(tenant, mark, tuple(one.revision or "base" for one in equal))
+        nearest = min(differences, key=lambda heads: len(differences[heads]))
+        name, differing = show_heads(nearest) or "base", differences[nearest]
+        problem = f"it equals no revision; {name} is the nearest ({len(differing)} differences)"
+        return Adopted(tenant, nearest=name, differences=differing, problem=problem)
 
     def _differences(
         self, tenant: Tenant, mark: Mark, reference: Reference
@@ -218,6 +216,17 @@ class Adoption:
             return ()
         expected = reference.of(schema, quoted)
         return told(differences_between(expected, self.reader.catalog(schema)))
+
+
+def _found(tenant: Tenant, mark: Mark, candidates: tuple[str, ...]) -> Adopted:
+    if len(candidates) == 1:
+        revision = None if candidates[0] == "base" else candidates[0]
+        return Adopted(tenant, revision, Evidence.CATALOG, candidates, mark=mark)
+    problem = (
+        f"it equals several revisions ({', '.join(candidates)}), whose catalogs are the same;"
+        " say which with --at REV"
+    )
+    return Adopted(tenant, candidates=candidates, problem=problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tenantmig.reference import BuildReferences, Reference, show_fingerprint
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
 from tenantmig.version_table import ReadVersions, Version
+from tenantmig.wording import is_same
 
 AT_BASE = "it stands at base, where there is nothing to compare"
 MOVED = "it was moved to another revision while it was compared; look again"
@@ -178,30 +179,35 @@ class _Comparison:
         marks: Mapping[str, Mark | str],
     ) -> None:
         self.reader = reader
-        self.references = references
+        self.references = {heads: [reference] for heads, reference in references.items()}
+        """As the history makes them, and with the wordings that were met in tenants."""
         self.versions = versions
         self.marks = marks
         self._groups: dict[tuple[str | None, str], tuple[list[Tenant], tuple[Difference, ...]]] = {}
 
     def compare(self, tenant: Tenant) -> TenantDrift:
         heads, mark = self.versions[tenant.schema].heads, self.marks.get(tenant.schema)
-        reference, revision = self.references.get(heads), show_heads(heads)
-        if reference is None or not isinstance(mark, Mark):
-            problem = NO_WAY if reference is None else mark or "the tenant schema does not exist"
+        references, revision = self.references.get(heads), show_heads(heads)
+        if references is None or not isinstance(mark, Mark):
+            problem = mark or "the tenant schema does not exist" if references else NO_WAY
             return TenantDrift(tenant, revision, problem=str(problem))
-        differences = self._differences(tenant, reference, mark)
+        reference, differences = references[0], self._differences(tenant, references, mark)
         fingerprint = _fingerprint(reference, differences)
         group = self._groups.setdefault((revision, fingerprint), ([], differences))
         group[0].append(tenant)
         return TenantDrift(tenant, revision, fingerprint, has_drifted=bool(differences))
 
     def _differences(
-        self, tenant: Tenant, reference: Reference, mark: Mark
+        self, tenant: Tenant, references: list[Reference], mark: Mark
     ) -> tuple[Difference, ...]:
-        if mark.number == reference.mark(tenant.schema, mark.quoted):
+        schema, quoted = tenant.schema, mark.quoted
+        if any(mark.number == reference.mark(schema, quoted) for reference in references):
             return ()
-        expected = reference.of(tenant.schema, mark.quoted)
-        return differences_between(expected, self.reader.catalog(tenant.schema))
+        found = self.reader.catalog(schema)
+        differences = differences_between(references[0].of(schema, quoted), found)
+        if not differences:
+            references.append(references[0].worded(found))
+        return differences
 
     def forget(self, tenant: Tenant) -> None:
         for members, _ in self._groups.values():
@@ -227,8 +233,15 @@ def differences_between(expected: Catalog, found: Catalog) -> tuple[Difference, 
     """Return all objects that differ, in the order of their names."""
     keys = expected.keys() | found.keys()
     both = (Difference(expected.get(key), found.get(key)) for key in keys)
-    different = (pair for pair in both if pair.reference != pair.tenant)
+    different = (pair for pair in both if not _is_same(pair.reference, pair.tenant))
     return tuple(sorted(different, key=lambda d: (d.either.part_of or d.either.name, d.either.key)))
+
+
+def _is_same(reference: CatalogObject | None, tenant: CatalogObject | None) -> bool:
+    if reference is None or tenant is None:
+        return reference is tenant
+    is_alike = (reference.key, reference.state) == (tenant.key, tenant.state)
+    return is_alike and is_same(reference.kind, reference.definition, tenant.definition)
 
 
 def told(differences: Sequence[Difference]) -> tuple[Difference, ...]:

@@ -58,6 +58,12 @@ class Reference:
         objects = (written.get(key, one) for key, one in self.catalog.items())
         return {one.key: one for one in objects}
 
+    def worded(self, found: Catalog) -> Reference:
+        """Return the same in the words of a catalog that says the same."""
+        named = {one.key for one in self._named}
+        kept = {key: one if key in named else found[key] for key, one in self.catalog.items()}
+        return Reference(self.heads, kept, self.scratch)
+
     @property
     def fingerprint(self) -> str:
         """The fingerprint of all tenants that are as they should be."""

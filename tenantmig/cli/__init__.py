@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 
 RUNS_SCRIPTS = frozenset(
-    "upgrade downgrade rollback resume onboard revision check lint drift adopt".split()
+    ("upgrade", "downgrade", "rollback", "resume", "onboard")
+    + ("revision", "check", "lint", "drift", "adopt")
 )
 
 
