@@ -9,8 +9,10 @@ import sys
 from contextlib import suppress
 
 RUNS_SCRIPTS = frozenset(
-    ("upgrade", "downgrade", "rollback", "resume", "onboard")
-    + ("revision", "check", "lint", "drift", "adopt")
+    {
+        *("upgrade", "downgrade", "rollback", "resume", "onboard"),
+        *("revision", "check", "lint", "drift", "adopt"),
+    }
 )
 
 
