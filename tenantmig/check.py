@@ -9,14 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tenantmig.catalog import Catalog, CatalogReader
+from tenantmig.drift import Change, differences_between, told
 from tenantmig.driver import Driver
 from tenantmig.engines.autogenerate_worker import compare_models
 from tenantmig.errors import ScratchError
-from tenantmig.fingerprint import read_fingerprints
 from tenantmig.plan import RunKind, show_heads
 from tenantmig.revisions import History
 from tenantmig.scratch import Scratch
 from tenantmig.version_table import write_version
+
+SHOWN = 5
+VERBS = {Change.MISSING: "is missing", Change.EXTRA: "is left", Change.DIFFERS: "differs"}
 
 
 class Downgrade(StrEnum):
@@ -71,49 +75,71 @@ def check_history(driver: Driver) -> CheckReport:
     history = driver.history
     order = history.path(RunKind.UPGRADE, (), "heads").revisions
     checked: list[RevisionCheck] = []
-    while True:
-        with driver.scratch() as scratch:
-            done = len(checked)
-            # else the first revision would be the one that makes it, and no downgrade drops it
-            write_version(scratch.connection, scratch.schema, driver.settings.version_table, ())
-            _upgrade(scratch, *order[:done])
-            checked += _walk(scratch, history, order[done:])
-            if any(one.is_broken for one in checked[done:]):
-                continue  # what it left is in the way; go on in a new scratch schema
-            changes = scratch.engine.ask(compare_models, scratch.schema)
-            return CheckReport(show_heads(history.heads) or "base", changes, tuple(checked))
+    with driver.ledger() as ledger, driver.catalogs(ledger, 1) as reader:
+        while True:
+            with driver.scratch() as scratch:
+                done = len(checked)
+                # else the first revision would be the one that makes it, and no downgrade drops it
+                table = driver.settings.version_table
+                write_version(scratch.connection, scratch.schema, table, ())
+                _upgrade(scratch, *order[:done])
+                checked += _Walk(scratch, history, reader).check(order[done:])
+                if any(one.is_broken for one in checked[done:]):
+                    continue  # what it left is in the way; go on in a new scratch schema
+                changes = scratch.engine.ask(compare_models, scratch.schema)
+                return CheckReport(show_heads(history.heads) or "base", changes, tuple(checked))
 
 
-def _walk(scratch: Scratch, history: History, revisions: Sequence[str]) -> Iterator[RevisionCheck]:
-    """Check one revision after the other, up to the first whose downgrade is broken."""
-    for revision in revisions:
-        before = _look(scratch)
-        _upgrade(scratch, revision)
-        reason = history.irreversible(revision)
-        if reason is not None:
-            yield RevisionCheck(revision, Downgrade.IRREVERSIBLE, reason)
-            continue
-        fault = _there_and_back(scratch, revision, before)
-        if fault is not None:
-            yield RevisionCheck(revision, Downgrade.BROKEN, fault)
-            return
-        yield RevisionCheck(revision, Downgrade.SOUND)
+class _Walk:
+    """A walk up the history in one scratch schema, with a look back after each step."""
 
+    def __init__(self, scratch: Scratch, history: History, reader: CatalogReader) -> None:
+        self.scratch = scratch
+        self.history = history
+        self.reader = reader
 
-def _there_and_back(scratch: Scratch, revision: str, before: str) -> str | None:
-    """Run a revision down and up again; say what is wrong with that, or None."""
-    after = _look(scratch)
-    failure = scratch.step(RunKind.DOWNGRADE, revision)
-    if failure is not None:
-        return f"its downgrade fails: {failure.message}"
-    if _look(scratch) != before:
-        return "its downgrade leaves another catalog than there was before the revision"
-    failure = scratch.step(RunKind.UPGRADE, revision)
-    if failure is not None:
-        return f"after its downgrade it cannot be run again: {failure.message}"
-    if _look(scratch) != after:
-        return "after its downgrade it makes another catalog than the first time"
-    return None
+    def check(self, revisions: Sequence[str]) -> Iterator[RevisionCheck]:
+        """Check one revision after the other, up to the first whose downgrade is broken."""
+        for revision in revisions:
+            before = self._look()
+            _upgrade(self.scratch, revision)
+            reason = self.history.irreversible(revision)
+            if reason is not None:
+                yield RevisionCheck(revision, Downgrade.IRREVERSIBLE, reason)
+                continue
+            fault = self._there_and_back(revision, before)
+            if fault is not None:
+                yield RevisionCheck(revision, Downgrade.BROKEN, fault)
+                return
+            yield RevisionCheck(revision, Downgrade.SOUND)
+
+    def _there_and_back(self, revision: str, before: Catalog) -> str | None:
+        """Run a revision down and up again; say what is wrong with that, or None."""
+        after = self._look()
+        failure = self.scratch.step(RunKind.DOWNGRADE, revision)
+        if failure is not None:
+            return f"its downgrade fails: {failure.message}"
+        found = self._changed(before)
+        if found:
+            return f"its downgrade leaves another catalog than before the revision: {found}"
+        failure = self.scratch.step(RunKind.UPGRADE, revision)
+        if failure is not None:
+            return f"after its downgrade it cannot be run again: {failure.message}"
+        found = self._changed(after)
+        if found:
+            return f"after its downgrade it makes another catalog than the first time: {found}"
+        return None
+
+    def _look(self) -> Catalog:
+        return self.reader.catalog(self.scratch.schema)
+
+    def _changed(self, expected: Catalog) -> str:
+        """Name what differs now from a catalog seen before."""
+        found = told(differences_between(expected, self._look()))
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return (
+            ", ".join(f"{one.kind} {one.name} {VERBS[one.change]}" for one in found[:SHOWN]) + more
+        )
 
 
 def _upgrade(scratch: Scratch, *revisions: str) -> None:
@@ -124,8 +150,3 @@ def _upgrade(scratch: Scratch, *revisions: str) -> None:
             f"The history cannot be run in an empty schema: {failure.message}."
             " No tenant was touched."
         )
-
-
-def _look(scratch: Scratch) -> str:
-    """Return what the catalog of the scratch schema is now, to compare with later."""
-    return read_fingerprints(scratch.connection, [scratch.schema])[scratch.schema]

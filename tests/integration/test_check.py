@@ -19,6 +19,7 @@ CONCURRENT = """
 with op.get_context().autocommit_block():
     op.create_index("ix_late", "thing", ["id"], postgresql_concurrently=True)
 """
+DEFAULT = "op.execute('ALTER TABLE thing ALTER id SET DEFAULT"
 NOT_LATE = 'op.drop_index("ix_late")'
 
 
@@ -45,20 +46,22 @@ def test_each_broken_downgrade_is_named_and_the_way_goes_on(
         ("r4", "op.execute('CREATE TABLE IF NOT EXISTS other (id int)')"),  # forgets it quietly
         ("r5", "pass", "raise NotImplementedError('never')"),
         ("r6", CONCURRENT, NOT_LATE),
+        ("r7", f"{DEFAULT} 1')", f"{DEFAULT} 2')"),  # there was none
     )
     project = Project(tmp_path, database.url, history)
     result = project.run("check", "--json", expect=5)
     found = {r["revision"]: (r["downgrade"], r["reason"]) for r in result.json["revisions"]}
-    catalog = "its downgrade leaves another catalog than there was before the revision"
+    catalog = "its downgrade leaves another catalog than before the revision"
     assert found == {
         "r1": ("sound", None),
-        "r2": ("broken", catalog),
+        "r2": ("broken", f"{catalog}: index ix_thing on thing is left"),
         "r3": ("broken", "its downgrade fails: revision r3: division by zero"),
-        "r4": ("broken", catalog),
+        "r4": ("broken", f"{catalog}: table other is left"),
         "r5": ("irreversible", "its downgrade() raises NotImplementedError('never')"),
         "r6": ("sound", None),
+        "r7": ("broken", f"{catalog}: default thing.id is left"),
     }
-    assert (result.json["head"], result.json["is_clean"]) == ("r6", False)
+    assert (result.json["head"], result.json["is_clean"]) == ("r7", False)
     assert result.json["changes"] is None  # env.py gives no models
     assert database.fetch(SCRATCHES) == []
 
@@ -87,7 +90,7 @@ if {count} > 1:
     reasons = [r["reason"] for r in result.json["revisions"]]
     assert reasons == [
         None,
-        "after its downgrade it makes another catalog than the first time",
+        "after its downgrade it makes another catalog than the first time: column thing.a is left",
         "after its downgrade it cannot be run again: revision r3: division by zero",
     ]
 
