@@ -199,12 +199,12 @@ class Adoption:
             found = self.reader.catalog(schema)
             for reference in references:
                 expected = reference.of(schema, quoted)
-                differences[reference.heads] = told(differences_between(expected, found))
+                differences[reference.heads] = differences_between(expected, found)
             equal = [reference for reference in references if not differences[reference.heads]]
         if equal:
             return _found(tenant, mark, tuple(one.revision or "base" for one in equal))
         nearest = min(differences, key=lambda heads: len(differences[heads]))
-        name, differing = show_heads(nearest) or "base", differences[nearest]
+        name, differing = show_heads(nearest) or "base", told(differences[nearest])
         problem = f"it equals no revision; {name} is the nearest ({len(differing)} differences)"
         return Adopted(tenant, nearest=name, differences=differing, problem=problem)
 

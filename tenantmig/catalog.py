@@ -22,6 +22,7 @@ from tenantmig.sql import query
 
 PIPELINED = 20  # tenants for which a session is asked before it has answered the first
 MODULUS = 2**64
+COLUMN = "column"
 
 Key = tuple[str, str, str]
 
@@ -41,6 +42,12 @@ class CatalogObject(NamedTuple):
     def key(self) -> Key:
         """What makes it the same object in another tenant."""
         return self.kind, self.part_of, self.name
+
+    @property
+    def text(self) -> str:
+        """Its definition and its state, for people."""
+        state = f" [{self.state}]" if self.state else ""
+        return f"{self.definition}{state}".strip()
 
     @property
     def number(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tenantmig.catalog import Catalog, CatalogObject, CatalogReader, Mark
+from tenantmig.catalog import COLUMN, Catalog, CatalogObject, CatalogReader, Mark
 from tenantmig.errors import VersionTableError
 from tenantmig.plan import Heads, show_heads
 from tenantmig.reference import BuildReferences, Reference, show_fingerprint
@@ -18,7 +18,6 @@ from tenantmig.wording import is_same
 AT_BASE = "it stands at base, where there is nothing to compare"
 MOVED = "it was moved to another revision while it was compared; look again"
 NO_WAY = "the history does not lead to exactly its revisions, so there is no reference"
-COLUMN = "column"
 OF_A_COLUMN = frozenset({"default", "not null", "column settings", "comment"})
 BY_NAME_ALONE = frozenset({"index", "grant"})
 

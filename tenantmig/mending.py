@@ -10,15 +10,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
-from tenantmig.catalog import CatalogObject
-from tenantmig.drift import COLUMN, Change, Difference, told
+from tenantmig.catalog import COLUMN, CatalogObject
+from tenantmig.catalog_ddl import (
+    NOTHING,
+    alter_column,
+    commented,
+    create,
+    drop,
+    one_line,
+    set_row_security,
+    state_of,
+    unset_row_security,
+)
+from tenantmig.drift import Change, Difference, told
 from tenantmig.tenant import Tenant
 
-NOTHING = "no statement can be derived"
-COMPLETE = frozenset({"index", "trigger", "rule", "policy", "statistics", "grant", "owner"})
-"""Kinds whose definition is the statement that makes them."""
-REPLACED = frozenset({"function", "procedure"})
-"""Kinds whose definition replaces an older one without dropping it."""
 ORDER = (
     "sequence",
     "enum",
@@ -44,7 +50,7 @@ def propose(
 ) -> Iterator[str]:
     """Write the proposal for one tenant, line by line; `path` are the extension schemas."""
     schemas = sql.SQL(", ").join(sql.Identifier(name) for name in (tenant.schema, *path, "pg_temp"))
-    yield f"-- tenant {_comment_safe(tenant.name)}"
+    yield f"-- tenant {one_line(tenant.name)}"
     yield "-- proposal: read before you run"
     yield f"SET search_path TO {schemas.as_string()};"
     for difference in sorted(told(differences), key=_rank):
@@ -56,7 +62,7 @@ def _rank(difference: Difference) -> int:
 
 
 def _mended(difference: Difference, differences: Sequence[Difference]) -> Iterator[str]:
-    name = _comment_safe(difference.name)
+    name = one_line(difference.name)
     yield f"-- {difference.kind} {name}: {difference.change}"
     match difference.change:
         case Change.MISSING:
@@ -64,7 +70,7 @@ def _mended(difference: Difference, differences: Sequence[Difference]) -> Iterat
             yield from _created(difference.reference, differences)
         case Change.EXTRA:
             assert difference.tenant is not None
-            yield _commented(_drop(difference.tenant))
+            yield commented(drop(difference.tenant))
         case Change.DIFFERS:
             assert difference.reference is not None
             assert difference.tenant is not None
@@ -78,8 +84,8 @@ def _created(one: CatalogObject, differences: Sequence[Difference]) -> Iterator[
     if one.kind == COLUMN:
         yield from _add_column(one, differences)
         return
-    yield _create(one)
-    if state := _state(one):
+    yield create(one)
+    if state := state_of(one):
         yield state
     if not one.part_of:
         yield from _with_parts(one, differences)
@@ -97,8 +103,8 @@ def _with_parts(
 ) -> Iterator[str]:
     for part in _parts(one, differences):
         if part.kind not in without and part.state != "inherited":
-            yield _create(part)
-            if state := _state(part):
+            yield create(part)
+            if state := state_of(part):
                 yield state
 
 
@@ -109,7 +115,7 @@ def _create_table(one: CatalogObject, differences: Sequence[Difference]) -> Iter
     columns = [_column(part, facts) for part in parts if part.kind == COLUMN and not part.state]
     body = "" if "PARTITION OF" in rest else " (\n    " + ",\n    ".join(columns) + "\n)"
     if "FOREIGN" in what or " OF " in rest.replace("PARTITION OF", ""):
-        yield f"-- {NOTHING}: {_comment_safe(one.definition)}"
+        yield f"-- {NOTHING}: {one_line(one.definition)}"
         return
     yield f"CREATE {what}TABLE {one.name}{body}{rest};"
     yield from _with_parts(one, differences, frozenset({COLUMN, "default", "not null"}))
@@ -132,150 +138,30 @@ def _add_column(one: CatalogObject, differences: Sequence[Difference]) -> Iterat
     ]
     facts = {(part.kind, part.name): part.definition for part in of_it}
     if one.state == "inherited":
-        yield f"-- it comes with the column of the parent: {_comment_safe(one.definition)}"
+        yield f"-- it comes with the column of the parent: {one_line(one.definition)}"
         return
     if ("not null", one.name) in facts and ("default", one.name) not in facts:
         yield "-- it is NOT NULL without a default: where there are rows, fill it first"
     yield f"ALTER TABLE {one.part_of} ADD COLUMN {_column(one, facts)};"
     for part in of_it:
         if part.kind in {"column settings", "comment"}:
-            yield _create(part)
-
-
-def _create(one: CatalogObject) -> str:
-    """Write the statement that makes an object, or gives a table or column a property."""
-    if one.state == "inherited":
-        return f"-- it comes with its parent: {_comment_safe(one.definition)}"
-    if one.kind in COMPLETE | REPLACED:
-        return f"{one.definition};"
-    make = MAKERS.get(one.kind)
-    if make is None:
-        return f"-- {NOTHING}: {_comment_safe(one.definition or one.name)}"
-    return make(one)
-
-
-def _set_parameters(one: CatalogObject) -> str:
-    return f"ALTER TABLE {one.part_of} SET ({one.definition});"
-
-
-def _set_row_security(one: CatalogObject) -> str:
-    words = one.definition.split(", ")
-    return " ".join(f"ALTER TABLE {one.part_of} {word} ROW LEVEL SECURITY;" for word in words)
-
-
-def _comment_on(one: CatalogObject) -> str:
-    target = f"COLUMN {one.part_of}.{one.name}" if one.name else f"TABLE {one.part_of}"
-    return f"COMMENT ON {target} IS {sql.Literal(one.definition).as_string()};"
-
-
-def _create_sequence(one: CatalogObject) -> str:
-    if one.state == "identity":
-        return f"-- it comes with its identity column: {_comment_safe(one.definition)}"
-    definition, _, owner = one.definition.partition(" OWNED BY ")
-    belongs = f" -- and at the end: ALTER SEQUENCE {one.name} OWNED BY {owner};" if owner else ""
-    return f"CREATE SEQUENCE {one.name} {definition};{belongs}"
-
-
-def _alter_column(one: CatalogObject, what: str) -> str:
-    return f"ALTER TABLE {one.part_of} ALTER COLUMN {one.name} {what};"
-
-
-MAKERS: Mapping[str, Callable[[CatalogObject], str]] = {
-    "constraint": lambda o: f"ALTER TABLE {o.part_of} ADD CONSTRAINT {o.name} {o.definition};",
-    "default": lambda o: _alter_column(o, f"SET DEFAULT {o.definition}"),
-    "not null": lambda o: _alter_column(o, "SET NOT NULL"),
-    "view": lambda o: f"CREATE VIEW {o.name} AS\n{o.definition};",
-    "materialized view": lambda o: f"CREATE MATERIALIZED VIEW {o.name} AS\n{o.definition};",
-    "sequence": _create_sequence,
-    "enum": lambda o: f"CREATE TYPE {o.name} AS ENUM ({o.definition});",
-    "domain": lambda o: f"CREATE DOMAIN {o.name} {o.definition};",
-    "composite type": lambda o: f"CREATE TYPE {o.name} AS ({o.definition});",
-    "range type": lambda o: f"CREATE TYPE {o.name} AS RANGE ({o.definition});",
-    "storage parameters": _set_parameters,
-    "row security": _set_row_security,
-    "replica identity": lambda o: f"ALTER TABLE {o.part_of} REPLICA IDENTITY {o.definition};",
-    "comment": _comment_on,
-}
-
-
-def _state(one: CatalogObject) -> str:
-    """Write what brings an object that is made anew into the state of the reference."""
-    if one.kind in {"trigger", "rule"} and one.state:
-        return f"ALTER TABLE {one.part_of} {one.state} {one.kind.upper()} {one.name};"
-    if one.kind == "statistics" and one.state:
-        return f"ALTER STATISTICS {one.name} SET {one.state};"
-    if one.state and one.state != "inherited":
-        return f"-- in the reference it is: {_comment_safe(one.state)}"
-    return ""
-
-
-def _reset_parameters(one: CatalogObject) -> str:
-    names = ", ".join(word.partition("=")[0] for word in one.definition.split(", "))
-    return f"ALTER TABLE {one.part_of} RESET ({names});"
-
-
-def _revoke(one: CatalogObject) -> str:
-    return one.definition.replace("GRANT", "REVOKE", 1).replace(" TO ", " FROM ", 1) + ";"
-
-
-def _drop_on_table(one: CatalogObject) -> str:
-    return f"DROP {one.kind.upper()} {one.name} ON {one.part_of};"
-
-
-def _drop_of_table(one: CatalogObject) -> str:
-    return f"ALTER TABLE {one.part_of} DROP {one.kind.upper()} {one.name};"
-
-
-def _drop_type(one: CatalogObject) -> str:
-    return f"DROP TYPE {one.name};"
-
-
-def _not_derived(one: CatalogObject) -> str:
-    return f"{NOTHING}: {one.definition}"
-
-
-DROPPERS: Mapping[str, Callable[[CatalogObject], str]] = {
-    COLUMN: _drop_of_table,
-    "constraint": _drop_of_table,
-    "trigger": _drop_on_table,
-    "policy": _drop_on_table,
-    "rule": _drop_on_table,
-    "enum": _drop_type,
-    "composite type": _drop_type,
-    "range type": _drop_type,
-    "default": lambda o: _alter_column(o, "DROP DEFAULT"),
-    "not null": lambda o: _alter_column(o, "DROP NOT NULL"),
-    "comment": lambda o: _comment_on(o).rpartition(" IS ")[0] + " IS NULL;",
-    "row security": lambda o: f"ALTER TABLE {o.part_of} DISABLE ROW LEVEL SECURITY;",
-    "storage parameters": _reset_parameters,
-    "replica identity": lambda o: f"ALTER TABLE {o.part_of} REPLICA IDENTITY DEFAULT;",
-    "grant": _revoke,
-    "column settings": _not_derived,
-    "default privileges": _not_derived,
-    "owner": _not_derived,
-}
-
-
-def _drop(one: CatalogObject) -> str:
-    """Write what takes an object away; the caller makes a comment of it."""
-    drop = DROPPERS.get(one.kind)
-    return drop(one) if drop else f"DROP {one.kind.upper()} {one.name};"
+            yield create(part)
 
 
 def _changed(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
     """Write how an object that is there becomes what the reference is."""
-    yield f"--   reference: {_comment_safe(shown(reference))}"
-    yield f"--   tenant:    {_comment_safe(shown(found))}"
+    yield f"--   reference: {one_line(reference.text)}"
+    yield f"--   tenant:    {one_line(found.text)}"
     change = CHANGERS.get(reference.kind)
     if change is not None:
         yield from change(reference, found)
     else:
-        yield _commented(_drop(found))
-        yield _commented(_create(reference))
+        yield commented(drop(found))
+        yield commented(create(reference))
 
 
 def _create_over(reference: CatalogObject, _: CatalogObject) -> Iterator[str]:
-    yield _create(reference)
+    yield create(reference)
 
 
 def _replace_view(reference: CatalogObject, _: CatalogObject) -> Iterator[str]:
@@ -283,38 +169,48 @@ def _replace_view(reference: CatalogObject, _: CatalogObject) -> Iterator[str]:
 
 
 def _alter_sequence(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
-    if reference.state == found.state:
-        yield f"ALTER SEQUENCE {reference.name} {reference.definition};"
-    else:
+    if reference.state != found.state:
         yield f"-- {NOTHING}"
+        return
+    owned = reference.definition
+    definition = owned.partition(" OWNED BY ")[0] if reference.state == "identity" else owned
+    yield f"ALTER SEQUENCE {reference.name} {definition};"
 
 
 def _retype(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
     both = reference.definition + found.definition
     is_plain = not any(word in both for word in ("GENERATED", "OPTIONS"))
-    statement = _alter_column(reference, f"TYPE {reference.definition}")
-    yield _commented(statement if is_plain else NOTHING)
+    statement = alter_column(reference, f"TYPE {reference.definition}")
+    yield commented(statement if is_plain else NOTHING)
 
 
 def _reset(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
-    yield _commented(_drop(found))
-    yield _create(reference)
+    yield commented(drop(found))
+    yield create(reference)
+
+
+def _change_row_security(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
+    wanted, present = reference.definition.split(", "), found.definition.split(", ")
+    if more := [word for word in present if word not in wanted]:
+        yield commented(unset_row_security(found._replace(definition=", ".join(more))))
+    if less := [word for word in wanted if word not in present]:
+        yield set_row_security(reference._replace(definition=", ".join(less)))
 
 
 def _enable(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
     if reference.definition != found.definition:
-        yield _commented(_drop(found))
-        yield _commented(_create(reference))
+        yield commented(drop(found))
+        yield commented(create(reference))
         return
     kind, state = reference.kind.upper(), reference.state or "ENABLE"
     statement = f"ALTER TABLE {reference.part_of} {state} {kind} {reference.name};"
-    yield _commented(statement) if state == "DISABLE" else statement
+    yield commented(statement) if state == "DISABLE" else statement
 
 
 def _mend_index(reference: CatalogObject, found: CatalogObject) -> Iterator[str]:
     if reference.definition != found.definition:
-        yield _commented(_drop(found))
-        yield _commented(_create(reference))
+        yield commented(drop(found))
+        yield commented(create(reference))
     elif "INVALID" in found.state and "INVALID" not in reference.state:
         yield "-- if it is unique and its building met duplicates, remove them first"
         yield f"REINDEX INDEX CONCURRENTLY {reference.name};"
@@ -354,7 +250,7 @@ CHANGERS: Mapping[str, Callable[[CatalogObject, CatalogObject], Iterator[str]]] 
     COLUMN: _retype,
     "trigger": _enable,
     "rule": _enable,
-    "row security": _reset,
+    "row security": _change_row_security,
     "storage parameters": _reset,
     "grant": _reset,
     "table": _leave,
@@ -375,18 +271,3 @@ def _labels(definition: str) -> list[str]:
         elif piece:
             labels.append(piece)
     return labels
-
-
-def shown(one: CatalogObject) -> str:
-    """Write an object's definition and its state."""
-    state = f" [{one.state}]" if one.state else ""
-    return f"{one.definition}{state}".strip()
-
-
-def _commented(statement: str) -> str:
-    return "\n".join(f"-- {line}" for line in statement.splitlines())
-
-
-def _comment_safe(text: str) -> str:
-    """Keep a text on one line, so that no part of it leaves the comment."""
-    return " ".join(text.split())

@@ -54,9 +54,9 @@ def _as_read(kind: str, definition: str) -> str:
 
 def _casts_of_arrays(message: Any) -> Iterator[Any]:
     """Find every node that casts an array, outer ones first."""
-    if message.DESCRIPTOR.name == "Node" and message.WhichOneof("node") == "type_cast":
-        if message.type_cast.arg.WhichOneof("node") == "a_array_expr":
-            yield message
+    is_cast = message.DESCRIPTOR.name == "Node" and message.WhichOneof("node") == "type_cast"
+    if is_cast and message.type_cast.arg.WhichOneof("node") == "a_array_expr":
+        yield message
     for _, value in message.ListFields():
         if hasattr(value, "ListFields"):
             yield from _casts_of_arrays(value)

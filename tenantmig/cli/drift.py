@@ -12,7 +12,7 @@ from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.render import SHOWN, console, print_json, table
 from tenantmig.drift import Difference, DriftGroup, FleetDrift, told
 from tenantmig.fleet import Fleet
-from tenantmig.mending import propose, shown
+from tenantmig.mending import propose
 
 FEW = 5  # names of tenants in a line
 
@@ -85,8 +85,8 @@ def difference_json(one: Difference) -> dict[str, Any]:
         "kind": one.kind,
         "object": one.name,
         "change": one.change.value,
-        "reference": None if one.reference is None else shown(one.reference),
-        "tenant": None if one.tenant is None else shown(one.tenant),
+        "reference": None if one.reference is None else one.reference.text,
+        "tenant": None if one.tenant is None else one.tenant.text,
     }
 
 
@@ -125,8 +125,8 @@ def print_differences(
     for one in differences[:most]:
         out.print(f"  {one.kind} {one.name}: {one.change}")
         for side, side_of in (("reference", one.reference), ("tenant", one.tenant)):
-            if side_of is not None and shown(side_of):
-                text = shown(side_of).replace("\n", "\n             ")
+            if side_of is not None and side_of.text:
+                text = side_of.text.replace("\n", "\n             ")
                 out.print(f"    {side + ':':<10} {text}")
     _print_rest(len(differences), most, "differences", hint)
 
