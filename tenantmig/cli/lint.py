@@ -28,7 +28,7 @@ def lint(
     revisions: Annotated[
         str | None,
         typer.Argument(
-            metavar="[REV:REV]",
+            metavar="REV:REV",
             help="As `alembic history -r` takes it: A:B (both included), A:, :B, -3:; or one"
             " revision. All by default.",
             show_default=False,
@@ -42,7 +42,7 @@ def lint(
         str | None,
         typer.Option(
             "--pg-version",
-            metavar="16",
+            metavar="MAJOR",
             help="Your oldest PostgreSQL, for squawk [as .squawk.toml says, else the newest].",
         ),
     ] = None,
