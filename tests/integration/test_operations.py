@@ -73,6 +73,9 @@ def _by_sql(project: Project, _: Fleet, database: Database) -> None:
 
 
 def _by_plan(project: Project, fleet: Fleet, database: Database) -> None:
+    env = project.script_location / "env.py"  # one that says less offline
+    text, _, rest = env.read_text().rpartition("        version_table_schema=tenant.schema,\n")
+    env.write_text(text + rest)
     assert fleet.onboard(TENANTS[1:2], "start").is_complete
     ((_, script),) = fleet.plan_sql(fleet.plan("offline"))
     _psql(database, script)
