@@ -59,10 +59,11 @@ class LineageEnv:
 
     @property
     def search_path_sql(self) -> str:
-        """The statement that puts the schema on the search path, for `--sql`."""
+        """The statement for `context.execute` that puts the schema on the search path."""
         names = (self.schema, *self.settings.extension_schemas)
         path = [sql.Identifier(name).as_string() for name in names]
-        return f"SET search_path = {', '.join([*path, 'pg_temp'])}"
+        listed = ", ".join([*path, "pg_temp"])
+        return f"SET search_path = {listed}".replace(":", r"\:")  # else a parameter
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:

@@ -16,7 +16,7 @@ from tests.fixtures.database import Database
 from tests.fixtures.entities import described, differences, plainly, write_scenario
 from tests.fixtures.rollouts import OpenFleet
 
-NAMES = ["acme", "tenant", "t_1", "tx1", "users", 'W"e.ird %s:d $$', "n" * 63]
+NAMES = ["acme", "tenant", "t_1", "tx1", "users", 'W"e.ird %s :d $$', "n" * 63]
 REVISIONS = ["e1", "e2", "e3", "e4"]
 EVERYBODY = Selection(is_all=True)
 OTHER_PATHS = """
