@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -73,7 +74,7 @@ class FleetReader:
             place, read = shared.discover(ledger), shared.reader(ledger)
             return replace(found, shared=read_status(ledger, read, shared.history, place))
 
-    @property
+    @cached_property
     def _shared(self) -> Driver | None:
         """The driver of the shared lineage, if there is one."""
         return self._driver.of(Lineage.SHARED) if self.settings.has_shared_lineage else None
