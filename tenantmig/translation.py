@@ -88,10 +88,11 @@ class TenantBatch:
         **options: Any,
     ) -> AbstractContextManager[BatchOperations]:
         """See Alembic's own."""
-        schemas = getattr(operations.impl, "schemas", {})
-        if copy_from is not None and copy_from.schema in schemas:
+        schemas: SchemaMap = getattr(operations.impl, "schemas", {})
+        own = {name for name, meant in schemas.items() if meant == schemas.get(None)}
+        if copy_from is not None and copy_from.schema in own:
             copy_from = copy_from.to_metadata(sa.MetaData(), schema=None)  # type: ignore[arg-type]
-        schema = None if schema in schemas else schema
+        schema = None if schema in own else schema
         return _batch_alter_table(
             operations, table_name, schema, recreate, partial_reordering, copy_from, **options
         )
