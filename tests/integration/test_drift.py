@@ -168,10 +168,12 @@ def changed_tenants() -> Iterator[tuple[str, str, str]]:
         yield schema, change, expected[change].replace("{schema}", schema)
 
 
+@pytest.mark.parametrize("version", ["", "16"])
 def test_a_difference_in_each_kind_of_object_is_named_and_can_be_mended(
-    history: Path, tmp_path: Path, database: Database
+    version: str, history: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """One tenant for each change, all in one fleet; those that miss something are mended."""
+    database: Database = request.getfixturevalue(f"database{version}")
     project = Project(tmp_path, database.url, history)
     changed = list(changed_tenants())
     fleet = fleet_of(project)
@@ -310,7 +312,6 @@ def test_what_a_tenant_calls_like_postgresql_calls_it_is_never_run(
         CREATE FUNCTION quote_ident(text) RETURNS text {trap};
         CREATE FUNCTION quote_ident(name) RETURNS text {trap};
         CREATE FUNCTION concat_ws(text, text, text, text, text, text, text) RETURNS text {trap};
-        CREATE FUNCTION coalesced(text) RETURNS text {trap};
         CREATE FUNCTION same(name, text) RETURNS boolean {trap};
         CREATE OPERATOR = (LEFTARG = name, RIGHTARG = text, FUNCTION = same);
         CREATE FUNCTION joined(text, text) RETURNS text {trap};
