@@ -18,6 +18,7 @@ from tenantmig.connection import SessionOptions
 from tenantmig.drift import Difference, differences_between, told
 from tenantmig.driver import Driver
 from tenantmig.errors import (
+    SelectionError,
     TenantExistsError,
     TenantmigError,
     TenantSchemaMissingError,
@@ -78,6 +79,8 @@ def adopt(
     is_dry_run: bool,
 ) -> tuple[Adopted, ...]:
     """Register schemas that exist; see `Fleet.adopt`."""
+    if isinstance(schemas, str) or not schemas:
+        raise SelectionError("Give a list of schemas to adopt, such as ['acme'].")
     history, settings = driver.history, driver.settings
     heads = None if at is None else history.stamp_path((), history.target(at, RunKind.STAMP)).target
     tenants = [Tenant(schema, schema, labels=labels) for schema in schemas]
