@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any
 from tenantmig.errors import TenantmigError, irreversible
 
 if TYPE_CHECKING:
+    from tenantmig.adoption import Adopted
     from tenantmig.check import CheckReport
     from tenantmig.draft import Draft, RevisionReport
+    from tenantmig.drift import FleetDrift
     from tenantmig.driver import RunOptions
     from tenantmig.fleet import Fleet
+    from tenantmig.lineage import Lineage
+    from tenantmig.lint import LintReport
     from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
     from tenantmig.stop_signal import StopSignal
     from tenantmig.tenant import Selection, Tenant, TenantState
 
 _HOMES = {
+    "Adopted": "adoption",
     "CheckReport": "check",
     "Draft": "draft",
     "Fleet": "fleet",
+    "FleetDrift": "drift",
+    "Lineage": "lineage",
+    "LintReport": "lint",
     "Outcome": "outcome",
     "RevisionReport": "draft",
     "RunOptions": "driver",
@@ -35,9 +43,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Adopted",
     "CheckReport",
     "Draft",
     "Fleet",
+    "FleetDrift",
+    "Lineage",
+    "LintReport",
     "Outcome",
     "RevisionReport",
     "RunOptions",
