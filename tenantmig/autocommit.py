@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg import sql
 
+from tenantmig.parsing import UnreadableError, parse
+
 PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
 
 
@@ -123,11 +125,9 @@ COMMITS_ITSELF = frozenset({"call_stmt", "do_stmt", "reindex_stmt", "alter_table
 
 def read_statement(text: str, schema: str) -> Statement:
     """Read one statement, as psycopg is given it in the tenant schema `schema`."""
-    import postgast  # noqa: PLC0415  most revisions have no autocommit_block
-
     try:
-        parsed = postgast.parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
-    except postgast.PgQueryError:
+        parsed = parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
+    except UnreadableError:
         return IN_STEPS
     if len(parsed.stmts) != 1:
         return Statement()

@@ -49,7 +49,8 @@ def _create_sequence(one: CatalogObject) -> str:
     if one.state == "identity":
         return f"-- it comes with its identity column: {one_line(one.definition)}"
     definition, _, owner = one.definition.partition(" OWNED BY ")
-    belongs = f" -- and at the end: ALTER SEQUENCE {one.name} OWNED BY {owner};" if owner else ""
+    later = f"ALTER SEQUENCE {one.name} OWNED BY {one_line(owner)};"
+    belongs = f" -- and at the end: {later}" if owner else ""
     return f"CREATE SEQUENCE {one.name} {definition};{belongs}"
 
 

@@ -133,6 +133,7 @@ class Driver:
                 is_registry_source=self.settings.source == "registry",
                 attempt_timeout_s=self.settings.attempt_timeout,
                 lineage=self.lineage,
+                shared_schema=self.settings.shared_schema,
             ),
             None if self.settings.parallel == AUTO else self.settings.parallel,
             self.settings.engine if self.lineage is Lineage.TENANT else "alembic",
@@ -148,10 +149,10 @@ class Driver:
     def scratch(self) -> Iterator[Scratch]:
         """A scratch schema, and a worker process that runs the history in it."""
         with (
-            self.engines.alembic(1) as engine,
-            open_scratch(engine, self._control_options) as scratch,
+            open_scratch(self._control_options) as (connection, schema),
+            self.engines.alembic(1) as engine,  # ended before the schema is dropped
         ):
-            yield scratch
+            yield Scratch(engine, connection, schema)
 
     @contextmanager
     def catalogs(
@@ -256,29 +257,33 @@ class Driver:
     def start(
         self, plan: Plan, ledger: Ledger, options: RunOptions, **belongings: Any
     ) -> RunReport:
-        """Carry a plan out, unless it passes an irreversible revision.
+        """Carry a plan out, unless it or an option is refused (see `prepare`)."""
+        return self.prepare(plan, ledger, options, **belongings)()
+
+    def prepare(
+        self, plan: Plan, ledger: Ledger, options: RunOptions, **belongings: Any
+    ) -> Callable[[], RunReport]:
+        """Check all that can be checked before anything is touched; return what carries it out.
+
+        `belongings` are those of its kind of run (see `Rollout`).
 
         Raises:
-            IrreversibleRevisionError: it does; nothing was touched.
+            IrreversibleRevisionError: the plan passes a revision that cannot be undone.
+            SelectionError, ClientProgramError: an option does not fit.
         """
+        refuse_in_worker()
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)
-        return self.carry_out(plan, ledger, options, **belongings)
-
-    def carry_out(
-        self,
-        plan: Plan,
-        ledger: Ledger,
-        options: RunOptions,
-        **belongings: Any,
-    ) -> RunReport:
-        """Carry a plan out; `belongings` are those of its kind of run (see `Rollout`)."""
-        refuse_in_worker()
-        if plan.pending and plan.tenants > self.settings.recycle_after:
-            ledger.renew()  # while it holds no run's lock: it has read all version tables
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
-        return carry_out(rollout, ledger, self._options(rollout, ledger, options), options.signal)
+        prepared = self._options(rollout, ledger, options)
+
+        def go() -> RunReport:
+            if plan.pending and plan.tenants > self.settings.recycle_after:
+                ledger.renew()  # while it holds no run's lock: it has read all version tables
+            return carry_out(rollout, ledger, prepared, options.signal)
+
+        return go
 
     def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
         settings, plan = self.settings, rollout.plan

@@ -33,7 +33,7 @@ NAMES = re.compile(
 
 
 def find_elsewhere(
-    error: BaseException, session: TenantSession, *, ledger: str, version_table: str
+    error: BaseException, session: TenantSession, *, ledger: str, shared: str, version_table: str
 ) -> str:
     """Say which schema has the name that a script did not find, and how to get at it, or nothing.
 
@@ -47,6 +47,7 @@ def find_elsewhere(
         "sqlstate": origin.sqlstate,
         "names": ["".join(groups).removesuffix("[]") for groups in found],
         "ledger": ledger,
+        "shared": shared,
         "version_table": version_table,
     }
     try:

@@ -13,7 +13,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import postgast
 import sqlalchemy as sa
 from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
@@ -22,6 +21,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 from psycopg import sql
 
+from tenantmig.parsing import tokens
 from tenantmig.tenant import PLACEHOLDER
 
 MARK = "tenantmig_tenant_schema"  # needs no quotes, so alembic-utils' SQL holds it as it is
@@ -186,8 +186,7 @@ def _generalised(entity: Any) -> Any:
 def _unqualified(definition: str, schema: str) -> str:
     """Leave a schema out where it stands before a name, as in the ON of a trigger."""
     raw, kept, end = definition.encode(), b"", 0
-    tokens = list(postgast.scan(definition).tokens)
-    for token, dot in pairwise(tokens):
+    for token, dot in pairwise(tokens(definition)):
         word = raw[token.start : token.end].decode()
         is_schema = word in {schema, sql.Identifier(schema).as_string()}
         if token.start >= end and is_schema and raw[dot.start : dot.end] == b".":

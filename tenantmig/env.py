@@ -88,8 +88,13 @@ class LineageEnv:
                     raise
 
     def _note_elsewhere(self, error: sa.exc.DBAPIError, session: TenantSession) -> None:
-        ledger, version_table = self.settings.ledger_schema, self.settings.version_table
-        found = find_elsewhere(error, session, ledger=ledger, version_table=version_table)
+        found = find_elsewhere(
+            error,
+            session,
+            ledger=self.settings.ledger_schema,
+            shared=self.settings.shared_schema,
+            version_table=self.settings.version_table,
+        )
         if found:
             error.add_note(found.removeprefix("; "))
 

@@ -116,7 +116,7 @@ class Fleet(FleetReader):
         plan = self.plan_onboarding(tenants, to)
         session, schema = self._driver.session_options, self.settings.ledger_schema
         with self._driver.ledger() as ledger:
-            return self._driver.carry_out(
+            return self._driver.start(
                 plan,
                 ledger,
                 options,
@@ -136,11 +136,12 @@ class Fleet(FleetReader):
         is_shared_first = lineage is None and kind is RunKind.UPGRADE
         with driver.ledger() as ledger:
             plan = driver.plan(ledger, target, selection, kind)
+            sweep = driver.sweep(plan, ledger, selection)
+            go = driver.prepare(plan, ledger, options, sweep=sweep)
             shared = self._roll_shared(ledger, options) if is_shared_first else None
             if shared is not None and not shared.is_complete:
                 return shared
-            sweep = driver.sweep(plan, ledger, selection)
-            return replace(driver.start(plan, ledger, options, sweep=sweep), shared=shared)
+            return replace(go(), shared=shared)
 
     def _roll_shared(self, ledger: Ledger, options: RunOptions) -> RunReport | None:
         """Bring the shared lineage to its heads, unless there is none or nothing to do."""
@@ -149,7 +150,7 @@ class Fleet(FleetReader):
         plan = self._shared.plan(ledger, "heads", EVERYONE)
         if not plan.pending and not plan.problems:
             return None
-        return self._shared.start(plan, ledger, options)
+        return self._shared.start(plan, ledger, replace(options, backup=None))
 
     # -- the way back, and on -----------------------------------------------------------------
 

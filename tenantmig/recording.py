@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import postgast
-
+from tenantmig.parsing import UnreadableError, parse, tokens
 from tenantmig.plan import Heads, RunKind
 from tenantmig.sql import text
 
@@ -160,8 +159,8 @@ def check_statement(sent: Sent) -> set[str]:
             it changes the session or its transactions, or is no SQL that is known.
     """
     try:
-        parsed = postgast.parse(sent.sql).stmts
-    except postgast.PgQueryError as error:
+        parsed = parse(sent.sql).stmts
+    except UnreadableError as error:
         raise NotReplayable(f"it sends what cannot be read ({error})") from error
     kinds = {raw.stmt.WhichOneof("node").removesuffix("_stmt") for raw in parsed}
     if sent.is_empty and kinds == {"select"} and len(parsed) == 1:
@@ -222,7 +221,7 @@ class _Words:
 
 def _tokens(statement: str) -> Iterator[tuple[int, int, str]]:
     raw = statement.encode()
-    for token in postgast.scan(statement).tokens:
+    for token in tokens(statement):
         yield token.start, token.end, raw[token.start : token.end].decode()
 
 

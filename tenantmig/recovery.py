@@ -142,7 +142,7 @@ def restore(driver: Driver, name: str, backup: Path, options: RunOptions) -> Run
             is_registry_source=settings.source == "registry",
             deadline_s=settings.attempt_timeout,
         )
-        return driver.carry_out(plan, ledger, options, open_engine=lambda _: nullcontext(engine))
+        return driver.start(plan, ledger, options, open_engine=lambda _: nullcontext(engine))
 
 
 def plan_restore(

@@ -7,6 +7,7 @@ is dropped by the next one: the lock that says "in use" dies with the connection
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
@@ -24,6 +25,8 @@ from tenantmig.tenant import SCRATCH
 from tenantmig.tenant_schema import create_schema, drop_schema
 
 MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
+PATIENCE = "100ms"  # for a lock, each time
+TRIES, PAUSE_S = 20, 0.2
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, 0))"
 
 
@@ -64,13 +67,14 @@ class Scratch:
 
 
 @contextmanager
-def open_scratch(engine: AlembicEngine, options: SessionOptions) -> Iterator[Scratch]:
+def open_scratch(options: SessionOptions) -> Iterator[tuple[psycopg.Connection, str]]:
     """Make a scratch schema and drop it at the end, with those that killed commands have left.
+
+    Hands out a connection of its own and the name of the schema.
 
     Locks: an advisory lock of its own; nobody waits for it.
     Raises:
         PrivilegeError: this role may not create a schema.
-        ScratchError: it cannot be dropped.
     """
     schema = SCRATCH + secrets.token_hex(6)
     with closing(connect(options)) as connection:
@@ -81,25 +85,31 @@ def open_scratch(engine: AlembicEngine, options: SessionOptions) -> Iterator[Scr
             comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
             connection.execute(comment.format(sql.Identifier(schema), sql.Literal(MARK)))
         try:
-            yield Scratch(engine, connection, schema)
-        except BaseException:
-            with suppress(psycopg.Error, DependentObjectsError):  # the next command drops it
-                drop_schema(connection, schema)
-            raise
-        _drop(connection, schema)
+            yield connection, schema
+        finally:
+            _drop(connection, schema)
 
 
 def _drop(connection: psycopg.Connection, schema: str) -> None:
-    try:
-        drop_schema(connection, schema)
-    except DependentObjectsError as error:
-        raise ScratchError(
-            f"Running the history made objects outside its own schema: {error.message}"
-        ) from error
+    """Drop a scratch schema, or leave it to the next command: what was found out is not lost.
+
+    To drop a foreign key locks the table that it points at. So it waits for that a moment only, and
+    tries again: nobody should queue behind it.
+    """
+    with suppress(psycopg.OperationalError):
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [PATIENCE])
+        for _ in range(TRIES):
+            try:
+                drop_schema(connection, schema)
+            except psycopg.errors.LockNotAvailable:
+                time.sleep(PAUSE_S)
+            except (psycopg.Error, DependentObjectsError):
+                return
+            else:
+                return
 
 
 def _drop_abandoned(connection: psycopg.Connection) -> None:
     found = connection.execute(query("abandoned_scratch"), {"prefix": SCRATCH, "mark": MARK})
     for (schema,) in found.fetchall():
-        with suppress(psycopg.Error, DependentObjectsError):  # whoever may drop it will
-            drop_schema(connection, schema)
+        _drop(connection, schema)

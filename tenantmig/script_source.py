@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import tokenize
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -91,4 +91,10 @@ def creates_from_models(file: str) -> bool:
 
 
 def _parse(file: str) -> ast.Module:
-    return ast.parse(Path(file).read_text(encoding="utf-8"), file)
+    return ast.parse(read_source(file), file)
+
+
+def read_source(file: str) -> str:
+    """Return the text of a script in the encoding that it says, as Python reads it."""
+    with tokenize.open(file) as source:
+        return source.read()

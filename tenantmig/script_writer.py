@@ -64,14 +64,14 @@ class ScriptWriter:
         for script in self.context.generated_revisions:
             if self._elsewhere is not None:
                 script.version_path = str(self._elsewhere)
+        before = self._files()
         try:
             written = [script for script in self.context.generate_scripts() if script is not None]
-        except CommandError as error:
-            raise HistoryError(f"The revision cannot be written: {error}") from error
         except Exception as error:  # noqa: BLE001  the template and its hooks raise anything
-            raise HistoryError(
-                f"The revision cannot be written: {type(error).__name__}: {error}"
-            ) from None
+            for left in self._files() - before:  # a hook failed after it was written
+                left.unlink()
+            reason = str(error) if isinstance(error, CommandError) else repr(error)
+            raise HistoryError(f"The revision cannot be written: {reason}") from None
         return tuple(
             NewScript(
                 script.revision,
@@ -80,6 +80,11 @@ class ScriptWriter:
             )
             for script in written
         )
+
+    def _files(self) -> set[Path]:
+        folders = self.context.script_directory.version_locations or []
+        default = Path(self.context.script_directory.dir, "versions")
+        return {file for folder in [*folders, default] for file in Path(str(folder)).glob("*.py")}
 
 
 @contextmanager

@@ -90,8 +90,13 @@ def read_versions(
         finally:
             idle.put(mine)
 
-    with ThreadPoolExecutor(1 + len(helpers)) as threads:
-        return _joined(threads.map(read, parts))
+    try:
+        with ThreadPoolExecutor(1 + len(helpers)) as threads:
+            return _joined(threads.map(read, parts))
+    except psycopg.OperationalError:
+        if connection.broken or connection.closed:
+            raise
+        return read_versions(connection, schemas, version_table)  # a helper was lost
 
 
 def _joined(parts: Iterable[dict[str, Version]]) -> dict[str, Version]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import postgast
+from tenantmig.parsing import UnreadableError, deparse, parse
 
 STATEMENTS: Mapping[str, str] = {
     "constraint": "ALTER TABLE t ADD CONSTRAINT c {}",
@@ -44,11 +44,11 @@ def is_same(kind: str, one: str, other: str) -> bool:
 def _as_read(kind: str, definition: str) -> str:
     """Write a definition as PostgreSQL would after reading it."""
     try:
-        tree = postgast.parse(STATEMENTS[kind].format(definition))
+        tree = parse(STATEMENTS[kind].format(definition))
         for node in _casts_of_arrays(tree):
             _push_down(node)
-        return str(postgast.deparse(tree))
-    except postgast.PgQueryError:
+        return deparse(tree)
+    except UnreadableError:
         return definition
 
 

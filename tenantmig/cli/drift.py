@@ -11,6 +11,7 @@ from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.render import SHOWN, console, print_json, table
 from tenantmig.drift import Difference, DriftGroup, FleetDrift, told
+from tenantmig.errors import SettingsError
 from tenantmig.fleet import Fleet
 from tenantmig.mending import propose
 
@@ -30,6 +31,8 @@ def drift(
     json: JsonFlag = False,
 ) -> None:
     """Show the tenants whose catalog is not what the history makes at their revision, and how."""
+    if sql and json:
+        raise SettingsError("--sql writes SQL and --json writes JSON; say one of them.")
     fleet = open_fleet(ctx)
     found = fleet.drift(selected.selection(fleet), with_privileges=with_privileges)
     if sql:

@@ -111,7 +111,9 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         out.print(failure_line(tenant))
     if not everyone and len(failed) > SHOWN:
         out.print(f"... and {len(failed) - SHOWN} more: tenantmig show {report.run}")
-    if failed and report.kind in RESUMABLE:
+    if failed and report.lineage is Lineage.SHARED and report.kind is RunKind.UPGRADE:
+        out.print("Mend what the errors say, then: tenantmig upgrade (the tenants come after it)")
+    elif failed and report.kind in RESUMABLE:
         out.print(f"Mend what the errors say, then: tenantmig resume {report.run}")
 
 

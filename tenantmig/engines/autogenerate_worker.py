@@ -86,7 +86,7 @@ class _Comparison:
             self._draw_up(heads, context, schema, worker.options)
             return ()
 
-        with _in_scratch(worker, schema) as session:
+        with _in_schema(worker, schema) as session:
             worker.config.attributes["connection"] = session.sqlalchemy
             more = {
                 "template_args": self.revision.template_args,
@@ -150,7 +150,8 @@ def _decide(context: MigrationContext, _: object, scripts: list[Any]) -> None:
     if schemas is None:
         return
     upgrade, downgrade = scripts[-1].upgrade_ops_list[-1], scripts[-1].downgrade_ops_list[-1]
-    renames = find_renames(context, upgrade)
+    # in the shared schema nothing is tried out; there a rename is no more than a remark
+    renames = find_renames(context, upgrade) if schemas.is_scratch else ()
     if renames:
         rename_columns(context, renames)
         again = produce_migrations(context, context.opts["target_metadata"])
@@ -163,12 +164,18 @@ def _decide(context: MigrationContext, _: object, scripts: list[Any]) -> None:
 
 
 @contextmanager
-def _in_scratch(worker: Worker, schema: str) -> Iterator[TenantSession]:
-    """A session in the scratch schema; whatever fails becomes one sentence that can be pickled."""
+def _in_schema(worker: Worker, schema: str) -> Iterator[TenantSession]:
+    """A session in the schema at hand; whatever fails becomes one sentence that can be pickled.
+
+    In the shared schema, which is in use, it can only read.
+    """
     session = None
     try:
         session = TenantSession(worker.options.session)
         session.enter(schema)
+        if worker.options.lineage is Lineage.SHARED:
+            with session.outside_transaction() as connection:
+                connection.execute("SET default_transaction_read_only = on")
         yield session
     except TenantmigError:
         raise

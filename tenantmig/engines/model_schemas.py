@@ -40,6 +40,7 @@ class ModelSchemas:
         placeholder: str = PLACEHOLDER,
     ) -> None:
         self.placeholder = placeholder
+        self.is_scratch = placeholder == PLACEHOLDER
         self._found = frozenset(found)
         self._own = frozenset(own)
         self._path = frozenset(path)

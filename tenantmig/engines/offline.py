@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TextIO, cast
@@ -63,8 +63,12 @@ class WrittenRevision:
     downgrade: WrittenScript
 
 
-def write_history(ini: Path, deadline_s: float) -> tuple[WrittenRevision, ...]:
+def write_history(
+    ini: Path, deadline_s: float, redact: Callable[[str], str]
+) -> tuple[WrittenRevision, ...]:
     """Return what all revisions write for a tenant called "tenant", from base to head.
+
+    `redact` takes secrets out of what scripts say when they fail.
 
     Raises:
         EnvironmentFileError: env.py cannot be run offline, or the scripts do not end in time.
@@ -72,17 +76,27 @@ def write_history(ini: Path, deadline_s: float) -> tuple[WrittenRevision, ...]:
     """
     workers = new_workers(1)
     try:
-        return workers.schedule(_write_history, args=(ini,), timeout=deadline_s).result()
+        written = workers.schedule(_write_history, args=(ini,), timeout=deadline_s).result()
     except TimeoutError:
         raise EnvironmentFileError(
             f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."
         ) from None
+    except EnvironmentFileError as error:
+        raise EnvironmentFileError(redact(error.message)) from None
     except ProcessExpired as death:
         raise EnvironmentFileError(
             f"A script ended the process that wrote it offline (exit code {death.exitcode})."
         ) from None
     finally:
         end_workers(workers)
+    return tuple(
+        replace(each, upgrade=_told(each.upgrade, redact), downgrade=_told(each.downgrade, redact))
+        for each in written
+    )
+
+
+def _told(script: WrittenScript, redact: Callable[[str], str]) -> WrittenScript:
+    return replace(script, problem=redact(script.problem)) if script.problem else script
 
 
 def _write_history(ini: Path) -> tuple[WrittenRevision, ...]:

@@ -81,7 +81,7 @@ def find_renames(context: MigrationContext, found: OpContainer) -> tuple[Rename,
 
 
 def rename_columns(context: MigrationContext, renames: Sequence[Rename]) -> None:
-    """Do it in the schema at hand, so that what else differs can be seen."""
+    """Do it in the scratch schema, so that what else differs can be seen."""
     operations = Operations(context)
     for rename in renames:
         operations.alter_column(rename.table, rename.old, new_column_name=rename.new)

@@ -60,6 +60,7 @@ class WorkerOptions:
     is_registry_source: bool = True
     attempt_timeout_s: float = 3600.0
     lineage: Lineage = Lineage.TENANT
+    shared_schema: str = "public"
 
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -169,8 +170,13 @@ class Worker:
     def _find_elsewhere(self, error: BaseException) -> str:
         if self.session is None or self.session.is_broken:
             return ""
-        ledger, version_table = self.options.ledger, self.options.version_table
-        return find_elsewhere(error, self.session, ledger=ledger, version_table=version_table)
+        return find_elsewhere(
+            error,
+            self.session,
+            ledger=self.options.ledger,
+            shared=self.options.shared_schema,
+            version_table=self.options.version_table,
+        )
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:
@@ -381,6 +387,8 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
             raise EnvironmentFileError(
-                f"The SQL cannot be written offline: {type(error).__name__}: {error}"
+                self.options.session.url.redact(
+                    f"The SQL cannot be written offline: {type(error).__name__}: {error}"
+                )
             ) from None
         return buffer.getvalue()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
+from tenantmig.errors import TenantmigError
 from tenantmig.lint import OURS, SQUAWK, Finding, LintReport, Told
 from tenantmig.lint.allowances import heed_allowances, read_allowances
 from tenantmig.lint.losses import lossy_downgrade
@@ -16,11 +16,16 @@ from tenantmig.lint.rules import RULES, Revision
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements
 from tenantmig.revisions import History
-from tenantmig.script_source import creates_from_models, names_in_literals, sql_literals
+from tenantmig.script_source import (
+    creates_from_models,
+    names_in_literals,
+    read_source,
+    sql_literals,
+)
 from tenantmig.settings import Settings
 
 NOT_OFFLINE = "not-offline"
-NO_SQL = "syntax-error"
+NO_SQL = "unreadable-sql"
 
 _Sourced = tuple[str, Told]
 """What was told of a revision, and whose rule it is."""
@@ -42,7 +47,7 @@ def lint(
     chosen = {script.revision for script in history.scripts(revision_range)}
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
-    written = write_history(ini, settings.attempt_timeout)
+    written = write_history(ini, settings.attempt_timeout, _redaction(settings))
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))
@@ -53,6 +58,14 @@ def lint(
         findings=tuple(found for found in findings if found.allowed is None),
         allowed=tuple(found for found in findings if found.allowed is not None),
     )
+
+
+def _redaction(settings: Settings) -> Callable[[str], str]:
+    """Take the password out of a text, if a database is configured: lint needs none."""
+    try:
+        return settings.url.redact
+    except TenantmigError:
+        return str
 
 
 def _look(
@@ -117,7 +130,8 @@ def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
             )
     for statements in (revision.upgrade, revision.downgrade):
         for line, reason in statements.unreadable:
-            yield Told(line, NO_SQL, f"PostgreSQL cannot read this: {reason}", "correct the SQL")
+            instead = "correct it or write it in parts; or look at it yourself, and allow this"
+            yield Told(line, NO_SQL, f"PostgreSQL's parser cannot read this: {reason}", instead)
     for rule in (*RULES, lossy_downgrade):
         yield from rule(revision)
 
@@ -130,7 +144,7 @@ def _pieces(revision: str, read: Revision) -> Iterator[Piece]:
 
 def _findings(script: WrittenRevision, told: Sequence[_Sourced]) -> list[Finding]:
     """Make findings of what was told of one revision, each once, and heed its allowances."""
-    source = Path(script.file).read_text(encoding="utf-8")
+    source = read_source(script.file)
     found = {
         Finding(script.revision, script.file, each.line, each.rule, each.why, each.instead, whose)
         for whose, each in told

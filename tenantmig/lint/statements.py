@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import postgast
 
+from tenantmig.parsing import UnreadableError, parse
+
 BEGINS = ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
 ENDS = ("TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK")
 EXPRESSIONS = (2, 3, 4, 5)
@@ -61,7 +63,7 @@ def read_statements(texts: Iterable[tuple[int, str]]) -> Statements:
     for line, text in texts:
         try:
             parsed = _parse(text)
-        except postgast.PgQueryError as error:
+        except UnreadableError as error:
             unreadable.append(Unreadable(line, str(error)))
             continue
         for sql, kind, node in parsed:
@@ -76,7 +78,7 @@ def read_statements(texts: Iterable[tuple[int, str]]) -> Statements:
 def _parse(text: str) -> list[tuple[str, str, Any]]:
     raw = text.encode()
     parsed = []
-    for one in postgast.parse(text).stmts:
+    for one in parse(text).stmts:
         end = one.stmt_location + one.stmt_len if one.stmt_len else len(raw)
         kind = one.stmt.WhichOneof("node")
         sql = raw[one.stmt_location : end].decode().strip().rstrip(";")
@@ -133,7 +135,7 @@ def inner_statements(statement: Statement) -> Iterator[Statement]:
     for text in _body(statement):
         try:
             parsed = _parse(text)
-        except postgast.PgQueryError:
+        except UnreadableError:
             continue
         for sql, kind, node in parsed:
             yield Statement(statement.line, sql, kind, node, statement.is_outside, is_inner=True)

@@ -1,4 +1,5 @@
--- What has one of these names in a schema that is neither on the search path nor a tenant's.
+-- What has one of these names in a schema that is not on the search path, and belongs to an extension
+-- or is where tenants share things: any other schema may be a tenant's, and with a version table is.
 WITH found (catalog, oid, name, namespace) AS (
     SELECT 'pg_class'::regclass, oid, relname, relnamespace FROM pg_class
      WHERE %(sqlstate)s::text = '42P01' AND relname = ANY (%(names)s::text[])
@@ -29,7 +30,7 @@ SELECT found.name::text, nspname::text, extname::text, has_schema_privilege(n.oi
  WHERE nspname <> ALL (current_schemas(true))
    AND nspname NOT IN (%(ledger)s, 'information_schema')
    AND nspname NOT LIKE 'pg\_%%'
-   AND (nspname = 'public' OR NOT EXISTS (
+   AND (nspname IN ('public', %(shared)s::text) OR extname IS NOT NULL AND NOT EXISTS (
             SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = %(version_table)s::text))
  ORDER BY extname IS NULL, nspname = 'public', nspname
  LIMIT 1

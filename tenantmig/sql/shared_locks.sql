@@ -5,5 +5,6 @@ SELECT format('%%I.%%I', nspname, relname)
   JOIN pg_namespace AS n ON n.oid = relnamespace
  WHERE pid = pg_backend_pid() AND relkind IN ('r', 'p')
    AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+   AND relpersistence <> 't' -- temporary tables are this session's alone
    AND nspname NOT IN (%(schema)s, 'pg_catalog', 'pg_toast')
  LIMIT 1

@@ -21,6 +21,7 @@ from tests.fixtures.history import write_history
 from tests.fixtures.oracles import catalog, content
 from tests.fixtures.rollouts import CREATE, OpenFleet, by_name
 
+TABLE = "alembic_version"
 TENANTS = ["acme", "beta", "id", "n" * 63]
 VECTORS = (
     "r2",
@@ -170,8 +171,18 @@ def _told(session: TenantSession, statement: str) -> str:
     with pytest.raises(sa.exc.DBAPIError) as raised:
         session.sqlalchemy.exec_driver_sql(statement)
     return find_elsewhere(
-        raised.value, session, ledger="tenantmig", version_table="alembic_version"
+        raised.value, session, ledger="tenantmig", shared="core", version_table=TABLE
     )
+
+
+def test_only_what_is_for_all_tenants_is_told(database: Database) -> None:
+    """Any other schema may be a tenant's, whether it has a version table or not."""
+    database.execute("CREATE SCHEMA acme; CREATE SCHEMA customer; CREATE TABLE customer.thing ()")
+    with closing(TenantSession(SessionOptions(DatabaseUrl.parse(database.url)))) as session:
+        session.enter("acme")
+        assert _told(session, "SELECT * FROM thing") == ""
+        database.execute("CREATE SCHEMA core; CREATE TABLE core.thing ()")
+        assert '"thing" is in the schema "core"' in _told(session, "SELECT * FROM thing")
 
 
 def test_a_look_that_takes_long_says_nothing(

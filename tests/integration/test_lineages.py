@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig import Fleet, RunOptions
 from tests.fixtures.command import REPOSITORY, Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history, write_revision
@@ -139,6 +140,29 @@ def test_what_is_wrong_with_the_tenants_is_told_before_the_shared_tables_are_tou
         assert "r9" in fleet.refuse("upgrade", "r9")
 
 
+@pytest.mark.parametrize("flags", [("--canary", "nobody"), ("--engine", "nothing")])
+def test_a_refused_option_is_told_before_the_shared_tables_are_touched(
+    fleet: Project, database: Database, flags: tuple[str, str]
+) -> None:
+    add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
+    with untouched(database):
+        fleet.refuse("upgrade", *flags)
+
+
+def test_who_fails_is_told_that_the_tenants_come_after(fleet: Project) -> None:
+    add_revision(fleet, "shared", "s3", "op.execute('SELECT 1 / 0')")
+    assert "then: tenantmig upgrade" in fleet.run("upgrade", expect=3).out
+
+
+def test_a_backup_is_of_tenants_alone(fleet: Project, database: Database, tmp_path: Path) -> None:
+    add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
+    add_revision(fleet, "history", "r2", "op.add_column('customer', sa.Column('x', sa.Integer))")
+    opened = Fleet.open(fleet.ini, database_url=database.url)
+    report = opened.upgrade(options=RunOptions(backup=tmp_path / "dumps"))
+    assert report.shared is not None
+    assert {Path(str(t.backup)).exists() for t in report.tenants} == {True}
+
+
 # -- the way back, and on --------------------------------------------------------------------
 
 
@@ -238,6 +262,20 @@ def test_each_lineage_gets_what_its_models_have(modelled: Project, database: Dat
     assert "country" not in " ".join(tenant["changes"])
     modelled.run("upgrade")
     assert "core.country.euro" in {name for (name,) in database.fetch(COLUMNS)}
+
+
+def test_nothing_is_tried_out_in_the_shared_schema(modelled: Project, database: Database) -> None:
+    """Not even by an env.py that commits: it holds the customers' rows, and others read it."""
+    (modelled.folder / "models.py").write_text(MODELS.replace('"currency"', '"money"'))
+    env = modelled.folder / "shared" / "env.py"
+    plain = "        with context.begin_transaction():\n            context.run_migrations()\n"
+    text = env.read_text()
+    assert text.count(plain) == 1
+    env.write_text(text.replace(plain, f"{plain}        connection.commit()\n"))
+    command = ("revision", "-m", "rename", "--autogenerate", "--lineage", "shared", "--dry-run")
+    with untouched(database):
+        script = modelled.run(*command).out
+    assert "- currency to money?" in script
 
 
 # -- status ----------------------------------------------------------------------------------

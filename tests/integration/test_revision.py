@@ -92,3 +92,10 @@ def test_several_heads_want_a_choice(project: Project) -> None:
     project.run("revision", "-m", "new", "--head", "s2", "--rev-id", "s3")
     text = (project.script_location / "versions" / "s3_new.py").read_text()
     assert "down_revision = 's2'" in text
+
+
+def test_a_hook_that_fails_leaves_no_script(project: Project) -> None:
+    before, ini = scripts(project), project.ini.read_text()
+    project.ini.write_text(ini + HOOK.format(script="/nowhere/hook"))
+    assert "cannot be written" in project.run("revision", "-m", "more", expect=2).err
+    assert scripts(project) == before

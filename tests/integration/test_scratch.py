@@ -21,7 +21,8 @@ from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
 from tests.fixtures.oracles import catalog
-from tests.fixtures.rollouts import CREATE, adding
+from tests.fixtures.processes import wait_until
+from tests.fixtures.rollouts import ASLEEP, CREATE, adding
 
 SCRATCHES = f"SELECT nspname FROM pg_namespace WHERE nspname LIKE '{SCRATCH}%'"
 STAY = """
@@ -97,6 +98,37 @@ def test_what_a_killed_command_left_is_dropped_by_the_next(
         os.killpg(living.pid, signal.SIGKILL)
     with driver_of(project).scratch() as other:
         assert database.fetch(SCRATCHES) == [(other.schema,)]
+    assert database.fetch(SCRATCHES) == []
+
+
+SHARED = ("r1", "op.execute('CREATE TABLE thing (id int REFERENCES core.country)')")
+
+
+def test_nobody_queues_behind_its_end(tmp_path: Path, database: Database) -> None:
+    """A foreign key to a shared table: to drop it locks that table, which somebody is reading."""
+    database.execute("CREATE SCHEMA core; CREATE TABLE core.country (id int PRIMARY KEY)")
+    driver = driver_of(Project(tmp_path, database.url, write_history(tmp_path / "h", SHARED)))
+    with database.connect() as reader:
+        with driver.scratch() as scratch:
+            scratch.upgrade()
+            reader.execute("BEGIN; SELECT * FROM core.country")
+        assert database.fetch(SCRATCHES) == [(scratch.schema,)]
+        reader.execute("ROLLBACK")
+    with driver.scratch():
+        pass
+    assert database.fetch(SCRATCHES) == []
+
+
+def test_ctrl_c_leaves_none(tmp_path: Path, database: Database) -> None:
+    sleeping = (
+        "r2",
+        "op.execute('ALTER TABLE thing ADD b int')\nop.execute('SELECT pg_sleep(99)')",
+    )
+    history = write_history(tmp_path / "history", CREATE, sleeping)
+    command = Project(tmp_path, database.url, history).start("check")
+    wait_until(lambda: bool(database.fetch(ASLEEP)), "no script sleeps")
+    command.send_signal(signal.SIGINT)
+    assert Project.finish(command, expect=130).out == ""
     assert database.fetch(SCRATCHES) == []
 
 

@@ -539,6 +539,23 @@ def test_a_light_table_is_each_tenants_own(session_for: Open, database: Database
         session.sqlalchemy.rollback()
 
 
+def test_a_light_table_without_a_schema_is_found_on_the_search_path(
+    session_for: Open, database: Database
+) -> None:
+    """As in SQL of one's own: a temporary table, PostgreSQL's, that of an extension schema."""
+    session = session_for()
+    database.execute("CREATE SCHEMA acme; CREATE SEQUENCE acme.s")
+    session.enter("acme")
+    bind = session.sqlalchemy
+    bind.exec_driver_sql("CREATE TEMP TABLE moves (id int)")
+    moves, catalog = sa.table("moves", sa.column("id")), sa.table("pg_class", sa.column("oid"))
+    bind.execute(moves.insert().values(id=1))
+    assert bind.execute(sa.select(sa.func.count()).select_from(catalog)).scalar_one() > 0
+    assert bind.scalar(sa.Sequence("s")) == 1
+    assert bind.exec_driver_sql("SELECT id FROM pg_temp.moves").scalar_one() == 1
+    bind.rollback()
+
+
 def test_a_scripts_own_connection_knows_the_placeholder(
     session_for: Open, database: Database
 ) -> None:

@@ -17,7 +17,7 @@ from tenantmig.lint.linter import NO_SQL, NOT_OFFLINE
 from tenantmig.lint.losses import lossy_downgrade
 from tenantmig.lint.rules import RULES
 from tenantmig.revisions import History
-from tests.fixtures.command import INI, REPOSITORY
+from tests.fixtures.command import INI, REPOSITORY, Project
 from tests.fixtures.history import write_history, write_revision
 
 SHAPES = REPOSITORY / "tests" / "scenarios" / "shapes"
@@ -307,7 +307,7 @@ OUR_RULES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("op.get_bind().execute(sa.text('SELECT 1')).scalar_one()", NOTHING),
         (sql("SELECT 1"), NOTHING),
     ),
-    "syntax-error": ((sql("ALTER TABLE users ADD COLUMN"), NOTHING), (sql("SELECT 1"), NOTHING)),
+    "unreadable-sql": ((sql("ALTER TABLE users ADD COLUMN"), NOTHING), (sql("SELECT 1"), NOTHING)),
 }
 SQUAWKS_RULES = {
     "require-concurrent-index-creation": (
@@ -605,3 +605,25 @@ def test_an_env_py_that_cannot_be_run_offline_is_refused(tmp_path: Path) -> None
         ini.write_text(INI.format(script_location=tmp_path / "history", root=tmp_path))
         with pytest.raises(EnvironmentFileError, match="offline"):
             Fleet.open(ini).lint()
+
+
+def test_a_script_says_in_which_encoding_it_is(tmp_path: Path) -> None:
+    history = write_history(tmp_path / "history", ("r1", "op.execute(\"SELECT 'x'\")"))
+    script = history / "versions" / "r1.py"
+    text = script.read_text().replace("'x'", "'caf\u00e9'")
+    for written in (
+        f"\ufeff{text}".encode(),
+        f"# -*- coding: latin-1 -*-\n{text}".encode("latin-1"),
+    ):
+        script.write_bytes(written)
+        assert Fleet.open(Project(tmp_path, "", history).ini).lint().revisions == ("r1",)
+
+
+def test_what_a_script_says_when_it_fails_holds_no_password(tmp_path: Path) -> None:
+    url = "postgresql://app:hunter2@localhost/app"
+    history = write_history(tmp_path / "history", ("r1", f"raise RuntimeError({url!r})"))
+    ini = Project(tmp_path, "", history).ini
+    (finding,) = Fleet.open(ini, database_url=url).lint().findings
+    assert finding.rule == "not-offline"
+    assert "hunter2" not in finding.why
+    assert "***" in finding.why

@@ -1,0 +1,57 @@
+"""Parsing: SQL read by PostgreSQL's own parser, with one error for all that cannot be read. Pure.
+
+The parser is imported when it is needed: a command that finds nothing to do never does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class UnreadableError(Exception):
+    """The text is no SQL to PostgreSQL, or nests too deeply for the parser's trees."""
+
+
+def parse(text: str) -> Any:
+    """Return the tree of one or more statements.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    import postgast  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415  its trees are messages
+
+    try:
+        return postgast.parse(text)
+    except postgast.PgQueryError as error:
+        raise UnreadableError(str(error)) from error
+    except DecodeError as error:  # more than 100 messages deep: a chain of 60 operators is
+        raise UnreadableError("it nests too deeply for the parser") from error
+
+
+def deparse(tree: Any) -> str:
+    """Write the SQL of a tree.
+
+    Raises:
+        UnreadableError: the tree is none of SQL.
+    """
+    import postgast  # noqa: PLC0415
+
+    try:
+        return str(postgast.deparse(tree))
+    except postgast.PgQueryError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def tokens(text: str) -> list[Any]:
+    """Return the tokens of a text, whose places count bytes.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    import postgast  # noqa: PLC0415
+
+    try:
+        return list(postgast.scan(text).tokens)
+    except postgast.PgQueryError as error:
+        raise UnreadableError(str(error)) from error
