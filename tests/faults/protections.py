@@ -15,6 +15,9 @@ LEDGER = "tests/integration/test_ledger.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
 CAPACITY = "tests/integration/test_capacity.py::test_"
+SCRATCH = "tests/integration/test_scratch.py::test_"
+LINEAGES = "tests/integration/test_lineages.py::test_"
+DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
@@ -294,6 +297,43 @@ CONTROLS = (
         (Patch("attempts.py", "with self._turns.alone(PATIENCE_S):", "if True:"),),
         (f"{LIMITS}the_lock_table_has_room_for_fewer[0.6-told0]",),
         "room_for_fewer",
+    ),
+    Control(
+        "P2",
+        "only a schema that says so is a scratch schema",
+        (Patch("sql/abandoned_scratch.sql", "= %(mark)s", "IS NOT NULL OR %(mark)s = ''"),),
+        (f"{SCRATCH}a_schema_that_only_has_such_a_name_stays",),
+        "of_mine",
+    ),
+    Control(
+        "P2",
+        "nothing is tried out in the shared schema",
+        (
+            Patch(DRAWING, " if schemas.is_scratch else ()", ""),
+            Patch(DRAWING, "default_transaction_read_only = on", "ROLE none"),
+        ),
+        (f"{LINEAGES}nothing_is_tried_out_in_the_shared_schema",),
+        "assert",
+    ),
+    Control(
+        "P6",
+        "a scratch schema that is in use stays, one that is not goes",
+        (
+            Patch(
+                "sql/abandoned_scratch.sql",
+                "pg_try_advisory_lock(hashtextextended('tenantmig.scratch:' || nspname, 0))",
+                "true",
+            ),
+        ),
+        (f"{SCRATCH}what_a_killed_command_left_is_dropped_by_the_next",),
+        "assert",
+    ),
+    Control(
+        "P7",
+        "no tenant is touched after the shared lineage failed",
+        (Patch("fleet.py", "shared is not None and not shared.is_complete", "False"),),
+        (f"{LINEAGES}if_it_fails_no_tenant_is_touched",),
+        "exit 0",
     ),
     Control(
         "P10",
