@@ -138,10 +138,15 @@ class FleetReader:
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
 
+        That of the shared lineage comes first.
+
+
         Raises:
             EnvironmentFileError: a script of the path cannot be written offline.
         """
-        with self._driver.engines.alembic(1) as engine:
+        if plan.shared is not None:
+            yield from self.plan_sql(plan.shared)
+        with self._driver.of(plan.lineage).engines.alembic(1) as engine:
             for group in plan.groups:
                 yield group, engine.render_sql(group.tenants[0], group.path)
 

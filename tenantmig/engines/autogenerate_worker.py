@@ -91,6 +91,7 @@ class _Comparison:
             more = {
                 "template_args": self.revision.template_args,
                 "revision_context": self.revision,
+                "dont_mutate": True,  # else it makes a version table where there is none
             }
             worker.run_env(tenant, migrations, "heads", **more)
             if not has_run:

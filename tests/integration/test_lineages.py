@@ -264,6 +264,25 @@ def test_each_lineage_gets_what_its_models_have(modelled: Project, database: Dat
     assert "core.country.euro" in {name for (name,) in database.fetch(COLUMNS)}
 
 
+def test_the_first_revision_of_the_shared_tables(modelled: Project, database: Database) -> None:
+    """There is no version table yet, and none is made."""
+    history = write_history(modelled.folder / "new", environment="env_shared.py.txt")
+    for name in ("env.py", "script.py.mako"):
+        shutil.copy(modelled.folder / "shared" / name, history)
+    ini = modelled.ini.read_text()
+    assert ini.count(str(modelled.folder / "shared")) == 1
+    modelled.ini.write_text(ini.replace(str(modelled.folder / "shared"), str(history)))
+    database.execute("CREATE SCHEMA first")
+    modelled.settings('shared_schema = "first"')
+    (modelled.folder / "models.py").write_text(MODELS.replace("core", "first"))
+    with untouched(database):
+        command = ("revision", "-m", "first", "--autogenerate", "--lineage", "shared", "--json")
+        (change,) = modelled.run(*command).json["changes"]
+    assert "create_table('country'" in change
+    modelled.run("upgrade", "--lineage", "shared")
+    assert "first.country.currency" in {name for (name,) in database.fetch(COLUMNS)}
+
+
 def test_nothing_is_tried_out_in_the_shared_schema(modelled: Project, database: Database) -> None:
     """Not even by an env.py that commits: it holds the customers' rows, and others read it."""
     (modelled.folder / "models.py").write_text(MODELS.replace('"currency"', '"money"'))
@@ -276,6 +295,16 @@ def test_nothing_is_tried_out_in_the_shared_schema(modelled: Project, database: 
     with untouched(database):
         script = modelled.run(*command).out
     assert "- currency to money?" in script
+
+
+def test_the_sql_of_both(fleet: Project, database: Database) -> None:
+    add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
+    add_revision(fleet, "history", "r2", "op.execute('CREATE TABLE seat (id int)')")
+    both = fleet.run("plan", "--sql").out
+    assert both.index("CREATE TABLE plan") < both.index("CREATE TABLE seat")
+    alone = fleet.run("plan", "--sql", "--lineage", "shared").out
+    assert "CREATE TABLE plan" in alone
+    assert "CREATE TABLE seat" not in alone
 
 
 # -- status ----------------------------------------------------------------------------------
