@@ -27,5 +27,5 @@ def init(
         typer.echo(f"wrote {path}")
     typer.echo(
         "Next: put the database's URL into alembic.ini (or TENANTMIG_DATABASE_URL), write a first"
-        " revision with `alembic revision -m ...`, then `tenantmig onboard NAME`."
+        " revision with `tenantmig revision -m ...`, then `tenantmig onboard NAME`."
     )

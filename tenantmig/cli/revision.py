@@ -16,6 +16,7 @@ from tenantmig.cli.render import print_json
 from tenantmig.draft import Draft, RevisionReport
 from tenantmig.lineage import Lineage
 
+LOSING = ("op.drop_column(", "op.drop_table(")
 NOTHING = "The history has all that the models have; no script was written."
 
 
@@ -86,6 +87,11 @@ def _print(report: RevisionReport) -> None:
         typer.echo(NOTHING)
     for script in report.scripts:
         typer.echo(f"wrote {script.path}" if script.path else script.text)
+    if any(change.startswith(LOSING) for change in report.changes):
+        typer.echo(
+            "The script drops columns or tables, with what they hold; read it before you run it.",
+            err=True,
+        )
     for rename in report.renames:
         typer.echo(
             f"{rename.table}.{rename.old} was taken for {rename.new}, with a new name;"

@@ -96,7 +96,7 @@ def adopt(
     if json:
         print_json({"tenants": [_adopted_json(one) for one in found]})
     else:
-        _print_adopted(found)
+        _print_adopted(found, done="would be adopted" if dry_run else "adopted")
     raise typer.Exit(OK if all(one.is_adopted for one in found) else INCOMPLETE)
 
 
@@ -114,12 +114,12 @@ def _adopted_json(one: Adopted) -> dict[str, Any]:
     }
 
 
-def _print_adopted(found: Sequence[Adopted]) -> None:
+def _print_adopted(found: Sequence[Adopted], done: str) -> None:
     out = console()
     for one in found:
         if one.is_adopted:
             how = one.evidence.value.replace("_", " ") if one.evidence else ""
-            out.print(f"{one.tenant.name}: adopted at {one.revision or 'base'} ({how})")
+            out.print(f"{one.tenant.name}: {done} at {one.revision or 'base'} ({how})")
             if one.differences:
                 out.print("  but its catalog is not what the history makes there:")
         else:

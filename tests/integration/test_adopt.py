@@ -76,6 +76,8 @@ def test_without_one_the_revision_is_found_and_stamped(
             forget(database, schema, is_kept=schema == LONG)
     with untouched(database):
         found = project.run("tenants", "adopt", "one", QUOTED, LONG, "--dry-run", "--json").json
+        told = project.run("tenants", "adopt", "one", "--dry-run").out
+    assert "one: would be adopted at r1" in told
     assert [(t["revision"], t["evidence"]) for t in found["tenants"]] == [
         ("r1", "catalog"),
         ("r4", "catalog"),

@@ -266,12 +266,16 @@ def test_a_rename_keeps_what_the_tenants_have(tmp_path: Path, database: Database
     write_models(project, thing("'word', sa.String(9), index=True", B))
     result = project.run("revision", "--autogenerate", "-m", "rename", "--rev-id", "r2")
     assert "thing.a was taken for word, with a new name; read the script" in result.err
+    assert "drops columns" not in result.err
     assert (project.script_location / "versions" / "r2_rename.py").exists()
     project.run("upgrade")
     assert database.fetch("SELECT id, word, b FROM acme.thing") == [(1, "kept", 2)]
     assert revise(project)["scripts"] == []
     project.run("downgrade", "r1", "--all", "--yes")
     assert database.fetch("SELECT id, a, b FROM acme.thing") == [(1, "kept", 2)]
+    write_models(project, thing("'word', sa.String(9), index=True"))
+    result = project.run("revision", "--autogenerate", "-m", "drop", "--dry-run")
+    assert "drops columns or tables" in result.err
 
 
 def test_what_env_py_configures_holds_and_no_other_schema_is_seen(
