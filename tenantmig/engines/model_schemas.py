@@ -40,7 +40,7 @@ class ModelSchemas:
         placeholder: str = PLACEHOLDER,
     ) -> None:
         self.placeholder = placeholder
-        self.is_scratch = placeholder == PLACEHOLDER
+        self.is_scratch = None in own  # the shared schema is no scratch, whatever its name
         self._found = frozenset(found)
         self._own = frozenset(own)
         self._path = frozenset(path)
