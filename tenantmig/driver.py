@@ -104,7 +104,7 @@ class Driver:
     @cached_property
     def history(self) -> History:
         """The migration history, loaded once."""
-        return History(self.settings.config, self.lineage)
+        return History(self.settings.config, self.lineage, self.settings.pure_modules)
 
     @cached_property
     def url(self) -> DatabaseUrl:
@@ -135,6 +135,7 @@ class Driver:
                 lineage=self.lineage,
                 shared_schema=self.settings.shared_schema,
             ),
+            lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,
             self.settings.engine if self.lineage is Lineage.TENANT else "alembic",
         )

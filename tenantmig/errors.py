@@ -171,6 +171,10 @@ class EnvironmentFileError(TenantmigError):
     """The env.py of the Alembic environment does not do what tenantmig relies on."""
 
 
+class WorkerDiedError(TenantmigError):
+    """A worker process died; what it was doing was cut off."""
+
+
 class SquawkError(TenantmigError):
     """Squawk is not installed, and lint needs it; run `pip install 'tenantmig[lint]'`."""
 

@@ -68,7 +68,9 @@ class Assignment:
     but to find out what earlier attempts left; `is_witness` to look which shared tables the
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
     `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
-    where the run began. `releases` asks a worker to give its connection up after the attempt.
+    where the run began. `releases` asks a worker to give its connection up after the attempt;
+    `is_isolated` that nothing else runs in its process, before or after; `loads_late` that scripts
+    are loaded once env.py has begun, as Alembic does.
     """
 
     run: int
@@ -83,6 +85,8 @@ class Assignment:
     lost_xid: str | None = None
     server: str | None = None
     releases: bool = False
+    is_isolated: bool = False
+    loads_late: bool = False
 
     @property
     def stretch(self) -> Path:

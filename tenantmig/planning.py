@@ -289,7 +289,10 @@ def obstacles(history: History, plan: Plan, known: Mapping[str, str]) -> dict[st
     About the others two tenants decide, when they run.
     """
     passed = dict.fromkeys(revision for group in plan.groups for revision in group.path.revisions)
-    reasons = {revision: history.obstacle(revision) or known.get(revision) for revision in passed}
+    reasons = {
+        revision: history.obstacle(revision, plan.moves) or known.get(revision)
+        for revision in passed
+    }
     return {revision: reason for revision, reason in reasons.items() if reason}
 
 

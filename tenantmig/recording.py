@@ -272,6 +272,11 @@ class Templates:
         except NotReplayable as reason:
             self.obstacles[recording.revision] = str(reason)
 
+    def refuse(self, revision: str, obstacle: str) -> None:
+        """A revision is not replayed, whatever its recordings are."""
+        with self._guard:
+            self.obstacles.setdefault(revision, obstacle)
+
     def needs_witness(self, direction: RunKind, revisions: Sequence[str]) -> bool:
         """True while it is open for one of these revisions whether it can be replayed."""
         return any(

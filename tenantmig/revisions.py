@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableErr
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
+from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import AUTOCOMMIT
 from tenantmig.script_source import has_autocommit_block, irreversible_reason
 from tenantmig.settings import read_ini
@@ -44,8 +46,10 @@ def alembic_config(ini: Path, lineage: Lineage = Lineage.TENANT, x: Sequence[str
 class History:
     """The revisions of one lineage, loaded once and known to be sound."""
 
-    def __init__(self, ini: Path, lineage: Lineage = Lineage.TENANT) -> None:
-        """Load every script.
+    def __init__(
+        self, ini: Path, lineage: Lineage = Lineage.TENANT, vouched: Sequence[str] = ()
+    ) -> None:
+        """Load every script; `vouched` are modules that the project answers for (see `purity`).
 
         Raises:
             SettingsError: the ini cannot be read.
@@ -53,12 +57,27 @@ class History:
                 missing, or revisions form a cycle; the file or revision is named.
         """
         self.ini = ini
+        self.vouched = tuple(vouched)
         config = alembic_config(ini, lineage)
         with _history_errors():
             _refuse_shadow(config)
+            self._config = config
             self.script = ScriptDirectory.from_config(config)
             self.heads: Heads = tuple(sorted(self.script.get_heads()))
             self.script.get_bases()
+
+    def forget_scripts(self) -> None:
+        """Load every script again, when the next one is asked for."""
+        self.script = ScriptDirectory.from_config(self._config)
+
+    @cached_property
+    def proofs(self) -> HistoryProofs:
+        """What is proved of each revision, without running it."""
+        return HistoryProofs(
+            self.script,
+            _roots(self._config),
+            self.vouched,
+        )
 
     def target(self, target: str, kind: RunKind = RunKind.UPGRADE) -> str:
         """Return `target` with abbreviations and `head` resolved; a relative one stays relative.
@@ -168,11 +187,13 @@ class History:
     def legs(self, kind: RunKind, path: RevisionPath) -> tuple[Leg, ...]:
         """Cut a path where it goes from transactional to concurrent revisions, or back.
 
-        A path through branches is left whole.
+        A path through branches is left whole, and one with a revision that is not proved pure.
         """
         runs = [(flag, tuple(g)) for flag, g in groupby(path.revisions, self._is_concurrent)]
         if len(runs) < 2:
             return (Leg(path, any(flag for flag, _ in runs)),)
+        if self.proofs.why_isolated(kind, path.revisions):
+            return (Leg(path, is_concurrent=True),)  # what a script keeps, the next may use
         legs, source = [], path.source
         for flag, revisions in runs:
             last = self.script.get_revision(revisions[-1])
@@ -188,9 +209,11 @@ class History:
     def _is_concurrent(self, revision: str) -> bool:
         return has_autocommit_block(self._file(revision))
 
-    def obstacle(self, revision: str) -> str | None:
+    def obstacle(self, revision: str, kind: RunKind = RunKind.UPGRADE) -> str | None:
         """Say why a revision cannot be replayed, as far as its script shows, or None."""
-        return AUTOCOMMIT if self._is_concurrent(revision) else None
+        if self._is_concurrent(revision):
+            return AUTOCOMMIT
+        return self.proofs.obstacle(kind, revision)
 
     def irreversible(self, revision: str) -> str | None:
         """Say why a revision can never be downgraded, or None."""
@@ -251,6 +274,12 @@ class History:
             return [RevisionStep(known, script, is_upgrade) for script in scripts if script]
 
         return steps
+
+
+def _roots(config: Config) -> tuple[str, ...]:
+    """Return the folders that scripts import from, before those of Python itself."""
+    listed = config.get_main_option("prepend_sys_path") or ""
+    return tuple(part.strip() for part in re.split(r"[\n:; ,]+", listed) if part.strip())
 
 
 def _refuse_shadow(config: Config) -> None:

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     client_programs: Path | None = Field(
         None, description="the folder of pg_dump, pg_restore and psql; default: from PATH"
     )
+    pure_modules: tuple[str, ...] = Field(
+        (),
+        description="modules that scripts use and that keep no state and ask nothing of the tenant",
+    )
     recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod

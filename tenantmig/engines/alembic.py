@@ -17,12 +17,14 @@ from typing import TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tenantmig.engines import Engine
-from tenantmig.engines.worker import WorkerOptions, render_sql, run_assignment
-from tenantmig.errors import EnvironmentFileError
+from tenantmig.engines.children import run_assignment, run_in_child
+from tenantmig.engines.worker import WorkerOptions, render_sql
+from tenantmig.errors import EnvironmentFileError, WorkerDiedError
 from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.forkserver import end_with, worker_context
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path
+from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
@@ -50,9 +52,15 @@ class AlembicEngine(Engine):
     name = "alembic"
 
     def __init__(
-        self, options: WorkerOptions, workers: ProcessPool, *, is_shared: bool = True
+        self,
+        options: WorkerOptions,
+        workers: ProcessPool,
+        proofs: Callable[[], HistoryProofs],
+        *,
+        is_shared: bool = True,
     ) -> None:
         self.options = options
+        self._proofs = proofs
         self._workers = workers
         self._is_shared = is_shared
         self._in_flight: set[ProcessFuture[Attempt]] = set()
@@ -62,6 +70,7 @@ class AlembicEngine(Engine):
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Make one attempt in a worker process; may be called from many threads."""
+        assignment = self._isolated(assignment)
         with self._guard:
             if self._is_closed:
                 failure = Failure(FailureKind.PERMANENT, "the run was ended before this attempt")
@@ -82,6 +91,9 @@ class AlembicEngine(Engine):
         except ProcessExpired as death:
             message = f"the worker process died (exit code {death.exitcode})"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
+        except WorkerDiedError as death:
+            message = death.message[:1].lower() + death.message[1:].rstrip(".")
+            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
         except TimeoutError:
             message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
             failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
@@ -96,20 +108,33 @@ class AlembicEngine(Engine):
                 self._in_flight.discard(future)
         return Attempt(failure=failure, engine=self.name)
 
+    def _isolated(self, assignment: Assignment) -> Assignment:
+        """Say in which process an attempt is made: only what is proved pure shares one."""
+        proofs, revisions = self._proofs(), assignment.stretch.revisions
+        if not revisions or not proofs.why_isolated(assignment.kind, revisions):
+            return assignment
+        return replace(assignment, is_isolated=True, loads_late=proofs.loading is not None)
+
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
         return self.ask(render_sql, tenant, path)
 
     def ask(self, task: Callable[..., T], *arguments: object) -> T:
-        """Call `task(options, *arguments)` in a worker process and return what it returns.
+        """Call `task(options, *arguments)` in a process of its own and return what it returns.
 
         Raises:
-            EnvironmentFileError: the worker died, or took longer than an attempt may.
+            EnvironmentFileError: the process died, or took longer than an attempt may.
         """
-        timeout = self.options.attempt_timeout_s
-        asked = self._workers.schedule(task, args=(self.options, *arguments), timeout=timeout)
+        timeout, options = self.options.attempt_timeout_s, self.options
+        loads_late = self._proofs().loading is not None
+        asked = self._workers.schedule(
+            run_in_child, args=(options, loads_late, task, options, *arguments), timeout=timeout
+        )
         try:
-            return asked.result()
+            return asked.result()  # type: ignore[no-any-return]
+        except WorkerDiedError as death:
+            message = death.message.rstrip(".")
+            raise EnvironmentFileError(f"{message} while it ran env.py.") from death
         except ProcessExpired as death:
             raise EnvironmentFileError(
                 f"The worker process died (exit code {death.exitcode}) while it ran env.py."

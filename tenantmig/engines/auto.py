@@ -19,6 +19,7 @@ from tenantmig.failure import Failure, FailureKind
 from tenantmig.fingerprint import Outline, read_outlines
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path, RunKind, show_heads
+from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import Template, Templates
 
 SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
@@ -47,12 +48,14 @@ class AutoEngine(Engine):
         witness: Engine,
         open_alembic: Callable[[], Engine],
         replay: ReplayEngine,
+        proofs: Callable[[], HistoryProofs],
         *,
         is_strict: bool = False,
     ) -> None:
         self.is_strict = is_strict
         self.witness = witness
         self.replay = replay
+        self._proofs = proofs
         self.templates = Templates()
         self.catalogs = Catalogs(self._read_outlines)
         self._open_alembic = open_alembic
@@ -79,6 +82,7 @@ class AutoEngine(Engine):
     def attempt(self, assignment: Assignment) -> Attempt:
         """Bring a tenant along its path by the fastest means that is right."""
         self._run = assignment
+        self._heed_proofs(assignment)
         if self._is_open(assignment) and self._witnessing.acquire(timeout=WITNESS_WAIT_S):
             try:
                 if self._is_open(assignment):
@@ -137,6 +141,13 @@ class AutoEngine(Engine):
         reason = "it cannot be replayed: it is not as the first tenants were, or a replay failed"
         return Failure(FailureKind.PERMANENT, f"{reason}; say --engine auto")
 
+    def _heed_proofs(self, assignment: Assignment) -> None:
+        """Replay nothing that is not proved, whatever the witnesses show."""
+        for revision in assignment.stretch.revisions:
+            obstacle = self._proofs().obstacle(assignment.kind, revision)
+            if obstacle:
+                self.templates.refuse(revision, obstacle)
+
     # -- witnesses ------------------------------------------------------------------------------
 
     def _is_open(self, assignment: Assignment) -> bool:
@@ -165,6 +176,8 @@ class AutoEngine(Engine):
             self.templates.is_branched(kind, revision) for revision in path.revisions[first:last]
         ):
             last = len(found)  # Alembic's way down to one branch leaves the others where they are
+        if self._proofs().why_isolated(kind, path.revisions[first:last]):
+            last = len(found)  # what a script keeps in its process, the next may use
         before = [t for t in found[:first] if t is not None]
         after = [t for t in found[last:] if t is not None]
         if not self._may_replay(assignment, before, after, is_whole=not gaps):

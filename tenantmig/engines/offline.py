@@ -24,7 +24,7 @@ from pebble import ProcessExpired
 from tenantmig.engines.alembic import end_workers, new_workers
 from tenantmig.engines.worker import Unheard
 from tenantmig.errors import EnvironmentFileError, TenantmigError
-from tenantmig.plan import Heads
+from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import History, alembic_config
 from tenantmig.tenant import PLACEHOLDER
 
@@ -147,15 +147,20 @@ def _write(
 ) -> WrittenRevision:
     irreversible = history.irreversible(script.revision)
     file = str(script.path)
+
+    def listen(kind: RunKind) -> WrittenScript:
+        impure = history.proofs.of(kind, script.revision).impure
+        if impure:  # its code runs only where a tenant is migrated
+            return WrittenScript(problem=f"not run, because it is not proved harmless: {impure}")
+        return buffer.listen(script.module, file, kind.value, arguments)
+
     return WrittenRevision(
         revision=script.revision,
         parents=tuple(script._all_down_revisions),  # noqa: SLF001  with depends_on
         file=file,
         irreversible=irreversible,
-        upgrade=buffer.listen(script.module, file, "upgrade", arguments),
-        downgrade=WrittenScript()
-        if irreversible
-        else buffer.listen(script.module, file, "downgrade", arguments),
+        upgrade=listen(RunKind.UPGRADE),
+        downgrade=WrittenScript() if irreversible else listen(RunKind.DOWNGRADE),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from pebble import ProcessPool
@@ -17,6 +17,7 @@ from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.plan import RunKind
+from tenantmig.proofs import HistoryProofs
 
 WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 
@@ -25,9 +26,14 @@ class EnginePool:
     """Opens an engine for a run, over worker processes of its own or over those that it keeps."""
 
     def __init__(
-        self, options: WorkerOptions, kept_workers: int | None = None, choice: str = "auto"
+        self,
+        options: WorkerOptions,
+        proofs: Callable[[], HistoryProofs],
+        kept_workers: int | None = None,
+        choice: str = "auto",
     ) -> None:
         self.options = options
+        self.proofs = proofs
         self.choice = choice
         self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
         self._kept: ProcessPool | None = None
@@ -79,7 +85,7 @@ class EnginePool:
                 return opened.enter_context(self.alembic(workers))
 
             is_strict = self.choice == "replay"
-            auto = AutoEngine(witness, alembic, replay, is_strict=is_strict)
+            auto = AutoEngine(witness, alembic, replay, self.proofs, is_strict=is_strict)
             yield opened.enter_context(closing(auto))
 
     @contextmanager
@@ -88,7 +94,7 @@ class EnginePool:
         is_shared = self._is_keeping
         with (
             self._workers(workers) as lent,
-            closing(AlembicEngine(self.options, lent, is_shared=is_shared)) as engine,
+            closing(AlembicEngine(self.options, lent, self.proofs, is_shared=is_shared)) as engine,
         ):
             yield engine
 

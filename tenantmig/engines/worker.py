@@ -63,11 +63,6 @@ class WorkerOptions:
     shared_schema: str = "public"
 
 
-def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
-    """Make one attempt in this process. Never raises what cannot be pickled."""
-    return worker_of(options).run(assignment)
-
-
 def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
     """Return the SQL of an upgrade along `path`, from Alembic's offline mode."""
     return worker_of(options).render_sql(tenant, path)
@@ -108,6 +103,7 @@ class Worker:
 
     def __init__(self, options: WorkerOptions) -> None:
         self.options = options
+        self._loaded_before = frozenset(sys.modules)
         self.history = History(options.ini, options.lineage)
         self.config = alembic_config(options.ini, options.lineage)
         self.session: TenantSession | None = None
@@ -131,10 +127,12 @@ class Worker:
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not."""
         self._forget()
+        if assignment.loads_late:
+            self.load_late()
         try:
             outcome = self._bring(self._open_session(assignment), assignment)
             recordings = self.witness.recordings if self.witness else ()
-            if assignment.releases:
+            if assignment.releases or assignment.is_isolated:
                 self._close_session()
             return Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
@@ -340,10 +338,35 @@ class Worker:
         if found and self.running:
             self.shared_locks[self.running] = str(found[0])
 
+    def load_late(self) -> None:
+        """Load scripts, and what they import of the project, when env.py runs and not before.
+
+        What a module looks at when it is imported (the environment, `sys.argv`) is then what plain
+        Alembic would show it.
+        """
+        for name in set(sys.modules) - self._loaded_before:
+            file = getattr(sys.modules[name], "__file__", None) or "site-packages"
+            if "site-packages" not in file and not file.startswith(sys.base_prefix):
+                del sys.modules[name]
+        self.history.forget_scripts()
+
+    def _leave_out_impure(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Run no script that is not proved pure where only its SQL is asked for."""
+        revision = str(step.revision.revision)
+        reason = self.history.proofs.of(RunKind.UPGRADE, revision).impure
+
+        def leave_out(**_: object) -> None:
+            context.impl.static_output(f"-- What revision {revision} sends is not shown: {reason}")
+
+        if reason:
+            step.migration_fn = leave_out
+
     def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
         """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
         assert self.config.cmd_opts is not None
         self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
+        told = [word for each in self.config.cmd_opts.x for word in ("-x", each)]
+        sys.argv = ["alembic", "-c", str(self.options.ini), *told, "upgrade", destination]
         script = self.history.script
         with EnvironmentContext(
             self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
@@ -376,7 +399,9 @@ class Worker:
         source = show_heads(path.source) or "base"
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
-            return self.history.steps(RunKind.UPGRADE, path.destination)(heads, context)
+            for step in self.history.steps(RunKind.UPGRADE, path.destination)(heads, context):
+                self._leave_out_impure(step, context)
+                yield step
 
         self.config.attributes.pop("connection", None)
         self.config.output_buffer = buffer

@@ -1,0 +1,136 @@
+"""Children of a worker process, which itself runs no script and opens no connection.
+
+Pure revisions run in one child for tenant after tenant, with one connection; whatever is not proved
+runs in a child of its own, which ends with the attempt. Each is a fork of a process that has loaded
+libraries (and the history, where loading it does nothing else) and has seen no tenant.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from multiprocessing.connection import Connection, Pipe
+from typing import Any, NoReturn, TypeVar
+
+from tenantmig.engines.worker import WorkerOptions, worker_of
+from tenantmig.errors import TenantmigError, WorkerDiedError
+from tenantmig.forkserver import end_with
+from tenantmig.outcome import Attempt
+from tenantmig.plan import Assignment
+
+T = TypeVar("T")
+
+
+def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
+    """Make one attempt in a child of this process. Never raises what cannot be pickled.
+
+    Raises:
+        WorkerDiedError: the child was killed.
+    """
+    if not assignment.is_isolated:
+        return _shared_child(options).call(_attempt, options, assignment)
+    return run_in_child(options, assignment.loads_late, _attempt, options, assignment)
+
+
+def _attempt(options: WorkerOptions, assignment: Assignment) -> Attempt:
+    return worker_of(options).run(assignment)
+
+
+def run_in_child(
+    options: WorkerOptions, loads_late: bool, task: Callable[..., T], *arguments: object
+) -> T:
+    """Call `task(*arguments)` in a child of its own and return what it returns, or raise that.
+
+    Raises:
+        WorkerDiedError: the child was killed.
+    """
+    if not loads_late:
+        worker_of(options)  # loads the history once, for all children
+    child = Child()
+    try:
+        return child.call(task, *arguments)
+    finally:
+        child.end()
+
+
+@lru_cache(maxsize=1)
+def _shared_child(_: WorkerOptions) -> Child:
+    return Child()
+
+
+class Child:
+    """A fork of this process that calls what it is told to, one thing after the other."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        parent = os.getpid()
+        with warnings.catch_warnings():
+            # the only other thread waits for the driver's end and holds no lock
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if not self.pid:
+            _serve(theirs, parent)
+        theirs.close()
+
+    def call(self, task: Callable[..., T], *arguments: object) -> T:
+        """Call a function of a module in the child.
+
+        Raises:
+            WorkerDiedError: the child was killed; what it was doing is cut off.
+        """
+        try:
+            self._pipe.send((task, arguments))
+            is_raised, result = self._pipe.recv()
+        except (EOFError, OSError):
+            code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            _shared_child.cache_clear()
+            raise WorkerDiedError(f"The worker process died (exit code {code}).") from None
+        if is_raised:
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """Let the child end, and wait for it."""
+        self._pipe.close()
+        try:
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            return
+
+
+def _serve(pipe: Connection, parent: int) -> NoReturn:
+    """In the child: do what the parent says until it closes the pipe or ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with(parent)
+    code = 0
+    try:
+        while True:
+            task, arguments = pipe.recv()
+            pipe.send_bytes(_packed(*_result(task, arguments)))
+    except EOFError:
+        pass
+    except BaseException:  # noqa: BLE001  nobody is left to be told
+        code = 1
+    finally:
+        os._exit(code)
+
+
+def _result(task: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[bool, Any]:
+    try:
+        return False, task(*arguments)
+    except BaseException as error:  # noqa: BLE001  the parent raises it
+        return True, error
+
+
+def _packed(is_raised: bool, result: Any) -> bytes:  # noqa: FBT001  what is sent
+    try:
+        packed = pickle.dumps((is_raised, result))
+        pickle.loads(packed)  # noqa: S301  an exception may not come back
+    except Exception as error:  # noqa: BLE001  whatever it holds
+        told = result if isinstance(result, BaseException) else error
+        return pickle.dumps((True, TenantmigError(f"{type(told).__name__}: {told}")))
+    return packed

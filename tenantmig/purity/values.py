@@ -1,0 +1,122 @@
+"""What the proof knows of a value without running it: its kind, and where it comes from."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What a value is, as far as it matters to who may use it."""
+
+    PLAIN = "plain"
+    """Data made in this call, or read from the database."""
+    CONSTANT = "constant"
+    """Data that a module holds: may be read, never changed."""
+    TENANT = "tenant"
+    """Tells the tenant: may be written into SQL, and asked nothing."""
+    MADE = "made"
+    """An object of a library, made in this call. `path` says by what."""
+    SHARED = "shared"
+    """An object of a library that a module holds, and that is never changed by its use."""
+    TABLE = "table"
+    """A `sa.Table` that a module holds: statements may be made from it."""
+    METADATA = "metadata"
+    """A `sa.MetaData` that a module holds: it gives its tables, and takes no more."""
+    STATE = "state"
+    """What a module holds and its use may change."""
+    CONNECTION = "connection"
+    ENGINE = "engine"
+    CONTEXT = "context"
+    IMPL = "impl"
+    DIALECT = "dialect"
+    INSPECTOR = "inspector"
+    CONFIG = "config"
+    FILE = "file"
+    """A path or an open file beside the scripts, to be read."""
+    LIBRARY = "library"
+    """A module, class or function of a library, called `path`."""
+    FUNCTION = "function"
+    """A function of the project; `node` and `scope` say which."""
+    MODULE = "module"
+    """A module of the project."""
+    CLASS = "class"
+    """A class of the project."""
+    FOREIGN = "foreign"
+    """Anything of which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of which only this is known."""
+
+    kind: Kind
+    path: str = ""
+    node: ast.AST | None = None
+    scope: Any = field(default=None, compare=False)
+    """Where the names of `node` are looked up."""
+    tells: bool = False
+    """It was made from what tells the tenant."""
+
+
+Values = frozenset[Value]
+NOTHING: Values = frozenset()
+PLAIN: Values = frozenset({Value(Kind.PLAIN)})
+TENANT: Values = frozenset({Value(Kind.TENANT)})
+
+
+def one(
+    kind: Kind,
+    path: str = "",
+    node: ast.AST | None = None,
+    scope: Any = None,
+    *,
+    tells: bool = False,
+) -> Values:
+    """Return what is known of a single value."""
+    return frozenset({Value(kind, path, node, scope, tells)})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Why a function is not proved pure, or not to be replayed: the line and what stands there."""
+
+    line: int
+    text: str
+    file: str = ""
+
+
+class Enough(Exception):  # noqa: N818  no error
+    """The first finding decides; nothing more is looked at."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found in one proof.
+
+    `impure`: it may depend on what the process did before, or leave something there. `by_tenant`:
+    it may ask who the tenant is. `by_moment`: pure, and still not the same for everybody (a clock,
+    a COMMIT of its own).
+    """
+
+    impure: list[Finding] = field(default_factory=list)
+    by_tenant: list[Finding] = field(default_factory=list)
+    by_moment: list[Finding] = field(default_factory=list)
+    formats_tenant: bool = False
+    followed: dict[tuple[Any, ...], Values] = field(default_factory=dict)
+    """What functions of the project gave when they were called with such values."""
+    is_whole: bool = False
+    """Look on after what is impure."""
+
+    def add_impure(self, found: Finding) -> None:
+        """Note why something is not proved.
+
+        Raises:
+            Enough: no more is asked.
+        """
+        if found not in self.impure:
+            self.impure.append(found)
+        if not self.is_whole:
+            raise Enough
