@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 import tokenize
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,7 +14,7 @@ def has_autocommit_block(file: str) -> bool:
     """True when the script runs statements outside a transaction (`autocommit_block`)."""
     return any(
         isinstance(node, ast.Attribute) and node.attr == "autocommit_block"
-        for node in ast.walk(_parse(file))
+        for node in ast.walk(parse_source(file))
     )
 
 
@@ -25,7 +26,7 @@ def irreversible_reason(file: str) -> str | None:
     offline instead would take every downgrade that reads a row for irreversible: 111 of 162 in one
     published history.
     """
-    for node in _parse(file).body:
+    for node in parse_source(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == "downgrade":
             return next(filter(None, map(_refusal, _reached(node.body))), None)
     return None
@@ -51,6 +52,9 @@ def _refusal(statement: ast.stmt) -> str | None:
     return str(words[0]).rstrip(".") if words else "it says so"
 
 
+_PARSING = threading.Lock()
+
+
 class Literal(NamedTuple):
     """A text that stands in a script as it is, and its line."""
 
@@ -62,7 +66,7 @@ def sql_literals(file: str, function: str) -> list[Literal]:
     """Return what a function of the script gives to `execute()` or `text()` as it stands."""
     return [
         Literal(node.lineno, node.args[0].value)
-        for body in _parse(file).body
+        for body in parse_source(file).body
         if isinstance(body, ast.FunctionDef) and body.name == function
         for node in ast.walk(body)
         if isinstance(node, ast.Call)
@@ -77,7 +81,7 @@ def names_in_literals(file: str) -> set[str]:
     """Return the literals of a script that may be names: of a table, a type or a function."""
     return {
         node.value
-        for node in ast.walk(_parse(file))
+        for node in ast.walk(parse_source(file))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and node.value.isidentifier()
@@ -86,12 +90,18 @@ def names_in_literals(file: str) -> set[str]:
 
 def creates_from_models(file: str) -> bool:
     """True when the script creates tables that it does not name (`metadata.create_all`)."""
-    nodes = ast.walk(_parse(file))
+    nodes = ast.walk(parse_source(file))
     return any(isinstance(node, ast.Attribute) and node.attr == "create_all" for node in nodes)
 
 
-def _parse(file: str) -> ast.Module:
-    return ast.parse(read_source(file), file)
+def parse_source(file: str) -> ast.Module:
+    """Return the syntax tree of a script.
+
+    One thread at a time: Python 3.11 raises SystemError where two are at it (CPython issue 106905).
+    """
+    source = read_source(file)
+    with _PARSING:
+        return ast.parse(source, file)
 
 
 def read_source(file: str) -> str:

@@ -73,6 +73,7 @@ class Child:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if not self.pid:
+            self._pipe.close()  # else it would never hear that the parent has closed it
             _serve(theirs, parent)
         theirs.close()
 
@@ -126,7 +127,7 @@ def _result(task: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[bo
         return True, error
 
 
-def _packed(is_raised: bool, result: Any) -> bytes:  # noqa: FBT001  what is sent
+def _packed(is_raised: bool, result: Any) -> bytes:
     try:
         packed = pickle.dumps((is_raised, result))
         pickle.loads(packed)  # noqa: S301  an exception may not come back

@@ -125,10 +125,12 @@ CONNECTION = frozenset({"execute", "scalar", "scalars", "exec_driver_sql", "begi
                         "in_nested_transaction"})  # fmt: skip
 COMMITS = frozenset({"commit", "rollback", "begin"})
 CONTEXT = frozenset({"autocommit_block", "as_sql", "execute", "get_current_revision",
-                     "get_current_heads", "version_table", "begin_transaction", "static"})  # fmt: skip
-DIALECT = frozenset({"quote", "quote_identifier", "format_table", "quote_schema", "name", "driver", "server_version_info", "dialect_description", "paramstyle",
-                     "identifier_preparer", "type_compiler", "max_identifier_length", "type_descriptor",
-                     "has_table", "supports_*", "implicit_returning"})  # fmt: skip
+                     "get_current_heads", "version_table", "begin_transaction",
+                     "static"})  # fmt: skip
+DIALECT = frozenset({"quote", "quote_identifier", "format_table", "quote_schema", "name", "driver",
+                     "server_version_info", "dialect_description", "paramstyle", "has_table",
+                     "identifier_preparer", "type_compiler", "max_identifier_length",
+                     "type_descriptor", "supports_*", "implicit_returning"})  # fmt: skip
 INSPECTOR = frozenset({"get_*", "has_*", "clear_cache", "sort_tables_on_foreign_key_dependency",
                        "reflect_table"})  # fmt: skip
 FILE = frozenset({"parent", "parents", "name", "stem", "suffix", "with_suffix", "with_name",
@@ -136,14 +138,16 @@ FILE = frozenset({"parent", "parents", "name", "stem", "suffix", "with_suffix", 
                   "is_dir", "glob", "iterdir", "as_posix", "read", "readlines", "readline",
                   "relative_to", "open", "close", "encoding"})  # fmt: skip
 TABLE = frozenset({"c", "columns", "insert", "update", "delete", "select", "join", "outerjoin",
-                   "alias", "name", "key", "fullname", "primary_key", "create", "drop", "exists"})  # fmt: skip
+                   "alias", "name", "key", "fullname", "primary_key", "create", "drop",
+                   "exists"})  # fmt: skip
 METADATA = frozenset({"create_all", "drop_all", "tables", "sorted_tables"})
 CHANGING = frozenset(
     """
     append extend insert remove pop clear sort reverse update setdefault add discard popitem
     appendleft extendleft popleft rotate intersection_update difference_update move_to_end subtract
     symmetric_difference_update __setitem__ __delitem__ write writelines append_column
-    append_constraint add_is_dependent_on to_metadata tometadata _set_parent reflect append_ddl_listener
+    append_constraint add_is_dependent_on to_metadata tometadata _set_parent reflect
+    append_ddl_listener
     """.split()  # noqa: SIM905  thirty quotes less
 )
 """Methods that change what they belong to."""
@@ -158,7 +162,7 @@ def matches(path: str, patterns: tuple[str, ...] | frozenset[str]) -> bool:
 
 
 def is_allowed(path: str, more: tuple[str, ...] = ()) -> bool:
-    """True when a name of a library may be used; `more` are modules that the project vouches for."""
+    """True when a name of a library may be used; the project vouches for the modules `more`."""
     if any(path == name or path.startswith(name + ".") for name in more):
         return True
     if matches(path, REFUSED) and path not in KEPT:

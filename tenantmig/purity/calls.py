@@ -1,7 +1,4 @@
-"""What asking for an attribute and what calling gives, kind by kind.
-
-An attribute or a method is let pass where an allow-list has it, and is a finding otherwise.
-"""
+"""What calling gives, kind by kind. A call of which nothing is known is a finding."""
 
 from __future__ import annotations
 
@@ -11,18 +8,27 @@ from typing import TYPE_CHECKING
 
 from tenantmig.purity import allowed
 from tenantmig.purity.allowed import matches
-from tenantmig.purity.values import NOTHING, PLAIN, TENANT, Kind, Value, Values, one
+from tenantmig.purity.attributes import METHOD, attribute
+from tenantmig.purity.values import (
+    BOX,
+    NOTHING,
+    PLAIN,
+    SHALLOW,
+    TENANT,
+    Kind,
+    Value,
+    Values,
+    contained,
+    one,
+    tells,
+)
 
 if TYPE_CHECKING:
-    from tenantmig.purity.evaluator import Evaluator
+    from tenantmig.purity.expressions import Expressions
 
-BOX = Value(Kind.PLAIN, "box")
-MADE = one(Kind.MADE)
-METHOD = "method of "
 WRITES_TENANT = frozenset({"str", "repr", "print", "list", "tuple", "dict", "zip", "enumerate",
                            "isinstance", "bool", "iter", "reversed"})  # fmt: skip
 """Builtins that may be given what tells the tenant: they hand it on and ask nothing."""
-LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "log"})
 ITERATORS = frozenset({"iter", "map", "filter", "zip", "enumerate", "reversed", "open"})
 COPIES = frozenset({"list", "dict", "set", "sorted", "tuple", "frozenset", "reversed", "filter"})
 HANDED_ON = frozenset({Kind.PLAIN, Kind.CONSTANT, Kind.TENANT, Kind.MADE, Kind.SHARED,
@@ -40,23 +46,6 @@ GIVES: dict[str, Values] = {
     "tenantmig.env.TenantEnv": one(Kind.TENANT, "environment"),
     "tenantmig.env.SharedEnv": one(Kind.TENANT, "environment"),
 }
-OF_CONNECTION: dict[str, Values] = {"dialect": one(Kind.DIALECT), "get_execution_options": TENANT}
-OF_CONTEXT: dict[str, Values] = {
-    "bind": one(Kind.CONNECTION),
-    "connection": one(Kind.CONNECTION),
-    "dialect": one(Kind.DIALECT),
-    "impl": one(Kind.IMPL),
-    "opts": TENANT,
-    "config": one(Kind.CONFIG),
-    "environment_context": one(Kind.CONFIG),
-    "version_table_schema": TENANT,
-}
-OF_INSPECTOR: dict[str, Values] = {
-    "dialect": one(Kind.DIALECT),
-    "default_schema_name": TENANT,
-    "bind": one(Kind.CONNECTION),
-    "engine": one(Kind.ENGINE),
-}
 DATA_LIBRARIES = ("json.", "re.", "textwrap.", "itertools.", "hashlib.", "base64.", "binascii.",
                   "math.", "statistics.", "operator.", "string.", "os.path.", "copy.", "zlib.",
                   "urllib.", "collections.", "functools.reduce", "random.", "secrets.", "time.",
@@ -73,114 +62,7 @@ TAKES_TABLE = ("alembic.op.bulk_insert", "sqlalchemy.insert", "sqlalchemy.update
                "sqlalchemy.sql.expression.*", "sqlalchemy.alias", "sqlalchemy.func.*")  # fmt: skip
 
 
-# -- attributes -----------------------------------------------------------------------------------
-
-
-def attribute(at: Evaluator, node: ast.Attribute, values: Values, name: str) -> Values:
-    """What `values.name` can be."""
-    if name.startswith("__") and name not in {"__name__", "__doc__", "__tablename__", "__table__"}:
-        return at.impure(node, f"it asks for {name}")
-    found: Values = NOTHING
-    for value in values:
-        found |= _attribute(at, node, value, name)
-    return found
-
-
-def _attribute(at: Evaluator, node: ast.Attribute, value: Value, name: str) -> Values:  # noqa: C901, PLR0911, PLR0912  a case a kind
-    match value.kind:
-        case Kind.LIBRARY if value.path.startswith("builtins."):
-            return one(Kind.LIBRARY, f"{value.path}.{name}")
-        case Kind.LIBRARY if f"{value.path}.{name}" == "alembic.context.config":
-            return one(Kind.CONFIG)
-        case Kind.LIBRARY:
-            return at.prover.library(at, node, f"{value.path}.{name}")
-        case Kind.MODULE | Kind.CLASS if at.is_environment:
-            return one(Kind.FOREIGN, f"{value.path}.{name}")
-        case Kind.MODULE:
-            return at.prover.member(at, node, value, name)
-        case Kind.CLASS:
-            return at.prover.class_member(at, node, value, name)
-        case Kind.CONNECTION:
-            return _listed(at, node, value, name, allowed.CONNECTION, OF_CONNECTION)
-        case Kind.CONTEXT:
-            return _listed(at, node, value, name, allowed.CONTEXT, OF_CONTEXT)
-        case Kind.INSPECTOR:
-            return _listed(at, node, value, name, allowed.INSPECTOR, OF_INSPECTOR)
-        case Kind.DIALECT:
-            tenant = {"default_schema_name": TENANT}
-            return _listed(at, node, value, name, allowed.DIALECT, tenant)
-        case Kind.IMPL:
-            tenant = {"context_opts": TENANT, "dialect": one(Kind.DIALECT)}
-            return _listed(at, node, value, name, frozenset(), tenant)
-        case Kind.ENGINE:
-            kept = frozenset({"connect", "begin", "dialect"})
-            return _listed(at, node, value, name, kept, {"dialect": one(Kind.DIALECT)})
-        case Kind.TABLE:
-            return _listed(at, node, value, name, allowed.TABLE, {})
-        case Kind.METADATA:
-            of_base = {"metadata": frozenset({value})}
-            return _listed(at, node, value, name, allowed.METADATA, of_base)
-        case Kind.FILE:
-            return _listed(at, node, value, name, allowed.FILE, {})
-        case Kind.CONFIG:
-            return frozenset({value})
-        case Kind.TENANT if value.path == "environment":
-            return frozenset({value})
-        case Kind.TENANT:
-            return frozenset({Value(Kind.TENANT, METHOD + name)})
-        case Kind.FOREIGN | Kind.STATE:
-            if at.is_environment and value.kind is Kind.FOREIGN:
-                return frozenset({value})
-            return at.impure(node, f"it asks {ast.unparse(node.value)}, of which nothing is known")
-        case Kind.FUNCTION:
-            if name == "__name__":
-                return PLAIN
-            return at.impure(node, f"it keeps something on the function {value.path}")
-        case _:
-            return _of_data(at, node, value, name)
-
-
-def _of_data(at: Evaluator, node: ast.Attribute, value: Value, name: str) -> Values:
-    """Attributes of data and of constructs."""
-    if value.path == "logging.getLogger" and name in LOGGING:
-        return frozenset({value})
-    if name in allowed.TELLING and not (value.kind is Kind.MADE and name == "session"):
-        if name in {"connection", "get_bind", "bind"} and value.kind is Kind.MADE:
-            return one(Kind.CONNECTION)
-        if not (value.kind is Kind.MADE and name in {"metadata", "info"}):
-            return at.impure(node, f"it asks data for its {name}")
-    return frozenset({value})
-
-
-def _listed(
-    at: Evaluator,
-    node: ast.Attribute,
-    value: Value,
-    name: str,
-    harmless: frozenset[str],
-    known: dict[str, Values],
-) -> Values:
-    if name in known:
-        if known[name] == TENANT:
-            at.findings.formats_tenant = True
-        if name == "engine":
-            at.moment(node, "it opens a connection of its own")
-        return known[name]
-    if matches(name, harmless):
-        return frozenset({Value(value.kind, METHOD + name, tells=value.tells)})
-    if value.kind is Kind.CONNECTION and name in allowed.COMMITS:
-        at.moment(node, f"it calls {name}() by itself")
-        return frozenset({Value(value.kind, METHOD + name)})
-    if value.kind is Kind.CONNECTION and name == "engine":
-        at.moment(node, "it opens a connection of its own")
-        return one(Kind.ENGINE)
-    return at.impure(node, f"it asks the {value.kind} for {name}")
-
-
-# -- calls ------------------------------------------------------------------------------------------
-
-
-def call(at: Evaluator, node: ast.Call) -> Values:
+def call(at: Expressions, node: ast.Call) -> Values:
     """What a call can give."""
     base = at.eval(node.func.value) if isinstance(node.func, ast.Attribute) else NOTHING
     if isinstance(node.func, ast.Attribute):
@@ -199,16 +81,16 @@ def call(at: Evaluator, node: ast.Call) -> Values:
     return result
 
 
-def called(at: Evaluator, node: ast.AST, values: Values) -> Values:
+def called(at: Expressions, node: ast.AST, values: Values) -> Values:
     """What functions give that a library calls with data."""
     found: Values = NOTHING
     for value in values:
         if value.kind is Kind.FUNCTION:
-            found |= at.call_function(node, value, [], {"*": PLAIN})
+            found |= at.prover.follow(at, node, value, [], {"*": PLAIN})
     return found
 
 
-def _check_change(at: Evaluator, node: ast.Call, values: Values, given: Values) -> None:
+def _check_change(at: Expressions, node: ast.Call, values: Values, given: Values) -> None:
     """A method that changes its object: only one that was made in this call."""
     function = node.func
     if not isinstance(function, ast.Attribute) or function.attr not in allowed.CHANGING:
@@ -221,11 +103,11 @@ def _check_change(at: Evaluator, node: ast.Call, values: Values, given: Values) 
         return  # a statement
     at.change(node, function.value, values, is_direct=True)
     if isinstance(function.value, ast.Name) and function.value.id in at.names:
-        at.bind(function.value.id, at.contained(given))
+        at.bind(function.value.id, contained(given))
 
 
-def _called(  # noqa: C901, PLR0911, PLR0912  a case a kind
-    at: Evaluator,
+def _called(  # noqa: C901, PLR0912  a case a kind
+    at: Expressions,
     node: ast.Call,
     function: Value,
     positional: list[Values],
@@ -240,9 +122,9 @@ def _called(  # noqa: C901, PLR0911, PLR0912  a case a kind
         case Kind.FUNCTION | Kind.CLASS if at.is_environment and _is_elsewhere(at, function):
             return _foreign(at, node, given)
         case Kind.FUNCTION:
-            return at.call_function(node, function, positional, named)
+            return at.prover.follow(at, node, function, positional, named)
         case Kind.CLASS:
-            return at.prover.instance(at, node, function, given)
+            return at.prover.classes.instance(at, node, function, given)
         case Kind.MADE | Kind.SHARED | Kind.TABLE | Kind.METADATA:
             return _method(at, node, function, given)
         case Kind.CONNECTION:
@@ -256,7 +138,7 @@ def _called(  # noqa: C901, PLR0911, PLR0912  a case a kind
             _check_given(at, node, given)
             return (
                 TENANT
-                if "quote" in function.path or _tells(given) and function.kind is Kind.DIALECT
+                if "quote" in function.path or (tells(given) and function.kind is Kind.DIALECT)
                 else PLAIN
             )
         case Kind.FILE:
@@ -271,31 +153,27 @@ def _called(  # noqa: C901, PLR0911, PLR0912  a case a kind
             return at.impure(node, f"it calls {ast.unparse(node.func)}, of which nothing is known")
 
 
-def _foreign(at: Evaluator, node: ast.Call, given: Values) -> Values:
+def _foreign(at: Expressions, node: ast.Call, given: Values) -> Values:
     """Code of the project that env.py calls: not proved, and not told of the tenant."""
-    if _tells(given):
+    if tells(given):
         at.asks(node, "hands on")
     at.impure(node, f"it calls {ast.unparse(node.func)}, of which nothing is known")
     return one(Kind.FOREIGN)
 
 
-def _is_elsewhere(at: Evaluator, value: Value) -> bool:
+def _is_elsewhere(at: Expressions, value: Value) -> bool:
     """True for what env.py takes from another module."""
     return value.scope is not at.module and not isinstance(value.scope, type(at))
 
 
-def _tells(values: Values) -> bool:
-    return any(v.kind in {Kind.TENANT, Kind.CONFIG} or v.tells for v in values)
-
-
-def _check_given(at: Evaluator, node: ast.Call, given: Values, tables: bool = False) -> None:
+def _check_given(at: Expressions, node: ast.Call, given: Values, tables: bool = False) -> None:
     """A library must not be given what it may change, or may keep."""
     for value in given:
         is_fit = value.kind in HANDED_ON or (tables and value.kind is Kind.TABLE)
         # what a module makes of its own tables is made once, when it is imported
         is_fit = is_fit or (at.is_module and value.kind in {Kind.TABLE, Kind.METADATA})
         if value.kind is Kind.CLASS:
-            at.prover.check_given_class(at, value)
+            at.prover.classes.check_again(at, value)
         if not is_fit and not at.is_environment:
             at.impure(
                 node, f"it hands {ast.unparse(node.func)} a {value.kind} that outlives the call"
@@ -303,18 +181,26 @@ def _check_given(at: Evaluator, node: ast.Call, given: Values, tables: bool = Fa
     called(at, node, given)
 
 
-def _builtin(at: Evaluator, node: ast.Call, name: str, given: Values) -> Values:
+def _builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> Values:
     if name == "open":
         return _open(at, node, given)
-    if _tells(given):
+    if tells(given):
         at.findings.formats_tenant = True
         if name in {"str", "repr"}:
             return TENANT
         if name not in WRITES_TENANT and not name.endswith(("Error", "Exception")):
             return at.asks(node, f"calls {name}() with")
-    for value in given:
-        if value.kind in {Kind.FOREIGN, Kind.STATE} and not at.is_environment:
-            at.impure(node, f"it calls {name}() with something of which nothing is known")
+    _refuse_unknown(at, node, name, given)
+    return _given_back(at, node, name, given)
+
+
+def _refuse_unknown(at: Expressions, node: ast.Call, name: str, given: Values) -> None:
+    if any(v.kind in {Kind.FOREIGN, Kind.STATE} for v in given) and not at.is_environment:
+        at.impure(node, f"it calls {name}() with something of which nothing is known")
+
+
+def _given_back(at: Expressions, node: ast.Call, name: str, given: Values) -> Values:
+    """What a builtin makes of what it is given."""
     if at.is_module and name in ITERATORS:
         return one(Kind.STATE)
     inner = called(at, node, given)
@@ -323,7 +209,7 @@ def _builtin(at: Evaluator, node: ast.Call, name: str, given: Values) -> Values:
     )
     if name in COPIES:
         is_shallow = any(v.kind is Kind.CONSTANT and v.path != "immutable" for v in given)
-        extra = {Value(Kind.PLAIN, "shallow copy")} if is_shallow else set()
+        extra = {SHALLOW} if is_shallow else set()
         if at.is_module:
             return one(Kind.CONSTANT)
         return kept | {BOX, *extra}
@@ -336,16 +222,16 @@ def _builtin(at: Evaluator, node: ast.Call, name: str, given: Values) -> Values:
     return PLAIN
 
 
-def _open(at: Evaluator, node: ast.Call, given: Values) -> Values:
+def _open(at: Expressions, node: ast.Call, given: Values) -> Values:
     modes = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
     if any(not isinstance(m, ast.Constant) or set(str(m.value)) - set("rbt") for m in modes):
         return at.impure(node, "it writes a file")
-    if _tells(given):
+    if tells(given):
         return at.asks(node, "opens a file by")
     return one(Kind.FILE)
 
 
-def _library(at: Evaluator, node: ast.Call, path: str, given: Values) -> Values:
+def _library(at: Expressions, node: ast.Call, path: str, given: Values) -> Values:
     if path in GIVES:
         if GIVES[path] == TENANT:
             at.findings.formats_tenant = True
@@ -357,12 +243,12 @@ def _library(at: Evaluator, node: ast.Call, path: str, given: Values) -> Values:
     if matches(path, allowed.MOMENTS) and path not in allowed.WITHOUT_MOMENT:
         return at.moment(node, "it asks the clock or chance")
     if path in {"pathlib.Path", "pathlib.PurePath"} or path.startswith(("os.path.", "importlib.")):
-        return at.asks(node, "opens a file by") if _tells(given) else one(Kind.FILE)
+        return at.asks(node, "opens a file by") if tells(given) else one(Kind.FILE)
     _check_given(at, node, given, tables=matches(path, TAKES_TABLE))
-    if path == "alembic.op.f" or path == "sqlalchemy.quoted_name":
+    if path in {"alembic.op.f", "sqlalchemy.quoted_name"}:
         return given
     if path.startswith(DATA_LIBRARIES):
-        if _tells(given):
+        if tells(given):
             return at.asks(node, f"gives {path}")
         return _kept_data(path) if at.is_module else PLAIN | (given & {BOX})
     if path.startswith("alembic.op.") and path not in {
@@ -370,7 +256,7 @@ def _library(at: Evaluator, node: ast.Call, path: str, given: Values) -> Values:
         "alembic.op.create_table",
     }:
         return PLAIN
-    return one(Kind.MADE, path, tells=_tells(given))
+    return one(Kind.MADE, path, tells=tells(given))
 
 
 def _kept_data(path: str) -> Values:
@@ -382,7 +268,7 @@ def _kept_data(path: str) -> Values:
     return one(Kind.CONSTANT) if matches(path, GIVES_DATA) else one(Kind.STATE)
 
 
-def _method(at: Evaluator, node: ast.Call, function: Value, given: Values) -> Values:
+def _method(at: Expressions, node: ast.Call, function: Value, given: Values) -> Values:
     """A method of a construct, or a construct that is called."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name in allowed.COMMITS and function.kind is Kind.MADE:
@@ -393,12 +279,14 @@ def _method(at: Evaluator, node: ast.Call, function: Value, given: Values) -> Va
         return PLAIN
     _check_given(at, node, given, tables=True)
     if function.kind is Kind.TABLE:
-        return one(Kind.MADE, function.path, tells=_tells(given))
-    is_told = function.tells or _tells(given)
+        return one(Kind.MADE, function.path, tells=tells(given))
+    is_told = function.tells or tells(given)
     return one(Kind.MADE if not at.is_module else function.kind, function.path, tells=is_told)
 
 
-def _of_tenant(at: Evaluator, node: ast.Call, function: Value, positional: list[Values]) -> Values:
+def _of_tenant(
+    at: Expressions, node: ast.Call, function: Value, positional: list[Values]
+) -> Values:
     """A method of what tells the tenant: only looking an option up by its name."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     at.findings.formats_tenant = True
@@ -414,14 +302,12 @@ def _of_tenant(at: Evaluator, node: ast.Call, function: Value, positional: list[
     return at.asks(node, f"calls {name or 'a function'}() of")
 
 
-def _of_plain(at: Evaluator, node: ast.Call, base: Values, given: Values) -> Values:
+def _of_plain(at: Expressions, node: ast.Call, base: Values, given: Values) -> Values:
     """A method of data."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    for value in given:
-        if value.kind in {Kind.FOREIGN, Kind.STATE} and not at.is_environment:
-            at.impure(node, f"it calls {name}() with something of which nothing is known")
+    _refuse_unknown(at, node, name, given)
     called(at, node, given)
-    if _tells(given) and name not in allowed.CHANGING:
+    if tells(given) and name not in allowed.CHANGING:
         at.findings.formats_tenant = True
         if name in {"join", "replace"} or (name == "format" and _is_whole(node)):
             return TENANT
@@ -444,8 +330,8 @@ def _is_whole(node: ast.Call) -> bool:
     )
 
 
-def _file(at: Evaluator, node: ast.Call, function: Value, given: Values) -> Values:
-    if _tells(given):
+def _file(at: Expressions, node: ast.Call, function: Value, given: Values) -> Values:
+    if tells(given):
         return at.asks(node, "opens a file by")
     name = function.path.removeprefix(METHOD)
     if name == "open":

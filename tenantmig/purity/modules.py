@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tenantmig.script_source import read_source
+from tenantmig.script_source import parse_source
 
 Binding = ast.stmt | ast.alias | ast.expr
 
@@ -33,7 +34,7 @@ class Module:
 
     def __post_init__(self) -> None:
         """Read the source."""
-        self.tree = ast.parse(read_source(str(self.file)), str(self.file))
+        self.tree = parse_source(str(self.file))
 
     @cached_property
     def bindings(self) -> dict[str, list[Bound]]:
@@ -87,7 +88,7 @@ def flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _bound(statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
+def _bound(statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:  # noqa: C901  a case a statement
     match statement:
         case ast.Import(names=names):
             for alias in names:
@@ -167,3 +168,10 @@ def is_installed(module: Module) -> bool:
     """True when a module belongs to an installed distribution and not to the project."""
     parts = module.file.resolve().parts
     return "site-packages" in parts or "dist-packages" in parts
+
+
+def is_standard(module: Module) -> bool:
+    """True when a module is Python's own."""
+    paths = sysconfig.get_paths()
+    is_below = str(module.file).startswith((paths["stdlib"], paths["platstdlib"]))
+    return is_below and not is_installed(module)

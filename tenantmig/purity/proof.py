@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from tenantmig.purity.values import Enough, Finding, Findings, Kind
 class Proof:
     """What is proved of one direction of a revision.
 
-    `impure` says why it may not run where another tenant was served, None if it may. `not_replayed`
-    says why its statements may not stand for other tenants', None if nothing in its code forbids it.
-    `formats_tenant`: it writes the tenant schema's name into SQL, and asks nothing of it.
+    `impure` says why it may not run where another tenant was served, None if it may.
+    `not_replayed` says why its statements may not stand for those of other tenants, None if nothing
+    in its code forbids it. `formats_tenant`: it writes the tenant schema's name into SQL, and
+    asks nothing of it.
     """
 
     impure: str | None = None
@@ -51,13 +52,15 @@ class Purity:
     def __init__(self, roots: Sequence[str] = (), vouched: Sequence[str] = ()) -> None:
         self._prover = Prover(Project(roots), vouched)
         self._proofs: dict[tuple[str, str], Proof] = {}
+        self._guard = threading.Lock()
 
     def prove(self, file: str, function: str) -> Proof:
         """Prove `upgrade` or `downgrade` of a script."""
         key = file, function
-        if key not in self._proofs:
-            self._proofs[key] = self._prove(file, function)
-        return self._proofs[key]
+        with self._guard:
+            if key not in self._proofs:
+                self._proofs[key] = self._prove(file, function)
+            return self._proofs[key]
 
     def _prove(self, file: str, function: str) -> Proof:
         if not file.endswith(".py"):
@@ -88,10 +91,14 @@ class Purity:
 
         Alembic loads scripts after env.py has begun; what one looks at then may tell the tenant.
         """
+        with self._guard:
+            return self._first_deed(files)
+
+    def _first_deed(self, files: Sequence[str]) -> str | None:
         for file in files:
             if not file.endswith(".py"):
                 return f"{Path(file).name}: its source is not there"
-            does = self._prover.what_import_does(self._prover.project.script(file))
+            does = self._prover.loading.does(self._prover.project.script(file))
             if does:
                 return does
         return None
@@ -101,7 +108,8 @@ class Purity:
         findings = Findings(is_whole=True)
         module = Module(Path(file), "env")
         at = Evaluator(self._prover, module, findings, is_environment=True)
-        at.run(module.tree.body, _names(module))
+        with self._guard:
+            at.run(module.tree.body, _names(module))
         return EnvironmentProof(
             unshared=_first([*findings.impure, *findings.by_tenant], file),
             by_tenant=_first(findings.by_tenant, file),

@@ -65,6 +65,12 @@ Values = frozenset[Value]
 NOTHING: Values = frozenset()
 PLAIN: Values = frozenset({Value(Kind.PLAIN)})
 TENANT: Values = frozenset({Value(Kind.TENANT)})
+BOX = Value(Kind.PLAIN, "box")
+"""A container made in this call; beside it stands what it holds."""
+SHALLOW = Value(Kind.PLAIN, "shallow copy")
+"""A copy of what a module holds: new itself, and its elements are the module's."""
+IMMUTABLE = "immutable"
+ELEMENT = "element"
 
 
 def one(
@@ -120,3 +126,36 @@ class Findings:
             self.impure.append(found)
         if not self.is_whole:
             raise Enough
+
+
+def tells(values: Values) -> bool:
+    """True when a value tells the tenant, or was made from what does."""
+    return any(v.kind in {Kind.TENANT, Kind.CONFIG} or v.tells for v in values)
+
+
+def contained(values: Values) -> Values:
+    """What is put into a container: what a module holds there is an element, not the container."""
+    return frozenset(
+        Value(Kind.CONSTANT, ELEMENT) if v.kind is Kind.CONSTANT and v.path != IMMUTABLE else v
+        for v in values
+    )
+
+
+def taken_out(values: Values) -> Values:
+    """What is taken out of a container."""
+    is_held = SHALLOW in values or any(v.path == ELEMENT for v in values)
+    kept = frozenset(v for v in values if v.path != ELEMENT)
+    return kept | one(Kind.CONSTANT) if is_held else kept
+
+
+def made_of(made: Values, both: Values) -> Values:
+    """What a library makes of several values."""
+    is_told = tells(both)
+    return frozenset(
+        Value(v.kind, v.path, tells=True) if is_told and v.kind is Kind.MADE else v for v in made
+    ) | (one(Kind.MADE, tells=is_told) if is_told else NOTHING)
+
+
+def without_tenant(values: Values) -> Values:
+    """What a calculation gives."""
+    return frozenset(v for v in values if v.kind is not Kind.TENANT) or PLAIN

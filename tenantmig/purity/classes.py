@@ -1,0 +1,104 @@
+"""Classes of the project: known bases, a body of known things, methods that keep nothing."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from tenantmig.purity.evaluator import Evaluator
+from tenantmig.purity.signatures import assigned, parameters
+from tenantmig.purity.values import PLAIN, Kind, Value, Values, one
+
+if TYPE_CHECKING:
+    from tenantmig.purity.expressions import Expressions
+    from tenantmig.purity.prover import Prover
+
+MAKERS = frozenset({"__init__", "__post_init__", "__new__", "__init_subclass__"})
+"""Methods that may write to their object, which is new."""
+
+
+class Classes:
+    """Proves the classes that a prover meets."""
+
+    def __init__(self, prover: Prover) -> None:
+        self.prover = prover
+
+    def made(self, at: Expressions, node: ast.ClassDef) -> Values:
+        """A class that a function makes."""
+        self.check(at, node)
+        return one(Kind.CLASS, node.name, node, at)
+
+    def check(self, at: Expressions, node: ast.ClassDef) -> None:
+        """Its bases are known, its body makes known things, its methods change nothing."""
+        self.prover.check_decorators(at, node)
+        for base in node.bases:
+            for value in at.eval(base):
+                is_known = value.kind in {Kind.LIBRARY, Kind.MADE}
+                # a table of a module is put into the module's metadata once
+                is_known = is_known or (value.kind is Kind.METADATA and at.is_module)
+                if value.kind is Kind.CLASS and value.node is not None:
+                    self.check_again(at, value)
+                elif not is_known:
+                    at.impure(base, f"{node.name} is a {ast.unparse(base)}, which is not known")
+        if node.keywords:
+            at.impure(node, f"{node.name} is made by a metaclass")
+        inner = Evaluator(self.prover, at.module, at.findings, at)
+        inner.is_module = at.is_module
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef):
+                self._check_method(inner, statement)
+            elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Pass):
+                inner.statement(statement)
+            else:
+                at.impure(statement, f"{node.name} has a {type(statement).__name__}")
+
+    def check_again(self, at: Expressions, value: Value) -> None:
+        """Prove a class where it is defined."""
+        node, scope = value.node, value.scope
+        if node in self.prover.stack:
+            return
+        assert isinstance(node, ast.ClassDef)
+        outer = scope if isinstance(scope, Evaluator) else self.prover.of_module(scope, at.findings)
+        self.prover.stack.append(node)
+        try:
+            self.check(outer, node)
+        finally:
+            self.prover.stack.pop()
+
+    def _check_method(self, at: Expressions, node: ast.FunctionDef) -> None:
+        inner = Evaluator(self.prover, at.module, at.findings, at)
+        self.prover.check_decorators(inner, node)
+        if node in self.prover.stack:
+            return
+        self.prover.stack.append(node)
+        try:
+            for number, argument in enumerate(parameters(node)):
+                is_self = number == 0 and node.name not in MAKERS
+                inner.bind(argument.arg, one(Kind.SHARED) if is_self else PLAIN | one(Kind.MADE))
+            inner.run(node.body, assigned(node))
+        finally:
+            self.prover.stack.pop()
+
+    def member(self, at: Expressions, _: ast.AST, value: Value, name: str) -> Values:
+        """An attribute of a class of the project: a literal, or what a proved class has."""
+        definition = value.node
+        assert isinstance(definition, ast.ClassDef)
+        for statement in definition.body:
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            is_it = any(isinstance(t, ast.Name) and t.id == name for t in targets)
+            if (
+                is_it
+                and isinstance(statement, ast.Assign)
+                and isinstance(statement.value, ast.Constant)
+            ):
+                return one(Kind.CONSTANT, "immutable")
+        self.check_again(at, value)
+        return one(Kind.SHARED, "project:" + value.path)
+
+    def instance(self, at: Expressions, node: ast.Call, value: Value, given: Values) -> Values:
+        """An object of a class of the project."""
+        self.check_again(at, value)
+        tells = any(v.kind is Kind.TENANT or v.tells for v in given)
+        if tells:
+            at.asks(node, f"makes a {value.path} of")
+        return one(Kind.MADE, "project:" + value.path)
