@@ -106,21 +106,42 @@ class EnumValue(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Statement):
-    """SELECT, SHOW."""
+    """SELECT, SHOW; SET and RESET, which a later attempt's session needs as well."""
 
     is_read: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Maintenance(Statement):
-    """VACUUM, ANALYZE: running it twice does no harm."""
+    """VACUUM, ANALYZE, REINDEX and their like: running it twice does no harm."""
 
     is_repeatable: ClassVar[bool] = True
 
 
 IN_STEPS = Statement(is_atomic=False)
-COMMITS_ITSELF = frozenset({"call_stmt", "do_stmt", "reindex_stmt", "alter_table_stmt"})
-"""A procedure and a DO block may commit in the middle; the others may work in several steps."""
+READS = frozenset({"variable_show_stmt", "variable_set_stmt"})
+MAINTAINS = frozenset({"vacuum_stmt", "cluster_stmt", "refresh_mat_view_stmt"})
+ENDS_TRANSACTION = ("commit", "rollback", "call")
+NEVER_BEGAN = frozenset(
+    """
+    0A000 25001 3F000 42501 42601 42602 42622 42702 42703 42704 42725 42803 42804 42809 42846 42883
+    42710 42P01 42P02 42P07 42P13 42P17 42P18 42P22
+    """.split()  # noqa: SIM905  fewer quotes
+)
+"""What the server finds wrong with a statement before it begins to carry it out."""
+
+
+def never_began(error: BaseException | None) -> bool:
+    """True when a statement of several steps was refused before the first of them.
+
+    A function's or procedure's own error has a context, and its internal query another text.
+    """
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:  # psycopg could not write its parameters
+        return isinstance(error, psycopg.ProgrammingError)
+    is_inner = error.diag.context or error.diag.internal_query
+    return error.sqlstate in NEVER_BEGAN and not is_inner
 
 
 def read_statement(text: str, schema: str) -> Statement:
@@ -153,13 +174,35 @@ def _read(node: Any, ours: set[str]) -> Statement:
         type_name = [part.string.sval for part in found.type_name]
         is_known = len(type_name) == 1 or type_name[0] in ours
         return EnumValue(type_name=type_name[-1], value=found.new_val) if is_known else Statement()
-    if kind == "variable_show_stmt" or (
-        kind == "select_stmt" and not found.HasField("into_clause")
-    ):
+    if kind in READS or (kind == "select_stmt" and not found.HasField("into_clause")):
         return Reading()
-    if kind == "vacuum_stmt":
+    if kind in MAINTAINS:
         return Maintenance()
-    return IN_STEPS if kind in COMMITS_ITSELF else Statement()
+    if kind == "reindex_stmt":
+        return Maintenance(is_atomic=False)
+    return IN_STEPS if _has_steps(kind, found) else Statement()
+
+
+def _has_steps(kind: str, found: Any) -> bool:
+    """True when a statement may commit in the middle: a procedure, some DO blocks, a DETACH."""
+    if kind == "do_stmt":
+        return not _is_one_transaction(found)
+    if kind == "alter_table_stmt":
+        commands = [getattr(command.alter_table_cmd, "def") for command in found.cmds]
+        return any(command.partition_cmd.concurrent for command in commands)
+    return kind == "call_stmt"
+
+
+def _is_one_transaction(block: Any) -> bool:
+    """True when a DO block of PL/pgSQL can neither commit nor call a procedure that does.
+
+    The letters must not even stand in it. EXECUTE takes no transaction command, and what it calls
+    cannot commit (PostgreSQL docs, 41.8); a block in a block might spell it with escapes.
+    """
+    options = {item.def_elem.defname: item.def_elem.arg.string.sval for item in block.args}
+    body = options.get("as", "").lower()
+    is_known = options.get("language", "plpgsql") == "plpgsql" and "\\" not in body
+    return is_known and not any(word in body for word in ENDS_TRANSACTION)
 
 
 def index_is_valid(connection: psycopg.Connection, schema: str, name: str) -> bool | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import psycopg
 
-from tenantmig.autocommit import IndexBuild, Statement, read_statement
+from tenantmig.autocommit import IndexBuild, Statement, never_began, read_statement
 from tenantmig.errors import PartialRevisionError
 from tenantmig.journal import Part, forget_parts, read_parts, write_part
 from tenantmig.plan import RunKind
@@ -31,12 +31,16 @@ class RevisionParts:
         self._direction = RunKind.UPGRADE
         self._position = 0
         self._running: tuple[Statement, str] | None = None
-        self._has_written = bool(self.left)
+        self._effects = {part.position for part in self.left if self._has_effect(part.statement)}
+        """The positions at which something is committed, or may be."""
 
     @property
     def is_partial(self) -> bool:
         """True when a part of the revision is committed, or may be."""
-        return self._has_written
+        return bool(self._effects)
+
+    def _has_effect(self, statement: str | None) -> bool:
+        return statement is None or not read_statement(statement, self.schema).is_read
 
     @property
     def is_reading_again(self) -> bool:
@@ -49,7 +53,7 @@ class RevisionParts:
         Raises:
             PartialRevisionError: another one left parts in this tenant schema.
         """
-        for part in self.left[:1]:
+        for part in self.left[:1] if self._effects else ():
             if (part.revision, part.direction) != (revision, direction):
                 raise PartialRevisionError(
                     f"The {part.direction} of revision {part.revision} has committed a part of"
@@ -60,7 +64,8 @@ class RevisionParts:
 
     def end(self) -> None:
         """The revision was recorded as a whole, and its parts were forgotten with that."""
-        self.left, self._has_written, self._running = (), False, None
+        self.left, self._running = (), None
+        self._effects.clear()
 
     def forget(self) -> None:
         """Forget what was left: somebody finished the revision, or the tenant is new."""
@@ -147,20 +152,28 @@ class RevisionParts:
         self._running = None
         self._write(statement, is_done=True, row_count=row_count)
 
-    def fail(self) -> None:
-        """The attempt failed and the connection lives: clear away what is not worth keeping."""
+    def fail(self, error: BaseException | None) -> None:
+        """The attempt failed and the connection lives: clear away what is not worth keeping.
+
+        `error` is what the server or psycopg raised.
+        """
         if self._running is None:
             return
         known, _ = self._running
         self._running = None
-        if known.is_read:
+        if known.is_read and self._left_here() is not None:
             return  # what was done after it in an earlier attempt is done
         with suppress(psycopg.Error):
             if not known.is_atomic:
                 known.prepare(self.connection, self.schema)
-            if known.is_atomic or known.is_undone(self.connection, self.schema):
-                forget_parts(self.connection, self.ledger, self.schema, since=self._position)
-                self._has_written = self._position > 1
+            if (
+                known.is_atomic
+                or never_began(error)
+                or known.is_undone(self.connection, self.schema)
+            ):
+                self._effects = {at for at in self._effects if at < self._position}
+                since = self._position if self._effects else 0
+                forget_parts(self.connection, self.ledger, self.schema, since)
 
     def _left_here(self) -> Part | None:
         return next((part for part in self.left if part.position == self._position), None)
@@ -169,7 +182,8 @@ class RevisionParts:
         here = self._revision, self._direction, self._position
         part = Part(*here, statement, is_done, row_count)
         write_part(self.connection, self.ledger, self.schema, part)
-        self._has_written = True
+        if self._has_effect(statement):
+            self._effects.add(self._position)
 
 
 def _short(statement: str) -> str:

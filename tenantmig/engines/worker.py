@@ -22,7 +22,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions, refuse_other_server
-from tenantmig.diagnosis import explain, is_read_only
+from tenantmig.diagnosis import explain, is_read_only, origin_of
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
@@ -141,16 +141,10 @@ class Worker:
     def _fail(self, error: BaseException, assignment: Assignment) -> Attempt:
         if self.parts is not None and self.parts.is_reading_again and is_read_only(error):
             error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
+        self._clear_parts(error)
         failure = explain(error, self.session, self.options.session.url, self.running)
         failure = replace(failure, message=failure.message + self._find_elsewhere(error))
         is_partial = self.parts is not None and self.parts.is_partial
-        if self.session and self.parts and self.session.phase is Phase.AUTOCOMMIT:
-            with (
-                suppress(sa.exc.SQLAlchemyError, psycopg.Error),
-                self.session.outside_transaction(),
-            ):
-                self.parts.fail()
-                is_partial = self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
             # whatever is left of it is dropped before the next attempt
             is_partial = False
@@ -164,6 +158,15 @@ class Worker:
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
             lost_xid=lost_xid,
         )
+
+    def _clear_parts(self, error: BaseException) -> None:
+        """Forget a part of which the server said that it did nothing."""
+        session, parts = self.session, self.parts
+        if session is None or parts is None or session.phase is not Phase.AUTOCOMMIT:
+            return
+        if not session.is_broken:
+            with suppress(sa.exc.SQLAlchemyError, psycopg.Error), session.outside_transaction():
+                parts.fail(origin_of(error))
 
     def _find_elsewhere(self, error: BaseException) -> str:
         if self.session is None or self.session.is_broken:
