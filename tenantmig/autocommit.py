@@ -6,16 +6,13 @@ Read by PostgreSQL's own parser (libpg_query), never by patterns. Knows one stat
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import psycopg
 from psycopg import sql
 
-from tenantmig.parsing import UnreadableError, parse
-
-PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
+from tenantmig.parsing import PLACEHOLDER, UnreadableError, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tenantmig.errors import (
 from tenantmig.settings import Settings
 
 T = TypeVar("T")
+C = TypeVar("C", bound="BoundedConnection")
 OLDEST_SERVER = 14_00_00  # client_connection_check_interval
 GRACE_S = 5.0  # how long after its own limit the server may take to say so
 
@@ -81,6 +82,11 @@ class SessionOptions:
 
 
 def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedConnection:
+    """Open a direct connection to a primary (see `connect_as`)."""
+    return connect_as(BoundedConnection, options, schemas)
+
+
+def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] = ()) -> C:
     """Open a direct connection to a primary, in autocommit mode, with every limit set.
 
     Its search path is `schemas`, the extension schemas and pg_temp.
@@ -94,7 +100,7 @@ def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedCo
     parameters.setdefault("connect_timeout", str(max(2, round(options.connect_timeout_s))))
     parameters.setdefault("application_name", options.application_name)
     try:
-        connection = BoundedConnection.connect(
+        connection = kind.connect(
             **parameters,  # type: ignore[arg-type]
             autocommit=True,
             prepare_threshold=None,

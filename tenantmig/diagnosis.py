@@ -13,17 +13,23 @@ from tenantmig.errors import (
     ConnectError,
     OvertakenError,
     PartialRevisionError,
+    ReadBackError,
     RestoreInDoubtError,
     TenantLockedError,
     TenantmigError,
     UnsafeServerError,
 )
-from tenantmig.failure import Failure, FailureKind, Phase, classify
+from tenantmig.failure import LOCKED, Failure, FailureKind, Phase, classify
 from tenantmig.session import TenantSession
 
+BESIDE = (
+    " (a connection that the script opened waited; if the lock is the revision's own, the script"
+    " must call op.get_bind().commit() before)"
+)
 KINDS: dict[type[TenantmigError], FailureKind] = {
     TenantLockedError: FailureKind.LOCKED,
     PartialRevisionError: FailureKind.IN_DOUBT,
+    ReadBackError: FailureKind.IN_DOUBT,
     RestoreInDoubtError: FailureKind.IN_DOUBT,
     ConnectError: FailureKind.TRANSIENT,
     OvertakenError: FailureKind.RUN,
@@ -48,6 +54,8 @@ def explain(
         kind, sqlstate = _classify(origin, session, phase), origin.sqlstate
         message = origin.diag.message_primary or str(origin) or type(origin).__name__
         message += f" ({origin.diag.message_hint})" if origin.diag.message_hint else ""
+        is_beside = session is not None and session.is_beside
+        message += BESIDE if is_beside and origin.sqlstate in LOCKED else ""
     elif isinstance(origin, TenantmigError):
         message = origin.message
         kind = next((k for error, k in KINDS.items() if isinstance(origin, error)), kind)
@@ -56,7 +64,8 @@ def explain(
         message = f"{type(origin).__name__}: {origin}{_where(origin)}"
     if session is not None and session.is_partial:
         message += (
-            " (a part of the revision is committed: what stood in or before an autocommit_block)"
+            " (a part of the revision is committed: what stood in or before an autocommit_block, or"
+            " before a commit() of the script)"
         )
     where = f"revision {revision}: " if revision else ""
     return Failure(kind, url.redact(where + message), phase, sqlstate)

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from alembic import context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
@@ -23,6 +25,7 @@ from tenantmig.connection import SessionOptions, connect
 from tenantmig.discovery import discover
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.errors import (
+    ReadBackError,
     TenantmigError,
     TenantNameError,
     TenantSessionError,
@@ -30,9 +33,11 @@ from tenantmig.errors import (
 )
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import SHARED_NAME
+from tenantmig.plan import show_heads
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.settings import Settings, load_settings
 
+HEADS = "tenantmig_heads"
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
 
 
@@ -81,11 +86,33 @@ class LineageEnv:
             options = SessionOptions.of(self.settings, url, f"tenantmig env {self.name}")
             with closing(TenantSession(options)) as session:
                 session.enter(self.schema)
+                session.follow(_context)
                 try:
                     yield session.sqlalchemy
+                    self._read_back(session)
                 except sa.exc.DBAPIError as error:
                     self._note_elsewhere(error, session)
                     raise
+
+    def _read_back(self, session: TenantSession) -> None:
+        """Look, after the last COMMIT, whether the tenant is where Alembic says that it is.
+
+        Raises:
+            ReadBackError: it is not.
+        """
+        told = session.sqlalchemy.info.get(HEADS)
+        if told is None:
+            return  # no revision ran
+        with session.outside_transaction() as connection:
+            table = sql.Identifier(self.schema, self.settings.version_table)
+            rows = connection.execute(sql.SQL("SELECT version_num FROM ONLY {}").format(table))
+            found = sorted(str(row[0]) for row in rows)
+            session.assert_bound()
+        if found != told:
+            raise ReadBackError(
+                f"After the COMMIT the version table says {show_heads(found) or 'base'}, not"
+                f" {show_heads(told) or 'base'}; look what is there before you run it again."
+            )
 
     def _note_elsewhere(self, error: sa.exc.DBAPIError, session: TenantSession) -> None:
         found = find_elsewhere(
@@ -152,7 +179,15 @@ def _one_sentence() -> Iterator[None]:
         raise CommandError(error.message) from error
 
 
-def assert_in_tenant(*, ctx: MigrationContext, **_: object) -> None:
+def _context() -> MigrationContext | None:
+    """Return Alembic's context of the moment, if env.py has configured one."""
+    try:
+        return context.get_context()
+    except Exception:  # noqa: BLE001  Alembic says so by a bare one
+        return None
+
+
+def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     """Make sure, in each revision's own transaction, that its script stayed in the tenant schema.
 
     Raises:
@@ -167,6 +202,7 @@ def assert_in_tenant(*, ctx: MigrationContext, **_: object) -> None:
             f'A script left the tenant schema "{expected}" for "{current}";'
             " the revision was rolled back."
         )
+    ctx.connection.info[HEADS] = sorted(facts.get("heads", ()))
 
 
 def _look_up(settings: Settings, name: str) -> str:

@@ -111,6 +111,14 @@ class PartialRevisionError(TenantmigError):
     """An attempt was cut off in a revision of which a part is committed; it is not run again."""
 
 
+class ForbiddenTextError(TenantmigError):
+    """A script sends a statement as text that ends or begins a transaction; it was not run."""
+
+
+class ReadBackError(TenantmigError):
+    """What was read back after the COMMIT is not what was written; nothing is claimed."""
+
+
 class DependentObjectsError(TenantmigError):
     """Objects outside the tenant schema depend on it; nothing was dropped."""
 

@@ -7,14 +7,16 @@ it. Knows nothing of the control connection, on which the ledger writes the rest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from tenantmig import sql
 from tenantmig.errors import (
     OvertakenError,
     PartialRevisionError,
+    ReadBackError,
     TenantLockedError,
     TenantSessionError,
 )
@@ -127,6 +129,68 @@ def step_facts(assignment: Assignment, heads: Heads, *, is_bound: bool = True) -
         "revision": show_heads(heads),
         "outcome": DONE[assignment.kind].value if is_done else None,
     }
+
+
+# -- what is there after the COMMIT ------------------------------------------------------------
+
+
+def read_back(
+    connection: psycopg.Connection,
+    ledger: str,
+    version_table: str,
+    assignment: Assignment,
+    heads: Heads,
+    *,
+    is_bound: bool = True,
+) -> None:
+    """Look, under the lock and after the COMMIT, whether what is to be told is there.
+
+    What the journal claims falsely is withdrawn, so that the next attempt reads anew. `is_bound`
+    says that the session is in the tenant schema.
+
+    Raises:
+        ReadBackError: it is not.
+    """
+    schema = assignment.tenant.schema
+    text = SQL(sql.text("read_back")).format(
+        ledger=Identifier(ledger), table=Identifier(schema, version_table)
+    )
+    try:
+        found = connection.execute(text, _key(assignment) | {"tenant_schema": schema}).fetchone()
+    except psycopg.errors.UndefinedTable:
+        found = None
+    problem = _disagreement(found, schema if is_bound else None, heads)
+    if problem is not None:
+        connection.execute(sql.query("withdraw_step", ledger), _key(assignment))
+        raise ReadBackError(f"After the COMMIT {problem}; nothing is claimed.")
+
+
+def _disagreement(found: Any, schema: str | None, heads: Heads) -> str | None:
+    """Say what was found after the COMMIT that should not be so."""
+    if found is None:
+        return "the version table is gone"
+    versions, place, journal, is_locked = found
+    told, wanted = show_heads(sorted(versions)), show_heads(sorted(heads))
+    if told != wanted:
+        return f"the version table says {told or 'base'}, not {wanted or 'base'}"
+    if schema is not None and place != schema:
+        return f'the session is in "{place}", not in "{schema}"'
+    if (journal or None) != wanted:
+        return f"the journal says {journal or 'base'}, not {wanted or 'base'}"
+    return None if is_locked else "the tenant's lock is no longer held (a script gave it up)"
+
+
+def read_back_gone(connection: psycopg.Connection, ledger: str, assignment: Assignment) -> None:
+    """Look whether the schema of an offboarded tenant is really gone.
+
+    Raises:
+        ReadBackError: it is still there.
+    """
+    schema = assignment.tenant.schema
+    query = "SELECT FROM pg_namespace WHERE nspname = %s::text"
+    if connection.execute(query, [schema]).rowcount:
+        connection.execute(sql.query("withdraw_step", ledger), _key(assignment))
+        raise ReadBackError(f'After the COMMIT the schema "{schema}" is still there.')
 
 
 # -- parts of a revision ----------------------------------------------------------------------

@@ -5,7 +5,10 @@ The parser is imported when it is needed: a command that finds nothing to do nev
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
 
 
 class UnreadableError(Exception):
@@ -55,3 +58,9 @@ def tokens(text: str) -> list[Any]:
         return list(postgast.scan(text).tokens)
     except postgast.PgQueryError as error:
         raise UnreadableError(str(error)) from error
+
+
+def enum_name(message: Any, field: str) -> str:
+    """Return the name of the value that a field of a tree's node has."""
+    descriptor = message.DESCRIPTOR.fields_by_name[field].enum_type
+    return str(descriptor.values_by_number[getattr(message, field)].name)

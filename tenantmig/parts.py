@@ -12,11 +12,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import psycopg
+import sqlalchemy as sa
 
 from tenantmig.autocommit import IndexBuild, Statement, never_began, read_statement
+from tenantmig.diagnosis import origin_of
 from tenantmig.errors import PartialRevisionError
+from tenantmig.failure import Phase
 from tenantmig.journal import Part, forget_parts, read_parts, write_part
 from tenantmig.plan import RunKind
+from tenantmig.session import TenantSession
+
+TORN = 0
+"""The position of what was committed by a text that nobody could read; others count from 1."""
 
 
 class RevisionParts:
@@ -60,12 +67,34 @@ class RevisionParts:
                     f" itself; finish it first, with `tenantmig {part.direction}"
                     f" {part.revision}` and this tenant."
                 )
+        if self.left and self.left[0].position == TORN:
+            raise PartialRevisionError(
+                f"An earlier attempt of revision {revision} was committed in its middle by a text"
+                " that nobody could read. Look what is there, and see the runbook, in_doubt."
+            )
         self._revision, self._direction, self._position = revision, direction, 0
 
     def end(self) -> None:
         """The revision was recorded as a whole, and its parts were forgotten with that."""
         self.left, self._running = (), None
         self._effects.clear()
+
+    def clear_after(self, session: TenantSession, error: BaseException) -> None:
+        """The attempt failed: forget what did nothing, note what was committed unseen."""
+        if session.is_broken:
+            return
+        with suppress(sa.exc.SQLAlchemyError, psycopg.Error):
+            if session.phase is Phase.AUTOCOMMIT:
+                with session.outside_transaction() as connection:
+                    self.after_failure(connection, origin_of(error))
+            if session.driver.has_left:
+                with session.outside_transaction() as connection:
+                    self._note_torn(connection)
+
+    def _note_torn(self, connection: psycopg.Connection) -> None:
+        """A statement of the revision ended its transaction, and nobody had been asked."""
+        self._position = TORN
+        self._write(connection, "COMMIT", is_done=False)
 
     def forget(self) -> None:
         """Forget what was left: somebody finished the revision, or the tenant is new."""
@@ -74,24 +103,24 @@ class RevisionParts:
 
     # -- what the session tells --------------------------------------------------------------
 
-    def before_commit(self) -> None:
+    def before_commit(self, connection: psycopg.Connection) -> None:
         """See a COMMIT that comes before the revision is recorded.
 
         Raises:
             PartialRevisionError: an earlier attempt committed the same already.
         """
-        row = self.connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone()
+        row = connection.execute("SELECT pg_current_xact_id_if_assigned()").fetchone()
         if row is None or row[0] is None:
             return  # it wrote nothing
         self._position += 1
         if self._left_here() is not None:
             raise PartialRevisionError(
-                "What stands before the autocommit_block was committed by an earlier attempt, and"
-                " would be done twice."
+                "What stands before the autocommit_block, or before a commit() of the script, was"
+                " committed by an earlier attempt, and would be done twice."
             )
-        self._write(None, is_done=True)
+        self._write(connection, None, is_done=True)
 
-    def before_statement(self, statement: str) -> str:
+    def before_statement(self, connection: psycopg.Connection, statement: str) -> str:
         """See a statement outside any transaction; return what is to be run in its place.
 
         What is done already is left out: the script is given as many rows as it changed then.
@@ -104,39 +133,35 @@ class RevisionParts:
         known = read_statement(statement, self.schema)
         left = self._left_here()
         if left is None:
-            self._run(known, statement)
+            self._run(connection, known, statement)
             return statement
         if left.statement != statement:
             raise PartialRevisionError(
                 "The script is not the one of which an earlier attempt committed a part."
             )
         if known.is_read:
-            self._read_only(known, statement)
+            connection.execute("SET default_transaction_read_only = on")
+            self._running = known, statement
             return statement
         if left.is_done and left.row_count is None:
             raise PartialRevisionError(
                 f"This was run by an earlier attempt, and returned rows: {_short(statement)}"
             )
-        if left.is_done or known.is_settled(self.connection, self.schema):
+        if left.is_done or known.is_settled(connection, self.schema):
             return f"SELECT FROM generate_series(1, {max(0, left.row_count or 0)})"
         if not known.is_repeatable:
             raise PartialRevisionError(
                 f"Nobody can tell whether this was run when it was cut off: {_short(statement)}"
             )
-        self._run(known, statement)
+        self._run(connection, known, statement)
         return statement
 
-    def _run(self, known: Statement, statement: str) -> None:
-        self._write(statement, is_done=False)
+    def _run(self, connection: psycopg.Connection, known: Statement, statement: str) -> None:
+        self._write(connection, statement, is_done=False)
         self._running = known, statement
-        known.prepare(self.connection, self.schema)
+        known.prepare(connection, self.schema)
 
-    def _read_only(self, known: Statement, statement: str) -> None:
-        """Let a SELECT be run again, if it does not write (a function may)."""
-        self.connection.execute("SET default_transaction_read_only = on")
-        self._running = known, statement
-
-    def after_statement(self, row_count: int | None) -> None:
+    def after_statement(self, connection: psycopg.Connection, row_count: int | None) -> None:
         """See that statement end well; `row_count` is None if it returned rows.
 
         Raises:
@@ -146,42 +171,46 @@ class RevisionParts:
             return
         known, statement = self._running
         if self.is_reading_again:
-            self.connection.execute("SET default_transaction_read_only = off")
-        if isinstance(known, IndexBuild) and not known.is_settled(self.connection, self.schema):
+            connection.execute("SET default_transaction_read_only = off")
+        if isinstance(known, IndexBuild) and not known.is_settled(connection, self.schema):
             raise PartialRevisionError(f'The index "{known.name}" was built and is not valid.')
         self._running = None
-        self._write(statement, is_done=True, row_count=row_count)
+        self._write(connection, statement, is_done=True, row_count=row_count)
 
-    def fail(self, error: BaseException | None) -> None:
-        """The attempt failed and the connection lives: clear away what is not worth keeping.
+    def after_failure(self, connection: psycopg.Connection, error: BaseException | None) -> None:
+        """See that statement fail, on a connection that lives: clear away what is worth nothing.
 
         `error` is what the server or psycopg raised.
         """
         if self._running is None:
             return
         known, _ = self._running
-        self._running = None
-        if known.is_read and self._left_here() is not None:
-            return  # what was done after it in an earlier attempt is done
         with suppress(psycopg.Error):
+            if self.is_reading_again:  # what was done after it in an earlier attempt is done
+                connection.execute("SET default_transaction_read_only = off")
+                return
+            self._running = None
             if not known.is_atomic:
-                known.prepare(self.connection, self.schema)
-            if (
-                known.is_atomic
-                or never_began(error)
-                or known.is_undone(self.connection, self.schema)
-            ):
+                known.prepare(connection, self.schema)
+            if known.is_atomic or never_began(error) or known.is_undone(connection, self.schema):
                 self._effects = {at for at in self._effects if at < self._position}
                 since = self._position if self._effects else 0
-                forget_parts(self.connection, self.ledger, self.schema, since)
+                forget_parts(connection, self.ledger, self.schema, since)
 
     def _left_here(self) -> Part | None:
         return next((part for part in self.left if part.position == self._position), None)
 
-    def _write(self, statement: str | None, *, is_done: bool, row_count: int | None = None) -> None:
+    def _write(
+        self,
+        connection: psycopg.Connection,
+        statement: str | None,
+        *,
+        is_done: bool,
+        row_count: int | None = None,
+    ) -> None:
         here = self._revision, self._direction, self._position
         part = Part(*here, statement, is_done, row_count)
-        write_part(self.connection, self.ledger, self.schema, part)
+        write_part(connection, self.ledger, self.schema, part)
         if self._has_effect(statement):
             self._effects.add(self._position)
 

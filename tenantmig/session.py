@@ -11,43 +11,40 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
-from sqlalchemy.sql import visitors
 
-from tenantmig.connection import BoundedConnection, SessionOptions, bind, connect
+from tenantmig.connection import SessionOptions, bind
 from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, TenantSessionError
 from tenantmig.failure import Phase
+from tenantmig.forbidden import refuse_text
+from tenantmig.light_tables import mark_light_tables
+from tenantmig.script_connection import ScriptConnection
+from tenantmig.step_watch import (
+    BESIDE_LOCK,
+    FindContext,
+    StepWatch,
+    adopt_transaction,
+    driver_of,
+    is_savepoint,
+    open_beside,
+)
 from tenantmig.tenant import PLACEHOLDER
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
 TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
-
-
-class StepWatch(Protocol):
-    """What wants to know how a revision commits (see `parts`)."""
-
-    @property
-    def is_partial(self) -> bool:
-        """True when a part of the revision is committed."""
-        ...
-
-    def before_commit(self) -> None:
-        """See a COMMIT that comes before the revision is recorded."""
-        ...
-
-    def before_statement(self, statement: str) -> str:
-        """See a statement outside any transaction; return what is to be run in its place."""
-        ...
-
-    def after_statement(self, row_count: int | None) -> None:
-        """See that statement end well; `row_count` is None if it returned rows."""
-        ...
+TRY_LOCK = f"""
+    SELECT CASE WHEN NOT pg_try_advisory_lock({TENANT_LOCK}) THEN false
+                WHEN pg_try_advisory_lock({BESIDE_LOCK}) THEN pg_advisory_unlock({BESIDE_LOCK})
+                ELSE NOT pg_advisory_unlock({TENANT_LOCK}) END
+"""
+"""Who has the lock has it alone only when no connection of an earlier attempt's script is left."""
 
 
 class TenantSession:
@@ -64,63 +61,108 @@ class TenantSession:
         self.application_name = options.application_name
         self.is_recorded = False
         """The running revision's journal row is written in its open transaction."""
+        self.has_own_commit = False
+        """The running revision's script committed, or rolled back, by itself."""
+        self.is_beside = False
+        """The last statement ran on a connection that the script opened."""
         self._watcher: StepWatch | None = None
+        self._find_context: FindContext | None = None
+        self._is_cut_off = False
         self._began: float | None = None
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(options, self._path),  # also for what a script opens itself
+            creator=self._connect,  # also for what a script opens itself
             poolclass=sa.NullPool,
             hide_parameters=True,
         )
-        event.listen(engine, "before_execute", _mark_light_tables)
+        event.listen(engine, "before_execute", mark_light_tables)
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
-        assert isinstance(driver, BoundedConnection)
+        assert isinstance(driver, ScriptConnection)
         self.driver = driver
         self.sqlalchemy.rollback()
-        self.driver.autocommit = False
         self.phase = Phase.PREPARE
         self.end_revision()
         self._watch()
+        self.driver.begin_watch(self)
 
-    @property
-    def _path(self) -> tuple[str, ...]:
-        return () if self.schema is None else (self.schema,)
+    def _connect(self) -> ScriptConnection:
+        """Connect for the session itself, or for a script that asks its engine beside it."""
+        if self.schema is None:
+            return open_beside(self.options, None)
+        named = replace(self.options, application_name=self.application_name)
+        connection = open_beside(named, self.schema)
+        connection.begin_watch(self)
+        return connection
 
     def _watch(self) -> None:
-        """Follow the phase, cap the wait for locks, and see how a revision commits."""
-
-        def before_statement(
-            _: object, __: object, statement: str, parameters: Any, ___: object, is_many: bool
-        ) -> tuple[str, Any]:
-            if not self.driver.autocommit:
-                self.phase = Phase.TRANSACTION
-                self._cap_lock_wait()
-                return statement, parameters
-            self.phase = Phase.AUTOCOMMIT
-            kept = self._watcher.before_statement(statement) if self._watcher else statement
-            is_same = kept == statement
-            return kept, parameters if is_same else [()] if is_many else ()
-
-        def after_statement(_: object, cursor: Any, *__: object) -> None:
-            if self.driver.autocommit and self._watcher:
-                returned = cursor.description is not None
-                self._watcher.after_statement(None if returned else cursor.rowcount)
-
-        def before_commit(_: sa.Connection) -> None:
-            if self.driver.autocommit:  # the end of an autocommit_block is no COMMIT
-                return
-            if self._watcher is not None and not self.is_recorded:
-                self._watcher.before_commit()
-            self.phase = Phase.COMMIT
+        """Follow the phase, cap the wait for locks, and see what runs outside a transaction."""
 
         def begin(_: sa.Connection) -> None:
             self._began = None
 
-        event.listen(self.sqlalchemy, "before_cursor_execute", before_statement, retval=True)
-        event.listen(self.sqlalchemy, "after_cursor_execute", after_statement)
-        event.listen(self.sqlalchemy, "commit", before_commit)
+        def beside(connection: sa.Connection, *arguments: Any) -> Any:
+            is_other = connection is not self.sqlalchemy
+            return self._before(connection, *arguments) if is_other else arguments[1:3]
+
+        def after_beside(connection: sa.Connection, *arguments: Any) -> None:
+            if connection is not self.sqlalchemy:
+                self._after(connection, *arguments)
+
+        engine = self.sqlalchemy.engine
+        event.listen(self.sqlalchemy, "before_cursor_execute", self._before, retval=True)
+        event.listen(self.sqlalchemy, "after_cursor_execute", self._after)
         event.listen(self.sqlalchemy, "begin", begin)
+        event.listen(engine, "before_cursor_execute", beside, retval=True)
+        event.listen(engine, "after_cursor_execute", after_beside)
+        event.listen(engine, "handle_error", self._failed)
+
+    def _before(
+        self,
+        connection: sa.Connection,
+        _: object,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        is_many: bool,
+    ) -> tuple[str, Any]:
+        """See a statement before it runs; return it, or what takes its place."""
+        driver = driver_of(connection)
+        refuse_text(statement, is_savepoint_allowed=is_savepoint(context))
+        self.is_beside = driver is not self.driver
+        if not driver.autocommit:
+            self.phase = Phase.TRANSACTION
+            if not self.is_beside:
+                self.has_own_commit |= adopt_transaction(connection, self._find_context)
+                self._cap_lock_wait()
+            return statement, parameters
+        self.phase = Phase.AUTOCOMMIT
+        watcher = self._watcher
+        kept = watcher.before_statement(driver, statement) if watcher else statement
+        is_same = kept == statement
+        return kept, parameters if is_same else [()] if is_many else ()
+
+    def _after(self, connection: sa.Connection, cursor: Any, *_: object) -> None:
+        driver = driver_of(connection)
+        if driver.autocommit and self._watcher:
+            returned = cursor.description is not None
+            self._watcher.after_statement(driver, None if returned else cursor.rowcount)
+
+    def _failed(self, failure: sa.engine.ExceptionContext) -> None:
+        """See a statement fail: of one outside a transaction only now can be told what it left."""
+        self._is_cut_off |= failure.is_disconnect
+        if failure.connection is None or self._watcher is None or failure.is_disconnect:
+            return
+        driver = driver_of(failure.connection)
+        if driver.autocommit and not (driver.closed or driver.broken):
+            self._watcher.after_failure(driver, failure.original_exception)
+
+    def before_commit(self, connection: ScriptConnection) -> None:
+        """See a COMMIT, by Alembic or a script, of the session or of a connection beside it."""
+        is_whole = connection is self.driver and self.is_recorded
+        if self._watcher is not None and not is_whole:
+            self._watcher.before_commit(connection)
+        self.phase = Phase.COMMIT
 
     def _cap_lock_wait(self) -> None:
         """Let all waits of one transaction together last no longer than `lock_timeout`.
@@ -140,7 +182,11 @@ class TenantSession:
 
     def begin_revision(self, watcher: StepWatch) -> None:
         """Tell `watcher` how the revision that runs now commits."""
-        self._watcher, self.is_recorded = watcher, False
+        self._watcher, self.is_recorded, self.has_own_commit = watcher, False, False
+
+    def follow(self, find_context: FindContext | None) -> None:
+        """Keep the migration context's notion of its transaction when a script ends that."""
+        self._find_context = find_context
 
     def end_revision(self) -> None:
         """The revision is committed as a whole, or none runs."""
@@ -180,6 +226,7 @@ class TenantSession:
             TenantLockedError: another session holds it and did not end in time.
         """
         self.phase = Phase.PREPARE
+        self.follow(None)
         deadline = time.monotonic() + self.options.tenant_lock_timeout_s
         with self.outside_transaction() as connection:
             connection.execute("DISCARD ALL")
@@ -244,7 +291,8 @@ class TenantSession:
     @property
     def is_broken(self) -> bool:
         """True when the connection can no longer be used."""
-        return self.driver.closed or self.sqlalchemy.invalidated or self.driver.broken
+        is_own = self.driver.closed or self.sqlalchemy.invalidated or self.driver.broken
+        return is_own or self._is_cut_off
 
     def close(self) -> None:
         """End the connection, and with it every lock it holds."""
@@ -259,25 +307,6 @@ def translate_map(schema: str) -> dict[str | None, str | None]:
     return {None: schema, PLACEHOLDER: schema}
 
 
-def _mark_light_tables(_: sa.Connection, statement: sa.ClauseElement, *__: object) -> None:
-    """Put `sa.table(..., schema=...)` under the map as well, which SQLAlchemy keeps for `sa.Table`.
-
-    Without a schema the search path leads to it, which may be to a temporary table. A mark, not
-    another schema: a script's tables outlive the tenant.
-    """
-    if not hasattr(statement, "get_children"):  # a Sequence
-        return
-    for element in visitors.iterate(statement):
-        table = element.table if isinstance(element, sa.ColumnClause) else element
-        if not isinstance(table, sa.TableClause) or isinstance(table, sa.Table):
-            continue
-        if table.schema is not None:
-            table._use_schema_map = True  # noqa: SLF001  no public way
-
-
 def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
-    row = connection.execute(
-        f"SELECT pg_try_advisory_lock({TENANT_LOCK})",
-        {"schema": schema},
-    ).fetchone()
+    row = connection.execute(TRY_LOCK, {"schema": schema}).fetchone()
     return bool(row and row[0])

@@ -12,6 +12,7 @@ from tenantmig.failure import Failure
 from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import MigrationsFunction
 from tenantmig.session import TenantSession
+from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
 
 
@@ -55,8 +56,10 @@ def _migrate(
 
     def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
         worker.check_environment(context, session, tenant)
+        session.follow(lambda: context)
         for step in steps(heads, context):
             worker.running = step.revision.revision
+            end_mode_with(session.sqlalchemy, step)
             yield step
         worker.running = None
 

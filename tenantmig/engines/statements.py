@@ -10,6 +10,7 @@ import threading
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.diagnosis import explain
 from tenantmig.engines import Engine
+from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import LedgerError
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
@@ -49,6 +50,7 @@ class StatementsEngine(Engine):
                 raise LedgerError("The last attempt left nothing; run again.")
             if recorded is None:
                 self._carry_out(session, assignment)
+            read_back_outcome(session, self.ledger, self.version_table, assignment)
             session.leave()
             return Attempt(recorded or DONE[assignment.kind])
         except Exception as error:  # noqa: BLE001  an engine never raises

@@ -93,6 +93,10 @@ class Witness:
         general = self._general
         return tuple(replace(r, obstacle=r.obstacle or general) for r in self._recordings)
 
+    def note_script(self, obstacle: str) -> None:
+        """The script of the running revision does what replaying it would leave out."""
+        self._note(obstacle)
+
     def note_environment(self, obstacle: str) -> None:
         """Env.py does what replaying scripts would leave out."""
         self._general = self._general or obstacle

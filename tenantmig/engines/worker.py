@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import psycopg
-import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions, refuse_other_server
-from tenantmig.diagnosis import explain, is_read_only, origin_of
+from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
+from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
     EnvironmentFileError,
@@ -31,7 +31,7 @@ from tenantmig.errors import (
     TenantmigError,
     VersionTableError,
 )
-from tenantmig.failure import FailureKind, Phase
+from tenantmig.failure import FailureKind
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
 from tenantmig.lineage import Lineage
@@ -43,6 +43,7 @@ from tenantmig.registry import begin_onboarding, end_onboarding
 from tenantmig.revisions import History, alembic_config
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.sql import query
+from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
 from tenantmig.translation import OPTION
 from tenantmig.version_table import read_versions, write_version
@@ -141,7 +142,8 @@ class Worker:
     def _fail(self, error: BaseException, assignment: Assignment) -> Attempt:
         if self.parts is not None and self.parts.is_reading_again and is_read_only(error):
             error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
-        self._clear_parts(error)
+        if self.session is not None and self.parts is not None:
+            self.parts.clear_after(self.session, error)
         failure = explain(error, self.session, self.options.session.url, self.running)
         failure = replace(failure, message=failure.message + self._find_elsewhere(error))
         is_partial = self.parts is not None and self.parts.is_partial
@@ -158,15 +160,6 @@ class Worker:
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
             lost_xid=lost_xid,
         )
-
-    def _clear_parts(self, error: BaseException) -> None:
-        """Forget a part of which the server said that it did nothing."""
-        session, parts = self.session, self.parts
-        if session is None or parts is None or session.phase is not Phase.AUTOCOMMIT:
-            return
-        if not session.is_broken:
-            with suppress(sa.exc.SQLAlchemyError, psycopg.Error), session.outside_transaction():
-                parts.fail(origin_of(error))
 
     def _find_elsewhere(self, error: BaseException) -> str:
         if self.session is None or self.session.is_broken:
@@ -209,6 +202,8 @@ class Worker:
         if recorded is None:
             session.bind(tenant.schema)
             recorded = self._move(session, assignment)
+        else:
+            read_back_outcome(session, ledger, self.options.version_table, assignment)
         session.leave()
         return recorded
 
@@ -230,6 +225,8 @@ class Worker:
             self._migrate(session, assignment)
         else:
             self._write_base(session, assignment)
+        table = self.options.version_table
+        read_back_outcome(session, self.options.ledger, table, assignment, stretch.target)
         return DONE[assignment.kind]
 
     def _forget_finished_parts(self, session: TenantSession, heads: Heads, kind: RunKind) -> None:
@@ -282,14 +279,18 @@ class Worker:
 
         def journal(*, heads: set[str], **_: object) -> None:
             reached.append(tuple(sorted(heads)))
+            session.driver.refuse_left()
             if witness is not None:
                 self._look_at_locks(session, assignment.tenant)
+                if session.has_own_commit:
+                    witness.note_script("it ends its transaction by itself")
                 witness.reached(str(self.running), assignment.kind, reached[-1])
             self._record(session.driver, assignment, reached[-1])
             session.is_recorded = True
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self.check_environment(context, session, assignment.tenant)
+            session.follow(lambda: context)
             if witness is not None:
                 witness.stands = heads
                 if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
@@ -298,6 +299,7 @@ class Worker:
             steps = self.history.steps(assignment.kind, stretch.destination)
             for step in steps(heads, context):
                 self._begin_revision(session, step.revision.revision, assignment.kind)
+                end_mode_with(session.sqlalchemy, step)
                 if witness is not None:
                     witness.watch(step, context)
                 yield step

@@ -78,6 +78,7 @@ def test_a_refused_statement_has_failed_unless_its_effect_is_unknown(
     fleet = open_fleet(database_url=database.url, **settings)
     fleet.onboard(sorted(REFUSED | UNKNOWN), "r1")
     found = by_name(fleet.upgrade())
+    fleet.close()
     told = {name: (found[name].outcome, found[name].sqlstate) for name in found}
     wanted = {name: (Outcome.FAILED, code) for name, (_, code) in REFUSED.items()}
     wanted |= {name: (Outcome.IN_DOUBT, code) for name, (_, code) in UNKNOWN.items()}

@@ -252,7 +252,7 @@ def test_waiting_for_the_lock_opens_no_transaction_and_queues_nowhere(
 LEFT_BEHIND = {
     "role": ("SET ROLE {role}", "SELECT current_user = session_user", True),
     "authorization": (
-        "SET SESSION AUTHORIZATION {role}",
+        "SELECT set_config('session_authorization', '{role}', false)",  # as SET it is refused
         "SELECT session_user <> '{role}' AND current_user <> '{role}'",
         True,
     ),
