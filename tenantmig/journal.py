@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL
 
 from tenantmig import sql
 from tenantmig.errors import (
@@ -153,7 +153,7 @@ def read_back(
     """
     schema = assignment.tenant.schema
     text = SQL(sql.text("read_back")).format(
-        ledger=Identifier(ledger), table=Identifier(schema, version_table)
+        ledger=sql.quoted(ledger), table=sql.quoted(schema, version_table)
     )
     try:
         found = connection.execute(text, _key(assignment) | {"tenant_schema": schema}).fetchone()

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads
-from tenantmig.sql import query
+from tenantmig.sql import query, quoted
 
 CHUNK = 500  # version tables read by one statement
 PART = 1500  # schemas that one connection takes at a time, and looks up in the catalogs
@@ -218,4 +218,5 @@ def write_version(
     )
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
     for revision in heads:
-        connection.execute(sql.SQL("INSERT INTO {} VALUES (%s)").format(table), [revision])
+        insert = sql.SQL("INSERT INTO {} VALUES (%s)").format(quoted(schema, version_table))
+        connection.execute(insert, [revision])

@@ -18,3 +18,8 @@ def text(name: str) -> str:
 def query(name: str, ledger: str = "tenantmig") -> sql.Composed:
     """Return the query `name` with the ledger's schema filled in as a quoted identifier."""
     return sql.SQL(text(name)).format(ledger=sql.Identifier(ledger))
+
+
+def quoted(*names: str) -> sql.SQL:
+    """Quote a name for a query with parameters: psycopg takes a % in it for one, so double it."""
+    return sql.SQL(sql.Identifier(*names).as_string().replace("%", "%%"))

@@ -103,7 +103,7 @@ def test_stamps_and_births_and_ends_are_read_back(
     assert "After the COMMIT the" in str(found.error)
 
 
-@pytest.mark.parametrize("name", ["acme", "Ünit 1"])
+@pytest.mark.parametrize("name", ["acme", "Ünit %s:d"])
 def test_plain_alembic_keeps_the_version_row_of_a_script_that_commits(
     tmp_path: Path, database: Database, history: Path, name: str
 ) -> None:
@@ -151,3 +151,15 @@ def test_a_scratch_schema_runs_scripts_that_commit_to_their_head(
     write_history(history, CREATE, COMMITS)
     report = open_fleet().check()
     assert (len(report.revisions), report.broken) == (2, ())
+
+
+def test_a_tenant_with_an_odd_name_is_read_back(
+    database: Database, open_fleet: OpenFleet, history: Path
+) -> None:
+    write_history(history, CREATE, COMMITS)
+    fleet = open_fleet(names="wide", engine="alembic", attempts=1)
+    for name in ('q"uo.te %s:d', "50 %(x)s {0}"):
+        assert fleet.onboard([name]).counts == {"onboarded": 1}
+        stamped = fleet.stamp("r1", Selection(names=(name,)))
+        assert stamped.is_complete, stamped.tenants
+        assert fleet.offboard(Selection(names=(name,))).is_complete
