@@ -11,6 +11,8 @@ from typing import NamedTuple
 LATER = "tests/faults/test_protections.py::test_"
 ROLLOUT = "tests/integration/test_rollout.py::test_"
 CUT_OFF = "tests/integration/test_cut_off.py::test_"
+READ_BACK = "tests/integration/test_read_back.py::test_"
+OWN = "tests/integration/test_own_commits.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
@@ -192,12 +194,46 @@ CONTROLS = (
             Patch(
                 "parts.py",
                 "            if not known.is_atomic:\n"
-                "                known.prepare(self.connection, self.schema)\n",
+                "                known.prepare(connection, self.schema)\n",
                 "",
             ),
         ),
         (f"{LATER}an_index_that_could_not_be_built_is_cleared_away",),
         "in_doubt",
+    ),
+    Control(
+        "P3",
+        "the outcome read back after its COMMIT",
+        (
+            Patch(
+                "engines/worker.py",
+                "        read_back_outcome(session, self.options.ledger, table, assignment,"
+                " stretch.target)\n",
+                "",
+            ),
+        ),
+        (f"{READ_BACK}what_does_not_agree_after_the_commit_is_in_doubt_and_never_done",),
+        "upgraded",
+    ),
+    Control(
+        "P3",
+        "Alembic told of the transaction after a commit() of the script",
+        (Patch("step_watch.py", "known is None or known is current", "True"),),
+        (f"{READ_BACK}plain_alembic_keeps_the_version_row_of_a_script_that_commits[acme]",),
+        "version table says r1, not r2",
+    ),
+    Control(
+        "P8",
+        "a commit() of the script, journaled",
+        (
+            Patch(
+                "session.py",
+                "self._watcher is not None and not is_whole",
+                "self._watcher is None and not is_whole",
+            ),
+        ),
+        (f"{OWN}a_kill_after_a_commit_never_does_the_first_half_twice[alembic]",),
+        "upgraded",
     ),
     Control(
         "P8",
