@@ -7,7 +7,7 @@ while the script runs. What env.py or a callback sends beside the scripts is one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultExecutionContext
 
+from tenantmig.engines.literals import Literals, UnwritableError
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.fingerprint import read_fingerprints, read_outlines
 from tenantmig.plan import Heads, RunKind
@@ -46,7 +47,8 @@ class Witness:
         self._is_script = False
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        self._binder = psycopg.ClientCursor(driver)
+        self._driver = driver
+        self._literals = Literals(driver)
 
     # -- what the worker tells ----------------------------------------------------------------
 
@@ -78,7 +80,7 @@ class Witness:
                 target,
                 tuple(self._statements),
                 before,
-                read_fingerprints(self._binder.connection, [self.schema]).get(self.schema),
+                read_fingerprints(self._driver, [self.schema]).get(self.schema),
                 self._obstacle,
             )
         )
@@ -102,12 +104,12 @@ class Witness:
         self._general = self._general or obstacle
 
     def _is_own_role(self) -> bool:
-        row = self._binder.connection.execute("SELECT current_user = session_user").fetchone()
+        row = self._driver.execute("SELECT current_user = session_user").fetchone()
         return bool(row and row[0])
 
     def _read_outline(self) -> str | None:
         """Look at the tenant's catalog as its own transaction sees it."""
-        found = read_outlines(self._binder.connection, [self.schema]).get(self.schema)
+        found = read_outlines(self._driver, [self.schema]).get(self.schema)
         return found.mark if found else None
 
     # -- what is watched ----------------------------------------------------------------------
@@ -167,17 +169,19 @@ class Witness:
             return
         if connection is not self.connection:
             self._note("it opens a connection of its own")
-        is_outside = self._binder.connection.autocommit
+        is_outside = self._driver.autocommit
         if is_outside and not self.is_birth:
             self._note(AUTOCOMMIT)
         if context is not None and context.no_parameters:
             self._statements.append(Sent(statement, is_outside=is_outside))
             return
+        # several rows in one statement (insertmanyvalues) come as many and are one set
+        is_one = not is_many or isinstance(parameters, Mapping)
         try:
-            for each in parameters if is_many else [parameters]:
-                text = self._binder.mogrify(statement.encode(), each)
+            for each in [parameters] if is_one else parameters:
+                text = self._literals.write(statement, each)
                 self._statements.append(Sent(text, is_outside=is_outside))
-        except psycopg.Error as error:
+        except (psycopg.Error, UnwritableError, TypeError) as error:
             self._note(f"its parameters cannot be written as literals ({error})")
 
     def _after(self, _: object, cursor: Any, *__: object) -> None:

@@ -173,6 +173,19 @@ op.bulk_insert(log, [{}, {}])""",
 op.bulk_insert(log, [{'a': "it's 100% :fine", 'n': {'b': 1}}, {'a': None, 'n': []}])""",
         True,
     ),
+    "parameters with a type": Trap(
+        """import decimal
+op.execute("CREATE TABLE spans (s interval minute, n numeric, t text)")
+sums = op.create_table('sums', sa.Column('n', sa.Numeric), sa.Column('i', sa.Integer))
+exact = decimal.Decimal('2.50')
+op.bulk_insert(sums, [{'n': 0.125, 'i': 1}, {'n': exact, 'i': 3}, {'n': None, 'i': 5}])
+op.execute(sa.text('UPDATE sums SET i = round(i * :f)').bindparams(f=2.5))
+bind = op.get_bind()
+bind.exec_driver_sql("INSERT INTO spans VALUES (%s, %s, 'a' || %s)", ('5', 1.0, 1.0))
+bind.exec_driver_sql("INSERT INTO spans (n) VALUES (%s)", [(0.1,), (7,), (2**40,), ('007',)])
+bind.exec_driver_sql("UPDATE spans SET n = %(x)s::int / 2, t = %(x)s || t", {'x': '007'})""",
+        True,
+    ),
     "a catalog of its own": Trap(
         "op.add_column('users', sa.Column('size', sa.Integer))",
         True,
