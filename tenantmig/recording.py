@@ -66,7 +66,8 @@ class Recording:
     """What one revision sent for one tenant, parameters put in as literals.
 
     `before` is the outline of the tenant's catalog, `after` its fingerprint. `obstacle` says why it
-    cannot stand for others: a row was read, the clock was asked, ...
+    cannot stand for others: a row was read, the clock was asked, ... `named` are words that may be
+    settings of no extension, which a session never loses.
     """
 
     revision: str
@@ -78,6 +79,7 @@ class Recording:
     before: str | None = None
     after: str | None = None
     obstacle: str | None = None
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,12 @@ class Template:
     texts: tuple[str, ...]
     count: int
     """How many statements it has."""
-    is_opaque: bool = False
-    """It runs code that may leave something on the session (DO)."""
     stands_alone: bool = False
     """It cannot share a transaction with another revision."""
     before: str | None = None
     after: str | None = None
+    named: tuple[str, ...] = ()
+    """Words that may be settings of no extension."""
 
 
 def template_of(first: Recording, second: Recording) -> Template:
@@ -131,10 +133,10 @@ def template_of(first: Recording, second: Recording) -> Template:
         target=first.target,
         texts=tuple(SEPARATOR.join(stretch) for stretch in stretches),
         count=len(first.statements),
-        is_opaque="do" in kinds,
         stands_alone=len(stretches) > 1 or not kinds.isdisjoint(ALONE),
         before=first.before,
         after=first.after,
+        named=tuple(sorted({*first.named, *second.named})),
     )
 
 

@@ -73,8 +73,7 @@ class EnginePool:
         maker = TextMaker(
             options.ledger,
             options.version_table,
-            options.session.extension_schemas,
-            options.session.lock_timeout_s,
+            options.session,
             is_registry_source=options.is_registry_source,
         )
         replay = ReplayEngine(options.session, maker, options.recycle_after)

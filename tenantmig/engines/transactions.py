@@ -13,7 +13,9 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tenantmig.connection import SessionOptions, binding
 from tenantmig.journal import DONE_OUTCOMES
+from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.recording import GAP, SCHEMA, SEPARATOR, Template
@@ -30,11 +32,13 @@ class Texts:
     """What is sent for one tenant of a path, one text a round trip.
 
     There is one text unless a statement must run outside a transaction. `statements` is the most
-    that one text holds.
+    that one text holds. The last answers with a row of what is there then (`replay_left`); `left`
+    is what should be: the version, the journal's revision and outcome.
     """
 
     texts: tuple[str, ...]
     statements: int
+    left: tuple[str | None, str | None, str | None]
 
     def render(self, assignment: Assignment) -> list[str]:
         """Fill the gaps for one tenant."""
@@ -58,8 +62,7 @@ class TextMaker:
 
     ledger: str
     version_table: str
-    extension_schemas: tuple[str, ...]
-    lock_timeout_s: float
+    options: SessionOptions
     is_registry_source: bool
 
     def make(
@@ -71,13 +74,18 @@ class TextMaker:
         """
         groups = _together(templates) if is_small else [[template] for template in templates]
         most = OURS + max(sum(template.count for template in group) for group in groups)
-        texts = [self._enter(assignment.run, most)]
+        limits = self._limits(most)
+        texts = [self._enter(assignment.run, limits)]
         for group in groups:
-            first, *rest = self._transaction(group, assignment)
+            first, *rest = self._transaction(group, assignment, limits)
             texts[-1] += SEPARATOR + first
             texts += rest
-        texts[-1] += SEPARATOR + "SELECT pg_advisory_unlock_all()"
-        return Texts(tuple(texts), most * len(groups))
+        named = sorted({name for template in templates for name in template.named})
+        texts[-1] += SEPARATOR + self._format(text("replay_left"), run=assignment.run, named=named)
+        reached = show_heads(templates[-1].target)
+        is_done = templates[-1].target == assignment.path.target
+        left = reached, reached, DONE[assignment.kind].value if is_done else None
+        return Texts(tuple(texts), most * len(groups), left)
 
     def _format(self, statement: str, **facts: Any) -> str:
         """Fill in names and literals, and put gaps where they belong."""
@@ -93,17 +101,37 @@ class TextMaker:
         }
         return sql.SQL(statement).format(**found, **facts).as_string()
 
-    def _enter(self, run: int, waits: int) -> str:
-        """Bind to the tenant; all waits of a transaction together last `lock_timeout` at most."""
-        share = max(1, round(self.lock_timeout_s * 1000 / waits))
+    def _limits(self, waits: int) -> sql.Composed:
+        """All waits of a transaction together last `lock_timeout` at most."""
+        limits = binding(self.options, (), "")
+        share = max(1, round(self.options.lock_timeout_s * 1000 / waits))
+        return sql.SQL(text("replay_limits").strip()).format(
+            lock_timeout=f"{share}ms",
+            statement_timeout=limits["statement_timeout"],
+            idle_timeout=limits["idle_timeout"],
+        )
+
+    def _enter(self, run: int, limits: sql.Composed) -> str:
+        """Clear the session, and bind it to the tenant."""
         # as `bind_session` has it, to the letter: SET search_path FROM CURRENT keeps it
         quoted = sql.SQL(" || ', ' || quote_ident({})")
-        rest = [quoted.format(name) for name in (*self.extension_schemas, "pg_temp")]
+        rest = [quoted.format(name) for name in (*self.options.extension_schemas, "pg_temp")]
         path = sql.SQL("").join(rest)
-        return self._format(text("replay_enter"), run=run, path=path, lock_timeout=f"{share}ms")
+        return self._format(
+            text("replay_enter"),
+            run=run,
+            path=path,
+            limits=limits,
+            application_name=session_name(run),
+        )
 
-    def _transaction(self, group: Sequence[Template], assignment: Assignment) -> list[str]:
-        """A transaction, or what stands before, in and after an autocommit_block."""
+    def _transaction(
+        self, group: Sequence[Template], assignment: Assignment, limits: sql.Composed
+    ) -> list[str]:
+        """A transaction, or what stands before, in and after an autocommit_block.
+
+        A function of the tenant's that an earlier one called may have set other limits.
+        """
         source, target = group[0].source, group[-1].target
         is_birth = assignment.kind is RunKind.ONBOARD
         is_done = target == assignment.path.target
@@ -119,8 +147,10 @@ class TextMaker:
         if not target:
             end.append(self._format("DELETE FROM {table}"))
         bodies[-1] = _joined(bodies[-1], *end)
+        set_limits = f"SELECT {limits.as_string()}"
         return [
-            body if n % 2 else _joined("BEGIN", body, "COMMIT") for n, body in enumerate(bodies)
+            body if n % 2 else _joined("BEGIN", set_limits, body, "COMMIT")
+            for n, body in enumerate(bodies)
         ]
 
     def _change(self, source: Heads, target: Heads) -> str:

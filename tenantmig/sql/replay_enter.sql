@@ -1,3 +1,15 @@
-SELECT set_config('search_path', quote_ident({schema}){path}, false),
-       set_config('lock_timeout', {lock_timeout}, false),
+-- The session may have served another tenant, whose triggers and functions may have left something.
+SET SESSION AUTHORIZATION DEFAULT;
+RESET ALL;
+CLOSE ALL;
+UNLISTEN *;
+DEALLOCATE ALL;
+DISCARD SEQUENCES;
+DISCARD TEMP;
+SELECT pg_advisory_unlock_all(),
+       set_config('application_name', {application_name}, false),
+       set_config('client_connection_check_interval', '1s', false),
+       set_config('client_min_messages', 'warning', false),
+       set_config('search_path', quote_ident({schema}){path}, false),
+       {limits},
        {ledger}.enter({run}, {name}, {schema})
