@@ -241,7 +241,7 @@ class Attempts:
         )
 
     def _arrive(self, work: TenantWork, leg: Path, attempt: Attempt) -> None:
-        is_there = attempt.outcome is Outcome.ALREADY_CURRENT
+        is_there = attempt.outcome is Outcome.ALREADY_CURRENT or attempt.is_through
         work.leg = len(work.legs) if is_there else work.leg + 1
         self._witnessed.update(leg.revisions)
         for revision, table in attempt.shared_locks.items():

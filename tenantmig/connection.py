@@ -148,6 +148,11 @@ def bind(
     connection.execute(sql.query("bind_session"), parameters)
 
 
+def set_limits(connection: psycopg.Connection, options: SessionOptions) -> None:
+    """Set a session's limits again: a script may have set others, for its own revision."""
+    connection.execute(sql.query("set_limits"), binding(options, (), ""))
+
+
 def binding(
     options: SessionOptions, schemas: tuple[str, ...], application_name: str
 ) -> dict[str, object]:

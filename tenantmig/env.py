@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic import context
 from alembic.config import Config
@@ -21,7 +22,7 @@ from psycopg import sql
 
 import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded, entities
-from tenantmig.connection import SessionOptions, connect
+from tenantmig.connection import SessionOptions, connect, set_limits
 from tenantmig.discovery import discover
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.errors import (
@@ -87,6 +88,7 @@ class LineageEnv:
             with closing(TenantSession(options)) as session:
                 session.enter(self.schema)
                 session.follow(_context)
+                session.sqlalchemy.info["tenantmig_options"] = options
                 try:
                     yield session.sqlalchemy
                     self._read_back(session)
@@ -190,6 +192,8 @@ def _context() -> MigrationContext | None:
 def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     """Make sure, in each revision's own transaction, that its script stayed in the tenant schema.
 
+    Limits that it set for itself (`SET lock_timeout`) end with it: plain Alembic has ours again.
+
     Raises:
         TenantSessionError: a script changed search_path; the revision is rolled back.
     """
@@ -203,6 +207,10 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
             " the revision was rolled back."
         )
     ctx.connection.info[HEADS] = sorted(facts.get("heads", ()))
+    options = ctx.connection.info.get("tenantmig_options")
+    driver = ctx.connection.connection.driver_connection
+    if options is not None and isinstance(driver, psycopg.Connection):
+        set_limits(driver, options)
 
 
 def _look_up(settings: Settings, name: str) -> str:

@@ -63,7 +63,8 @@ class Attempt:
     earlier attempt left open is known. `is_partial`: a revision has committed a part of itself.
     `lost_xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision
     that locked one, a table outside the tenant schema. `recordings` are a witness's; `engine` is
-    the one that made the attempt.
+    the one that made the attempt. `is_through`: it went on to the end of the path, beyond the
+    stretch, because a revision left something on the session that later ones may need.
     """
 
     outcome: Outcome | None = None
@@ -74,6 +75,7 @@ class Attempt:
     shared_locks: Mapping[str, str] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
     engine: str | None = None
+    is_through: bool = False
 
 
 @dataclass(frozen=True, slots=True)

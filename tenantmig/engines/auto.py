@@ -101,7 +101,7 @@ class AutoEngine(Engine):
             is_small = before.rows <= SMALL
         made = self._go(assignment, stretches, is_small=is_small)
         last = stretches[-1].templates
-        if made.failure is None and last:
+        if made.failure is None and last and not made.is_through:
             self.catalogs.replayed(assignment.tenant.schema, last[-1].after)
         return made
 
@@ -118,6 +118,8 @@ class AutoEngine(Engine):
             if made.failure is not None:
                 with self._guard:
                     self._refused.add(assignment.tenant.name)
+                break
+            if made.is_through:  # on the session of a revision that left something there
                 break
         return made
 

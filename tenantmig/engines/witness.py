@@ -7,7 +7,7 @@ while the script runs. What env.py or a callback sends beside the scripts is one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -44,6 +44,7 @@ class Witness:
         self._statements: list[Sent] = []
         self._obstacle: str | None = None
         self._general: str | None = None
+        self._left: str | None = None
         self._is_script = False
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -81,9 +82,25 @@ class Witness:
                 tuple(self._statements),
                 before,
                 read_fingerprints(self._driver, [self.schema]).get(self.schema),
-                self._obstacle,
+                self._obstacle or self._left,
             )
         )
+
+    def left(self, revision: str, left: Mapping[str, str], named: Sequence[str]) -> None:
+        """A revision is committed; `left` is what it and those before it left on the session.
+
+        Another session would not have that, so neither it nor what follows is replayed. `named` are
+        settings of no extension that it may have used.
+        """
+        self._left = None
+        for by, what in left.items():
+            self._left = f"revision {by}, which runs before it, leaves on the session: {what}"
+        if not self._recordings or self._recordings[-1].revision != revision:
+            return
+        last = replace(self._recordings[-1], named=tuple(named))
+        if revision in left and not last.obstacle:
+            last = replace(last, obstacle=f"it leaves on the session: {left[revision]}")
+        self._recordings[-1] = last
 
     def begin(self) -> None:
         """Look at the tenant before anything runs."""

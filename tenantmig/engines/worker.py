@@ -23,6 +23,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
+from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
@@ -124,6 +125,7 @@ class Worker:
         self.parts: RevisionParts | None = None
         self.shared_locks: dict[str, str] = {}
         self.witness: Witness | None = None
+        self.onward: Onward | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not."""
@@ -133,9 +135,11 @@ class Worker:
         try:
             outcome = self._bring(self._open_session(assignment), assignment)
             recordings = self.witness.recordings if self.witness else ()
-            if assignment.releases or assignment.is_isolated:
+            is_left = bool(self.onward and self.onward.is_marked())
+            if assignment.releases or assignment.is_isolated or is_left:
                 self._close_session()
-            return Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
+            made = Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
+            return replace(made, is_through=bool(self.onward and self.onward.is_through))
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             return self._fail(error, assignment)
 
@@ -153,6 +157,7 @@ class Worker:
             if failure.kind is FailureKind.IN_DOUBT:
                 failure = replace(failure, kind=FailureKind.TRANSIENT)
         lost_xid = self.xid if failure.kind is FailureKind.LOST_COMMIT else None
+        failure = self.onward.heed(failure) if self.onward else failure
         self._close_session()
         return Attempt(
             failure=failure,
@@ -274,18 +279,18 @@ class Worker:
     def _migrate(self, session: TenantSession, assignment: Assignment) -> None:
         """Run the user's env.py and scripts, writing the journal in each revision's transaction."""
         stretch = assignment.stretch
-        reached: list[Heads] = []
         witness = self._witness(session, assignment)
+        onward = self.onward = Onward(session, self.history, assignment, witness)
 
         def journal(*, heads: set[str], **_: object) -> None:
-            reached.append(tuple(sorted(heads)))
+            reached = onward.reached = tuple(sorted(heads))
             session.driver.refuse_left()
             if witness is not None:
                 self._look_at_locks(session, assignment.tenant)
                 if session.has_own_commit:
                     witness.note_script("it ends its transaction by itself")
-                witness.reached(str(self.running), assignment.kind, reached[-1])
-            self._record(session.driver, assignment, reached[-1])
+                witness.reached(str(self.running), assignment.kind, reached)
+            self._record(session.driver, assignment, reached)
             session.is_recorded = True
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
@@ -296,8 +301,7 @@ class Worker:
                 if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
                     witness.note_environment("env.py calls something after each revision")
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
-            steps = self.history.steps(assignment.kind, stretch.destination)
-            for step in steps(heads, context):
+            for step in onward.steps(heads, context):
                 self._begin_revision(session, step.revision.revision, assignment.kind)
                 end_mode_with(session.sqlalchemy, step)
                 if witness is not None:
@@ -309,7 +313,7 @@ class Worker:
         self.config.attributes["connection"] = session.sqlalchemy
         with witness.attached() if witness is not None else nullcontext():
             self.run_env(assignment.tenant, migrations, stretch.destination)
-        if not reached or reached[-1] != stretch.target:
+        if not onward.is_arrived:
             raise EnvironmentFileError(
                 "env.py ended without running the revisions; it must call context.run_migrations()."
             )

@@ -1,0 +1,100 @@
+"""Onward: the steps of one attempt, and how far they go on the same session.
+
+With plain Alembic a whole path runs on one session: a setting, a role or a temporary table of one
+revision is there for the next. An attempt may be asked for a stretch only, the rest being somebody
+else's; where a revision left something, the attempt goes on to the end of the path itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from alembic.runtime.migration import MigrationContext, RevisionStep
+
+from tenantmig.connection import set_limits
+from tenantmig.engines.witness import Witness
+from tenantmig.failure import Failure, FailureKind
+from tenantmig.plan import Assignment, Heads, RunKind
+from tenantmig.revisions import History
+from tenantmig.session import TenantSession
+from tenantmig.session_state import SessionState
+
+
+class Onward:
+    """One attempt's way, with an eye on what its scripts leave on the session."""
+
+    def __init__(
+        self,
+        session: TenantSession,
+        history: History,
+        assignment: Assignment,
+        witness: Witness | None,
+    ) -> None:
+        self.session = session
+        self.history = history
+        self.assignment = assignment
+        self.witness = witness
+        self.state = SessionState(session.sqlalchemy)
+        self.reached: Heads | None = None
+        """Where the last revision brought the tenant; its caller tells."""
+        self._is_watching = False
+        self.is_through = False
+        """It went on beyond the stretch."""
+
+    @property
+    def is_arrived(self) -> bool:
+        """True when all revisions that were to be run have been."""
+        way = self.assignment.path if self.is_through else self.assignment.stretch
+        return self.reached == way.target
+
+    def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
+        """Return the steps of the stretch, and of all that follows if something is left for it.
+
+        Between two of them the session is looked at, and our limits are set again.
+        """
+        kind, stretch, path = self.assignment.kind, self.assignment.stretch, self.assignment.path
+        self._is_watching = self.witness is not None or len(path.revisions) > 1
+        if self._is_watching:
+            # env.py has set up what it likes; Alembic may have begun with the version table
+            self.state.begin(self.session.driver)
+        with self.state.heard():
+            for step in self.history.steps(kind, stretch.destination)(heads, context):
+                yield step
+                self._look(step, is_certain=self.reached == stretch.target != path.target)
+            if self.state.left and self.reached == stretch.target != path.target:
+                self.is_through = True
+                for step in self.history.steps(kind, path.destination)(stretch.target, context):
+                    yield step
+                    self._look(step)
+
+    def _look(self, step: RevisionStep, *, is_certain: bool = False) -> None:
+        """Look at the session after a revision's COMMIT, when what held for it alone is gone."""
+        revision = str(step.revision.revision)
+        with self.session.outside_transaction() as driver:
+            set_limits(driver, self.session.options)
+            if self._is_watching:
+                self.state.look(driver, revision, is_certain=is_certain or self.witness is not None)
+        if self.witness is not None:
+            self.witness.left(revision, self.state.left, self.state.named)
+
+    def is_marked(self) -> bool:
+        """True if the session must not serve another tenant."""
+        with self.session.outside_transaction() as driver:
+            return self.state.is_marked(driver)
+
+    def heed(self, failure: Failure) -> Failure:
+        """Make no second attempt where the session is gone that something was left on.
+
+        A birth begins anew: nothing of it is kept.
+        """
+        is_kept = self.assignment.kind is not RunKind.ONBOARD
+        if not (self.state.left and failure.is_retryable and is_kept):
+            return failure
+        is_lost = failure.kind is FailureKind.LOST_COMMIT
+        return replace(
+            failure,
+            kind=FailureKind.IN_DOUBT if is_lost else FailureKind.PERMANENT,
+            message=f"{failure.message} (it was not tried again, because earlier revisions had set"
+            f" what ended with the session: {self.state}; run again to go on without)",
+        )
