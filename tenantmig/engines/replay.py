@@ -167,5 +167,5 @@ def _left(answer: psycopg.Cursor[Any]) -> tuple[object, bool]:
     """
     while answer.nextset():
         pass
-    row = answer.fetchone()
-    return (tuple(row[:4]), bool(row[5])) if row else (None, False)
+    rows = answer.fetchall()
+    return (rows[0][:4], bool(rows[0][5])) if len(rows) == 1 else (rows, False)

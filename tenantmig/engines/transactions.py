@@ -76,12 +76,12 @@ class TextMaker:
         most = OURS + max(sum(template.count for template in group) for group in groups)
         limits = self._limits(most)
         texts = [self._enter(assignment.run, limits)]
-        for group in groups:
-            first, *rest = self._transaction(group, assignment, limits)
+        for number, group in enumerate(groups):
+            # a function of the tenant's that an earlier one called may have set other limits
+            first, *rest = self._transaction(group, assignment, limits if number else None)
             texts[-1] += SEPARATOR + first
             texts += rest
-        named = sorted({name for template in templates for name in template.named})
-        texts[-1] += SEPARATOR + self._format(text("replay_left"), run=assignment.run, named=named)
+        texts[-1] += SEPARATOR + self._left(assignment.run, templates)
         reached = show_heads(templates[-1].target)
         is_done = templates[-1].target == assignment.path.target
         left = reached, reached, DONE[assignment.kind].value if is_done else None
@@ -100,6 +100,17 @@ class TextMaker:
             "attempt": sql.SQL(ATTEMPT),
         }
         return sql.SQL(statement).format(**found, **facts).as_string()
+
+    def _left(self, run: int, templates: Sequence[Template]) -> str:
+        """Read what is there after the last COMMIT, and give up the lock."""
+        named = sorted({name for template in templates for name in template.named})
+        marked = sql.SQL(
+            ", EXISTS (SELECT FROM unnest({}::text[]) AS name"
+            " WHERE current_setting(name, true) IS NOT NULL)"
+        ).format(named)
+        return self._format(
+            text("replay_left"), run=run, marked=marked if named else sql.SQL(", false")
+        )
 
     def _limits(self, waits: int) -> sql.Composed:
         """All waits of a transaction together last `lock_timeout` at most."""
@@ -126,12 +137,9 @@ class TextMaker:
         )
 
     def _transaction(
-        self, group: Sequence[Template], assignment: Assignment, limits: sql.Composed
+        self, group: Sequence[Template], assignment: Assignment, limits: sql.Composed | None
     ) -> list[str]:
-        """A transaction, or what stands before, in and after an autocommit_block.
-
-        A function of the tenant's that an earlier one called may have set other limits.
-        """
+        """A transaction, or what stands before, in and after an autocommit_block."""
         source, target = group[0].source, group[-1].target
         is_birth = assignment.kind is RunKind.ONBOARD
         is_done = target == assignment.path.target
@@ -147,11 +155,8 @@ class TextMaker:
         if not target:
             end.append(self._format("DELETE FROM {table}"))
         bodies[-1] = _joined(bodies[-1], *end)
-        set_limits = f"SELECT {limits.as_string()}"
-        return [
-            body if n % 2 else _joined("BEGIN", set_limits, body, "COMMIT")
-            for n, body in enumerate(bodies)
-        ]
+        begin = _joined(limits.as_string() if limits else "", "BEGIN")
+        return [body if n % 2 else _joined(begin, body, "COMMIT") for n, body in enumerate(bodies)]
 
     def _change(self, source: Heads, target: Heads) -> str:
         """Set the version row, by comparison; base has none, and goes after it was looked at."""

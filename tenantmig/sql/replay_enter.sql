@@ -6,10 +6,10 @@ UNLISTEN *;
 DEALLOCATE ALL;
 DISCARD SEQUENCES;
 DISCARD TEMP;
+SET application_name = {application_name};
+SET client_connection_check_interval = '1s';
+SET client_min_messages = warning;
+{limits};
 SELECT pg_advisory_unlock_all(),
-       set_config('application_name', {application_name}, false),
-       set_config('client_connection_check_interval', '1s', false),
-       set_config('client_min_messages', 'warning', false),
        set_config('search_path', quote_ident({schema}){path}, false),
-       {limits},
        {ledger}.enter({run}, {name}, {schema})

@@ -1,3 +1,3 @@
-set_config('lock_timeout', {lock_timeout}, false),
-       set_config('statement_timeout', {statement_timeout}, false),
-       set_config('idle_in_transaction_session_timeout', {idle_timeout}, false)
+SET lock_timeout = {lock_timeout};
+SET statement_timeout = {statement_timeout};
+SET idle_in_transaction_session_timeout = {idle_timeout}

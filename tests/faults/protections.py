@@ -15,6 +15,7 @@ READ_BACK = "tests/integration/test_read_back.py::test_"
 OWN = "tests/integration/test_own_commits.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
+STATE = "tests/integration/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
 CAPACITY = "tests/integration/test_capacity.py::test_"
 SCRATCH = "tests/integration/test_scratch.py::test_"
@@ -370,6 +371,63 @@ CONTROLS = (
         (Patch("fleet.py", "shared is not None and not shared.is_complete", "False"),),
         (f"{LINEAGES}if_it_fails_no_tenant_is_touched",),
         "exit 0",
+    ),
+    Control(
+        "P1",
+        "a parameter is replayed with the type that it had",
+        (
+            Patch(
+                "engines/literals.py",
+                "        given = _used(statement, parameters)",
+                "        return self._cursor.mogrify(statement.encode(), parameters)",
+            ),
+        ),
+        (f"{TRAPS}a_trap[parameters with a type]",),
+        "assert",
+    ),
+    Control(
+        "P1",
+        "what a revision leaves on its session is there for the rest of the path",
+        (Patch("engines/onward.py", "if self.state.left and", "if False and"),),
+        (f"{STATE}what_is_left_is_there_for_later_revisions_of_the_run[newest]",),
+        "a setting",
+    ),
+    Control(
+        "P1",
+        "no second attempt without what was left",
+        (Patch("engines/onward.py", "if not (self.state.left and", "if not (False and"),),
+        (f"{STATE}no_second_attempt_is_made_without_what_was_left[auto]",),
+        "failed",
+    ),
+    Control(
+        "P2",
+        "the session is cleared before each tenant of a replay",
+        (
+            Patch("sql/replay_enter.sql", "RESET ALL;\n", ""),
+            Patch("sql/replay_enter.sql", "DISCARD TEMP;\n", ""),
+        ),
+        (f"{STATE}what_is_left_never_reaches_the_next_tenant[newest]",),
+        "next1",
+    ),
+    Control(
+        "P5",
+        "our limits hold again in the next revision",
+        (Patch("engines/onward.py", "            set_limits(driver, self.session.options)\n", ""),),
+        (f"{STATE}what_is_left_is_there_for_later_revisions_of_the_run[newest]",),
+        "limits",
+    ),
+    Control(
+        "P3",
+        "what a replay's COMMIT left is read back",
+        (
+            Patch(
+                "engines/replay.py",
+                "if found != (*texts.left, assignment.tenant.schema):",
+                "if False:",
+            ),
+        ),
+        (f"{STATE}a_version_that_changes_with_the_commit_is_in_doubt[newest]",),
+        "in_doubt",
     ),
     Control(
         "P10",
