@@ -25,7 +25,7 @@ PLAIN = re.compile(
 NOT_PLAIN = re.compile(r";|\bset_config\b|\bselect\b", re.IGNORECASE)
 """What may call a function that changes the session."""
 VERSION = "version_num"
-SETS = re.compile(r"\bset(_config)?\b", re.IGNORECASE)
+SETS = re.compile(r"\bset_config\b|\bset\s+((session|local)\s+)?\w+\.", re.IGNORECASE)
 SEED = re.compile(r"\bsetseed\b|\bset\s+(session\s+)?seed\b", re.IGNORECASE)
 DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.IGNORECASE)
 SHOWN = 3
@@ -106,12 +106,12 @@ class SessionState:
         is_plain = PLAIN.match(statement) and not NOT_PLAIN.search(statement)
         if not (is_plain or VERSION in statement):
             self._is_asked_for = self._has_asked = True
-        if not SETS.search(statement) and not SEED.search(statement):
-            return
         if SEED.search(statement):
             self._seed = frozenset({("the seed of random()", "")})
-        for text in (statement, str(parameters)):
-            self._named.update(name.lower() for name in DOTTED.findall(text))
+        bare = statement.replace('"', "")
+        if SETS.search(bare):
+            for text in (bare, str(parameters)):
+                self._named.update(name.lower() for name in DOTTED.findall(text))
 
 
 def _show(what: str, value: str) -> str:
