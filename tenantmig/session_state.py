@@ -8,7 +8,7 @@ function puts together, and where a sequence stands for currval().
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,10 @@ SETS = re.compile(r"\bset_config\b|\bset\s+((session|local)\s+)?\w+\.", re.IGNOR
 SEED = re.compile(r"\bsetseed\b|\bset\s+(session\s+)?seed\b", re.IGNORECASE)
 DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.IGNORECASE)
 SHOWN = 3
+BOUND = "application_name client_connection_check_interval client_min_messages search_path"
+OURS = frozenset(f"SET {name}" for name in BOUND.split())
+"""What a session is bound with, beside its limits."""
+LOGINS = frozenset({"SET ROLE", "SET SESSION AUTHORIZATION"})
 
 State = frozenset[tuple[str, str]]
 
@@ -72,9 +76,7 @@ class SessionState:
         if now == self._before:
             self.left.clear()
         elif changed:
-            names = list(dict.fromkeys(_show(*one) for one in changed))
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            self.left[revision] = ", ".join(names[:SHOWN]) + more
+            self.left[revision] = _shown(changed)
 
     def is_marked(self, driver: psycopg.Connection) -> bool:
         """True if the session can serve no other tenant: no statement takes some settings back."""
@@ -97,8 +99,7 @@ class SessionState:
         self._named.update(name for (name,) in named)
 
     def _read(self, driver: psycopg.Connection) -> State:
-        facts = {"named": self.named}
-        return frozenset(driver.execute(query("session_state"), facts).fetchall())
+        return _read_state(driver, self.named)
 
     def _hear(
         self, _: object, __: object, statement: str, parameters: Any, ___: object, ____: bool
@@ -112,6 +113,23 @@ class SessionState:
         if SETS.search(bare):
             for text in (bare, str(parameters)):
                 self._named.update(name.lower() for name in DOTTED.findall(text))
+
+
+def left_by_replay(driver: psycopg.Connection, named: Sequence[str]) -> str:
+    """Say what is on a session beside what a replay binds it with; "" if nothing."""
+    state = _read_state(driver, named)
+    own = {(login, driver.info.user) for login in LOGINS}
+    return _shown(sorted(one for one in state - own if one[0] not in OURS))
+
+
+def _read_state(driver: psycopg.Connection, named: Sequence[str]) -> State:
+    return frozenset(driver.execute(query("session_state"), {"named": list(named)}).fetchall())
+
+
+def _shown(changed: Sequence[tuple[str, str]]) -> str:
+    names = list(dict.fromkeys(_show(*one) for one in changed))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _show(what: str, value: str) -> str:

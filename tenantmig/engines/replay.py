@@ -31,6 +31,7 @@ from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment
 from tenantmig.recording import Template
+from tenantmig.session_state import left_by_replay
 from tenantmig.sql import query
 
 
@@ -75,8 +76,11 @@ class ReplayEngine:
             found, is_marked = _left(answer)
             if found != (*texts.left, assignment.tenant.schema):
                 return self._doubt(assignment, line.connection, found)
+            left = self._left_on(line.connection, assignment, templates)
             if is_marked:
                 self.hang_up()
+            if left:
+                return Attempt(failure=Failure(FailureKind.PERMANENT, left), engine=self.name)
             return Attempt(DONE[assignment.kind], engine=self.name)
         except Exception as error:  # noqa: BLE001  an engine never raises
             return self.fail(error, phase)
@@ -85,6 +89,30 @@ class ReplayEngine:
         """Give the calling thread's connection up and say what went wrong."""
         self.hang_up()
         return Attempt(failure=self._explain(error, phase), engine=self.name)
+
+    def _left_on(
+        self,
+        connection: BoundedConnection,
+        assignment: Assignment,
+        templates: Sequence[Template],
+    ) -> str:
+        """Say what rows of this tenant, by its triggers, left on the session for later revisions.
+
+        The witnesses' did not; and what comes next runs on another session.
+        """
+        is_short = assignment.stretch.target != assignment.path.target
+        if not is_short or not any(template.stands_alone for template in templates):
+            return ""
+        named = [name for template in templates for name in template.named]
+        left = left_by_replay(connection, named)
+        if not left:
+            return ""
+        self.hang_up()
+        return (
+            f"up to revision {assignment.stretch.destination} all is done, and in this tenant alone"
+            f" its triggers or functions set what ended with the session: {left}; run again to go"
+            " on without"
+        )
 
     def _doubt(
         self, assignment: Assignment, connection: BoundedConnection, found: object

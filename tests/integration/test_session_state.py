@@ -264,6 +264,30 @@ def test_no_second_attempt_is_made_without_what_was_left(
     assert fleet.upgrade().is_complete
 
 
+def test_what_a_replay_leaves_for_alembic_is_told(
+    tmp_path: Path, database: Database, open_fleet: OpenFleet
+) -> None:
+    """A trigger set something in one tenant alone, and the next revision is no replay's."""
+    setting = """op.execute('''CREATE OR REPLACE FUNCTION leave() RETURNS trigger
+LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT FROM users) THEN
+    PERFORM set_config('datestyle', 'German', false); END IF; RETURN NEW; END $$''')
+op.execute('INSERT INTO poked VALUES (1)')"""
+    impure = "op.get_bind().execute(sa.text('SELECT count(*) FROM users')).scalar()"
+    scripts = write_history(
+        tmp_path / "history", ("r1", BASE), ("r2", setting), ("r3", impure), ("r4", "pass")
+    )
+    Project(tmp_path, database.url, scripts)
+    fleet = open_fleet()
+    names = ["acme", "beta", "delta", SPECIAL]
+    assert fleet.onboard(names, "r1").is_complete
+    database.execute(f"INSERT INTO {SPECIAL}.users VALUES (1)")
+    report = by_name(fleet.upgrade())
+    assert [report[name].outcome for name in names] == ["upgraded"] * 3 + ["failed"]
+    assert (report[SPECIAL].to_revision, report[SPECIAL].attempts) == ("r2", 1)
+    assert "SET DateStyle" in str(report[SPECIAL].error)
+    assert fleet.upgrade().is_complete
+
+
 def test_a_version_that_changes_with_the_commit_is_in_doubt(
     tmp_path: Path, databases: list[Database]
 ) -> None:
