@@ -213,10 +213,11 @@ class FleetReader:
         with self._driver.ledger() as ledger:
             return recovery.plan_rollback(self._driver, ledger, run, options)
 
-    def plan_resumption(self, run: int | None = None) -> Plan:
+    def plan_resumption(self, run: int | None = None, options: RunOptions = DEFAULT) -> Plan:
         """Return what `resume` would do; nothing is changed."""
         with self._driver.ledger() as ledger:
-            return recovery.plan_resumption(self._driver, ledger, recovery.find_run(ledger, run))
+            record = recovery.find_run(ledger, run)
+            return recovery.plan_resumption(self._driver, ledger, record, options)
 
     def plan_restore(self, name: str, backup: str | Path) -> Plan:
         """Return what `restore` would do; nothing is changed."""

@@ -258,7 +258,7 @@ def heed_irreversible(history: History, plan: Plan, *, skip: bool) -> Plan:
             reasons.setdefault(found, []).extend(group.tenants)
     if reasons and not skip:
         raise IrreversibleRevisionError(_irreversible(history, reasons))
-    left_out = [
+    left_out = list(plan.left_out) + [
         Problem(tenant, f"revision {revision} is irreversible", group.path.source)
         for revision, tenants in reasons.items()
         for tenant in tenants

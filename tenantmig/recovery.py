@@ -75,14 +75,15 @@ def resume(
     """Finish a run (see `Fleet.resume`)."""
     with driver.ledger() as ledger:
         record = find_run(ledger, run)
-        plan = plan_resumption(driver, ledger, record)
+        options = _options_of(record, options)
+        plan = plan_resumption(driver, ledger, record, options)
         before = {known.outcome.tenant: known.outcome for known in record.tenants}
         settings = settings_of(driver.settings, record, given)
         with closing(Driver(settings, record.report.lineage)) as own:
             return own.start(
                 plan,
                 ledger,
-                _options_of(record, options),
+                options,
                 sweep=own.sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
                 resumed=record.report.run,
                 before=before,
@@ -99,10 +100,10 @@ def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
     )
 
 
-def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
+def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord, options: RunOptions) -> Plan:
     """Plan for the tenants that a run did not bring to its target."""
     driver, undoes = driver.of(record.report.lineage), record.report.undoes
-    return planning.plan_resumption(
+    plan = planning.plan_resumption(
         driver.reader(ledger),
         driver.history,
         record,
@@ -110,6 +111,8 @@ def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord) -> Plan:
         undone=ledger.record(undoes) if undoes is not None else None,
         replaced=ledger.replaced_since(undoes) if undoes is not None else None,
     )
+    skip = _options_of(record, options).skip_irreversible
+    return planning.heed_irreversible(driver.history, plan, skip=skip)
 
 
 def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:

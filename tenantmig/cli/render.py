@@ -263,6 +263,7 @@ def print_plan(plan: Plan) -> None:
     out.print(
         f"{undertaken}: {plan.pending} tenants to change,"
         f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
+        + (f", {len(plan.left_out)} skipped" if plan.left_out else "")
     )
     rows = [
         (

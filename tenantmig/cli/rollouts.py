@@ -120,10 +120,11 @@ def resume(
 ) -> None:
     """Finish a run that was cut off or left tenants behind, with its own target and options."""
     fleet = open_fleet(ctx)
+    wanted = RunOptions(skip_irreversible=skip_irreversible)
     if dry_run:
-        show_plan(fleet.plan_resumption(run), json=json)
+        show_plan(fleet.plan_resumption(run, wanted), json=json)
         return
-    with reported(RunOptions(skip_irreversible=skip_irreversible)) as options:
+    with reported(wanted) as options:
         report = fleet.resume(run, options, rollout.settings() | waves.settings())
     finish(report, json=json)
 

@@ -120,6 +120,13 @@ CONTROLS = (
         "DID NOT RAISE",
     ),
     Control(
+        "P3",
+        "a tenant that was left out stays in the report",
+        (Patch("planning.py", "list(plan.left_out) + [", "["),),
+        ("tests/integration/test_rollback.py::test_a_rollback_that_leaves_tenants_says_so",),
+        "RunState.COMPLETE",
+    ),
+    Control(
         "P4",
         "lock first, then read",
         (

@@ -239,6 +239,72 @@ def test_those_that_would_pass_it_can_be_left(marked: Fleet, database: Database)
     assert outcomes(resumed) == {"new": "downgraded", "old": "skipped"}
 
 
+@pytest.fixture
+def moved(three: Project, open_fleet: OpenFleet) -> tuple[Fleet, int]:
+    """r2 and r4 cannot be undone, each for its own reason; a run moved `a` over both."""
+    lost = ("r2", *FOR_GOOD[1:])
+    also = ("r4", FOR_GOOD[1], FOR_GOOD[2].replace("rows", "columns"))
+    write_history(three.script_location, CREATE, lost, adding("r3", "c"), also, adding("r5", "d"))
+    fleet = open_fleet(canary="0", max_failures="9")
+    fleet.onboard(["a", "there"], "r1")
+    fleet.onboard(["b"], "r3")
+    fleet.onboard(["free"], "r4")
+    fleet.upgrade("r5", only("there"))
+    return fleet, run_of(fleet.upgrade("r5"))
+
+
+SKIPPED = {"a": "skipped", "b": "skipped", "free": "downgraded"}
+
+
+def test_a_rollback_that_leaves_tenants_says_so(
+    moved: tuple[Fleet, int], database: Database
+) -> None:
+    fleet, run = moved
+    plan = fleet.plan_rollback(run, RunOptions(skip_irreversible=True))
+    assert [problem.tenant.name for problem in plan.left_out] == ["a", "b"]
+    with untouched(database, besides=["tenantmig", "free"]):
+        report = fleet.rollback(run, RunOptions(skip_irreversible=True))
+    assert (report.state, outcomes(report)) == (RunState.INCOMPLETE, SKIPPED)
+    assert "r4 is irreversible" in str(by_name(report)["a"].error)
+    assert stands(database, "a", "b", "free") == {"a": "r5", "b": "r5", "free": "r4"}
+    assert outcomes(fleet.run(run_of(report))) == SKIPPED
+    with untouched(database, besides=["tenantmig"]):
+        resumed = fleet.resume(run_of(report))
+    assert (resumed.state, outcomes(resumed)) == (RunState.INCOMPLETE, SKIPPED)
+
+
+def test_a_rollback_that_leaves_every_tenant_is_not_complete(
+    marked: Fleet, database: Database
+) -> None:
+    with untouched(database, besides=["tenantmig"]):
+        report = marked.rollback(len(marked.runs()), RunOptions(skip_irreversible=True))
+    assert (report.state, outcomes(report)) == (RunState.INCOMPLETE, {"old": "skipped"})
+
+
+def test_a_rollback_that_was_killed_is_resumed_with_what_it_left(
+    three: Project, database: Database
+) -> None:
+    """The command: its dry runs, its JSON and its exit code."""
+    write_history(three.script_location, CREATE, ("r2", *FOR_GOOD[1:]), adding("r3", "c"))
+    three.run("onboard", "a", "--to", "r1")
+    three.run("onboard", "b", "--to", "r2")
+    three.run("upgrade")
+    words = ("rollback", "3", "--skip-irreversible")
+    assert "1 tenants to change, 0 at the target, 0 that cannot be, 1 skipped" in (
+        three.run(*words, "--dry-run").out
+    )
+    put_to_sleep(database, "b")
+    kill_asleep(three, database, *words, "--yes")
+    wake(database, "b")
+    planned = three.run("resume", "--dry-run", "--json").json
+    assert [left["tenant"] for left in planned["left_out"]] == ["a"]
+    assert [group["tenants"] for group in planned["groups"]] == [["b"]]
+    report = three.run("resume", "--yes", "--json", expect=3).json
+    assert (report["state"], report["counts"]) == ("incomplete", {"downgraded": 1, "skipped": 1})
+    assert "a: skipped at r3: revision r2 is irreversible" in three.run("show", "4").out
+    assert stands(database, "a", "b") == {"a": "r3", "b": "r2"}
+
+
 def test_the_command_says_the_same(three: Project, database: Database) -> None:
     write_history(three.script_location, CREATE, adding("r2", "b"), FOR_GOOD)
     three.run("onboard", "a", "--to", "r1")
