@@ -213,6 +213,15 @@ class FleetReader:
         with self._driver.ledger() as ledger:
             return recovery.plan_rollback(self._driver, ledger, run, options)
 
+    def resumable(self, run: int | None = None) -> RunReport:
+        """Return the run that `resume` would finish.
+
+        Raises:
+            UnknownRunError, SelectionError: there is nothing to resume.
+        """
+        with self._driver.ledger() as ledger:
+            return recovery.find_run(ledger, run).report
+
     def plan_resumption(self, run: int | None = None, options: RunOptions = DEFAULT) -> Plan:
         """Return what `resume` would do; nothing is changed."""
         with self._driver.ledger() as ledger:

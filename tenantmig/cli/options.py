@@ -22,7 +22,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 DryRunFlag = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")
 ]
-YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where nobody can answer.")]
 
 
 def takes(*groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from tenantmig.cli.confirmation import TAKES_AWAY, confirm
 from tenantmig.cli.exits import exit_code
 from tenantmig.cli.options import (
     BackupFlag,
@@ -70,12 +70,12 @@ def downgrade(
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     selection = selected.selection(fleet, None, lineage)
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
-    if dry_run or not (yes or json):
+    if dry_run or not yes:
         plan = fleet.plan(target, selection, RunKind.DOWNGRADE, wanted, lineage)
         if dry_run:
             show_plan(plan, json=json)
             return
-        _ask(plan)
+        confirm(plan, "downgrade", json=json)
     with reported(wanted) as options:
         report = fleet.downgrade(target, selection, options, lineage)
     finish(report, json=json)
@@ -96,12 +96,12 @@ def rollback(
     """Return every tenant that a run moved to the revision it had before, and no other."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
-    if dry_run or not (yes or json):
+    if dry_run or not yes:
         plan = fleet.plan_rollback(run, wanted)
         if dry_run:
             show_plan(plan, json=json)
             return
-        _ask(plan)
+        confirm(plan, "rollback", json=json)
     with reported(wanted) as options:
         report = fleet.rollback(run, options)
     finish(report, json=json)
@@ -115,7 +115,7 @@ def resume(
     run: Annotated[int | None, typer.Argument(metavar="[RUN]")] = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     dry_run: DryRunFlag = False,
-    yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
+    yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Finish a run that was cut off or left tenants behind, with its own target and options."""
@@ -124,6 +124,12 @@ def resume(
     if dry_run:
         show_plan(fleet.plan_resumption(run, wanted), json=json)
         return
+    if not yes:
+        report = fleet.resumable(run)
+        run = report.run
+        if report.kind in TAKES_AWAY:
+            plan = fleet.plan_resumption(run, wanted)
+            confirm(plan, f"resume of run {run} ({report.kind})", json=json)
     with reported(wanted) as options:
         report = fleet.resume(run, options, rollout.settings() | waves.settings())
     finish(report, json=json)
@@ -148,12 +154,6 @@ def stamp(
     with reported() as options:
         report = fleet.stamp(target, selection, options, lineage)
     finish(report, json=json)
-
-
-def _ask(plan: Plan) -> None:
-    if sys.stdin.isatty() and plan.pending:
-        print_plan(plan)
-        typer.confirm("Do it?", abort=True, err=True)
 
 
 def show_plan(plan: Plan, *, json: bool) -> None:

@@ -44,7 +44,7 @@ def test_two_hundred_tenants_onboard_roll_and_come_back(
     report = project.run("upgrade", "--json").json
     assert report["counts"] == {"upgraded": 200}
     assert_all_equal(database, names, head)
-    report = project.run("downgrade", "0013", "-t", "t00*", "-t", ODD, "--json").json
+    report = project.run("downgrade", "0013", "-t", "t00*", "-t", ODD, "--json", "--yes").json
     assert report["counts"] == {"downgraded": 11}
     moved = [*names[:10], ODD]
     assert_all_equal(database, moved, back)
@@ -62,7 +62,9 @@ def test_four_workers_never_interfere(project: Project, database: Database) -> N
     project.run("onboard", *names, "--parallel", "4")
     assert_all_equal(database, names, head)
     for _ in range(2):
-        report = project.run("downgrade", "0006", "--all", "--parallel", "4", "--json").json
+        report = project.run(
+            "downgrade", "0006", "--all", "--parallel", "4", "--json", "--yes"
+        ).json
         assert report["counts"] == {"downgraded": 40}
         assert_all_equal(database, names, middle)
         report = project.run("upgrade", "--parallel", "4", "--json").json
@@ -78,7 +80,7 @@ def test_names_that_need_quotes(project: Project, database: Database) -> None:
     head = golden(project, database, "0015")
     project.run("onboard", *names)
     assert_all_equal(database, names, head)
-    project.run("downgrade", "0012", "--all")
+    project.run("downgrade", "0012", "--all", "--yes")
     project.run("upgrade")
     assert_all_equal(database, names, head)
     shown = project.run("status", "--json").json

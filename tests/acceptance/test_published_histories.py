@@ -90,7 +90,7 @@ def test_twenty_tenants_to_head_some_down_and_to_head_again(
     report = project.run("onboard", *TENANTS, "--json").json
     assert report["counts"] == {"onboarded": 20}
     assert_equal(database, TENANTS, head)
-    report = project.run("downgrade", down, "--all", "--json").json
+    report = project.run("downgrade", down, "--all", "--json", "--yes").json
     assert report["counts"] == {"downgraded": 20}
     assert_equal(database, TENANTS, back)
     report = project.run("upgrade", "--json").json
@@ -112,6 +112,6 @@ def test_a_script_that_names_the_default_schema_stays_in_its_tenant(
     project = published["langflow"].project(tmp_path / "ours", database.url)
     project.run("onboard", "acme", "--to", revision)
     (before,) = described(database, "acme")
-    project.run("downgrade", "-1", "--all")
+    project.run("downgrade", "-1", "--all", "--yes")
     assert before["constraints"] != back["constraints"]
     assert_equal(database, ["acme"], back)

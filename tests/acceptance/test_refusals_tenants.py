@@ -45,7 +45,7 @@ def test_tenants_that_cannot_be_trusted(project: Project, database: Database) ->
             assert reason in found[tenant]
         shown = project.run("show", str(report["run"]), "--json").json
         assert errors(shown) == found
-        text = project.run("downgrade", "-1", "--all", expect=3).out
+        text = project.run("downgrade", "-1", "--all", "--yes", expect=3).out
         for tenant, reason in REASONS.items():
             assert f"{tenant}: failed" in text
             assert reason in text
@@ -77,7 +77,9 @@ def test_downgrade_across_an_irreversible_revision(project: Project, database: D
         assert "Revision 0006 cannot be downgraded (the password hashes were destroyed)" in error
         assert "1 tenants would pass it: acme" in error
         assert "--skip-irreversible" in error
-    left = project.run("downgrade", "0004", "--all", "--skip-irreversible", "--json", expect=3).json
+    left = project.run(
+        "downgrade", "0004", "--all", "--skip-irreversible", "--json", "--yes", expect=3
+    ).json
     assert left["counts"] == {"skipped": 2}
     # Alembic, alone, goes as far as it can.
     alone = project.alembic("-x", "tenant=beta", "downgrade", "0004", expect=None)

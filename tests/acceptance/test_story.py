@@ -24,7 +24,7 @@ def test_onboard_roll_and_bring_back(name: str, request: pytest.FixtureRequest) 
     report = project.run("upgrade", "--json").json
     assert report["state"] == "complete"
     assert report["counts"] == {"upgraded": 2}
-    back = project.run("downgrade", "-2", "-t", "acme", "--json").json
+    back = project.run("downgrade", "-2", "-t", "acme", "--json", "--yes").json
     assert back["counts"] == {"downgraded": 1}
     assert [(t["tenant"], t["from"], t["to"]) for t in back["tenants"]] == [
         ("acme", "0015", "0013")

@@ -120,6 +120,16 @@ CONTROLS = (
         "DID NOT RAISE",
     ),
     Control(
+        "P2",
+        "what takes something away needs --yes where nobody can answer",
+        (
+            Patch("cli/confirmation.py", "    if json or not is_terminal:", "    if False:"),
+            Patch("cli/confirmation.py", "    if plan.pending:", "    if False:"),
+        ),
+        ("tests/integration/test_confirmation.py::test_without_a_terminal_it_needs_yes",),
+        "exit 0",
+    ),
+    Control(
         "P3",
         "a tenant that was left out stays in the report",
         (Patch("planning.py", "list(plan.left_out) + [", "["),),

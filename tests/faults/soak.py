@@ -97,7 +97,7 @@ class Soak:
                 self._look(f"a kill in `{' '.join(command)}`")
             result = None if self._is_unfinished() else self.project.run(*first, expect=None)
             if result is None and self.kills.total() < kills and self.dice.random() < 0.5:
-                command = ["resume"]
+                command = ["resume", "--yes"]
                 continue
             result = result or self._resume()
             if result.code == 0 and self._is_at(target):
@@ -110,7 +110,7 @@ class Soak:
         """Resume; what a dead driver's statements still hold is waited for, as by an operator."""
         deadline = time.monotonic() + CONVERGE_S
         while True:
-            result = self.project.run("resume", expect=None)
+            result = self.project.run("resume", "--yes", expect=None)
             if result.code == 0 or time.monotonic() > deadline:
                 return result
 

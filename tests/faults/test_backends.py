@@ -45,7 +45,7 @@ def test_a_downgrade_of_one_tenant(
     fleet: Project, victim_database: Database, promises: Promises
 ) -> None:
     """The control of a selection: who is not selected is outside, and the oracles hold it so."""
-    command = ("downgrade", "base", "-t", "acme")
+    command = ("downgrade", "base", "-t", "acme", "--yes")
     with promises.watch(
         fleet, victim_database, touched=["acme"], old="r1", new="base", converging=command
     ) as watch:

@@ -153,7 +153,7 @@ class FleetMachine(LedFleet):
     @rule(k=K, arrives=st.booleans())
     def kill_resumption(self, k: int, arrives: bool) -> None:
         assert self.cut_off is not None
-        arguments = ["resume", str(self.cut_off.run)]
+        arguments = ["resume", str(self.cut_off.run), "--yes"]
         self.kill_run(arguments, self.cut_off.way, self.cut_off.goals, k, arrives=arrives)
 
     @precondition(lambda self: len(self.tenants) < len(NAMES))

@@ -173,7 +173,7 @@ def test_there_and_back(fleet: Project, database: Database) -> None:
     assert head_of(database, CORE) == "s2"
     assert head_of(database, "acme") == "r1"
     # what tenants refer to stays
-    failed = fleet.run("downgrade", "base", "--lineage", "shared", "--json", expect=3).json
+    failed = fleet.run("downgrade", "base", "--lineage", "shared", "--yes", "--json", expect=3).json
     assert "depend" in failed["tenants"][0]["error"]
     assert head_of(database, CORE) == "s1"
 

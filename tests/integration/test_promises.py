@@ -92,7 +92,7 @@ def test_a_rerun_that_does_ddl_on_who_is_done_is_seen(
         fleet, victim_database, touched=TENANTS, old="r1", new="r3", between=["r2"]
     ) as watch:
         watch.run("upgrade", expect=0)
-        complaints = list(watch.converge(["downgrade", "r2", "-t", "acme"]))
+        complaints = list(watch.converge(["downgrade", "r2", "-t", "acme", "--yes"]))
         assert [line[:9] for line in complaints] == ["O5 acme: ", "O5 acme: "]
         assert "DROP INDEX" in complaints[1]
 

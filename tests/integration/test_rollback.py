@@ -168,7 +168,7 @@ def test_a_rollback_that_was_killed_is_resumed(three: Project, database: Databas
     kill_asleep(three, database, "rollback", "3", "--canary", "a", "-p", "1", "--yes")
     wake(database, "b")
     with untouched(database, besides=["tenantmig", "b", "c"]):
-        report = three.run("resume", "--json").json
+        report = three.run("resume", "--json", "--yes").json
     assert (report["run"], report["kind"], report["counts"]) == (4, "rollback", {"downgraded": 3})
     assert stands(database, *"abc") == {"a": "r2", "b": "r1", "c": "r1"}
 

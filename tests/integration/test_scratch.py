@@ -56,7 +56,7 @@ def catalog_of(database: Database, schema: str) -> dict[str, Any]:
 
 def test_the_history_runs_there_as_in_a_tenant(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "beta")
-    project.run("downgrade", "r2", "-t", "beta")
+    project.run("downgrade", "r2", "-t", "beta", "--yes")
     with driver_of(project).scratch() as scratch:
         scratch.upgrade("r2")
         assert catalog_of(database, scratch.schema) == catalog_of(database, "beta")
