@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,28 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
     ]
     _check(fleet, settings)
     return sorted(fleet, key=lambda tenant: tenant.name)
+
+
+def describe_nobody(settings: Settings, database: str, fleet: Sequence[Tenant]) -> str:
+    """Say why no tenant of the source is selected by `--all`, and what to look at."""
+    named = {
+        "registry": f'The registry (schema "{settings.ledger_schema}")',
+        "schemas": f"The source `schemas` (pattern {settings.source_pattern!r})",
+        "query": "The source `query` (`source_query`)",
+        "file": f"The source `file` ({settings.source_file})",
+        "callable": f"The source `callable` ({settings.source_callable})",
+    }
+    where = f'{named[settings.source]} of the database "{database}"'
+    if fleet:
+        counts = Counter(tenant.state.value for tenant in fleet)
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        return f"{where} lists no tenant that is active and not left out by --skip ({states})."
+    if settings.source != "registry":
+        return f"{where} lists no tenant. Look at the settings `source...` and `database_url`."
+    return (
+        f"{where} lists no tenant. Onboard one (`tenantmig onboard NAME`), adopt the schemas that"
+        " exist (`tenantmig tenants adopt SCHEMA...`), or set `source` if another one lists them."
+    )
 
 
 def _read_source(settings: Settings, ledger: Ledger) -> Iterable[Tenant]:

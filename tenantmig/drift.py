@@ -97,6 +97,8 @@ class FleetDrift:
 
     tenants: tuple[TenantDrift, ...]
     groups: tuple[DriftGroup, ...]
+    nobody: str | None = None
+    """Why there is no tenant, if that is so: what the source lists."""
 
     @property
     def drifted(self) -> tuple[DriftGroup, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tenantmig import embedded, planning
+from tenantmig.activity import live_onboardings
 from tenantmig.attempts import Backup
 from tenantmig.backup import Backups
 from tenantmig.capacity import catalog_helpers, default_parallel, reading_helpers
@@ -17,11 +18,12 @@ from tenantmig.catalog import CatalogOptions, CatalogReader
 from tenantmig.client_programs import ClientPrograms, find_programs
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
-from tenantmig.discovery import discover
+from tenantmig.discovery import describe_nobody, discover
 from tenantmig.engines.pool import EnginePool
 from tenantmig.engines.worker import WorkerOptions
 from tenantmig.errors import (
     ConnectError,
+    EmptyFleetError,
     SelectionError,
     SettingsError,
     TenantSchemaMissingError,
@@ -41,7 +43,7 @@ from tenantmig.run import carry_out
 from tenantmig.scratch import Scratch, open_scratch
 from tenantmig.settings import AUTO, Settings
 from tenantmig.stop_signal import StopSignal
-from tenantmig.tenant import Selection, Tenant
+from tenantmig.tenant import Selection, Tenant, TenantState
 from tenantmig.tenant_schema import schema_exists
 from tenantmig.version_table import ReadVersions, Version, read_versions
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
@@ -59,6 +61,7 @@ STORED = (
     "gate",
 )
 """The settings that a run keeps in the ledger, for `resume`."""
+ANY_RUN = 2**62  # later than all
 CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
 
 
@@ -213,15 +216,39 @@ class Driver:
         if kind is not RunKind.OFFBOARD:
             self.history.target(target, kind)
         fleet, is_shared = self.discover(ledger), self.lineage is Lineage.SHARED
+        tenants = fleet if is_shared else selection.select(fleet)
         return planning.plan_rollout(
             self.reader(ledger),
             self.history,
             kind,
             target,
-            fleet if is_shared else selection.select(fleet),
+            tenants,
             is_fleetwide=selection.is_everyone and not is_shared,
             lineage=self.lineage,
+            nobody=None if tenants else self.describe_nobody(ledger, fleet, kind),
         )
+
+    def describe_nobody(
+        self, ledger: Ledger, fleet: Sequence[Tenant], kind: RunKind | None = None
+    ) -> str | None:
+        """Say why no tenant is selected; None if an upgrade is to wait for one that is born."""
+        is_unborn = any(tenant.state is TenantState.ONBOARDING for tenant in fleet)
+        if kind is RunKind.UPGRADE and is_unborn and live_onboardings(ledger, ANY_RUN):
+            return None
+        return describe_nobody(self.settings, ledger.connection.info.dbname, fleet)
+
+    def require_tenants(self, plan: Plan) -> None:
+        """Refuse a run over nobody, unless the settings allow it: the source may be the wrong one.
+
+        Raises:
+            EmptyFleetError: with what the source lists and what to do.
+        """
+        if plan.nobody and not self.settings.allow_empty:
+            alone = " `upgrade --lineage shared` upgrades the shared tables alone."
+            raise EmptyFleetError(
+                f"{plan.nobody} If that is right, say --allow-empty."
+                f"{alone if self.settings.has_shared_lineage else ''} Nothing was touched."
+            )
 
     def reader(self, ledger: Ledger) -> ReadVersions:
         """Return what reads the version tables, those of a large fleet over several connections."""
@@ -270,9 +297,11 @@ class Driver:
 
         Raises:
             IrreversibleRevisionError: the plan passes a revision that cannot be undone.
+            EmptyFleetError: there are no tenants.
             SelectionError, ClientProgramError: an option does not fit.
         """
         refuse_in_worker()
+        self.require_tenants(plan)
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))

@@ -55,6 +55,10 @@ class SelectionError(TenantmigError):
     """No tenant is selected; say --tenant, --label, --from-file, --failed-in or --all."""
 
 
+class EmptyFleetError(SelectionError):
+    """The fleet has no tenants; say --allow-empty if that is right."""
+
+
 class SourceError(TenantmigError):
     """The tenants cannot be read from their source."""
 

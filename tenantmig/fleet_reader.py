@@ -14,6 +14,7 @@ from tenantmig.drift import FleetDrift, find_drift
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.errors import SelectionError
 from tenantmig.forkserver import refuse_in_worker
+from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.lint import LintReport
 from tenantmig.lint.linter import lint
@@ -67,12 +68,19 @@ class FleetReader:
         driver, shared = self._driver, self._shared
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
-            tenants = selection.select(driver.discover(ledger))
+            tenants, nobody = self._select(ledger, selection)
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+            found = replace(found, nobody=nobody)
             if shared is None:
                 return found
             place, read = shared.discover(ledger), shared.reader(ledger)
             return replace(found, shared=read_status(ledger, read, shared.history, place))
+
+    def _select(self, ledger: Ledger, selection: Selection) -> tuple[list[Tenant], str | None]:
+        """Return the selected tenants, or why there are none."""
+        fleet = self._driver.discover(ledger)
+        tenants = selection.select(fleet)
+        return tenants, None if tenants else self._driver.describe_nobody(ledger, fleet)
 
     @cached_property
     def _shared(self) -> Driver | None:
@@ -135,6 +143,14 @@ class FleetReader:
         plan = replace(plan, obstacles=planning.obstacles(driver.history, plan, known))
         return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
+    def require_tenants(self, plan: Plan) -> None:
+        """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.
+
+        Raises:
+            EmptyFleetError: naming the source.
+        """
+        self._driver.require_tenants(plan)
+
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
 
@@ -163,10 +179,11 @@ class FleetReader:
         refuse_in_worker()
         driver, history = self._driver, self.history
         with driver.ledger() as ledger:
-            tenants = selection.select(driver.discover(ledger))
+            tenants, nobody = self._select(ledger, selection)
             with driver.catalogs(ledger, len(tenants), has_privileges=with_privileges) as reader:
                 read = driver.reader(ledger)
-                return find_drift(tenants, read, history, reader, driver.references)
+                found = find_drift(tenants, read, history, reader, driver.references)
+        return replace(found, nobody=nobody)
 
     def check(self) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.

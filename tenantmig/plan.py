@@ -132,6 +132,8 @@ class Plan:
     lineage: Lineage = Lineage.TENANT
     shared: Plan | None = None
     """What is done to the shared lineage first."""
+    nobody: str | None = None
+    """Why no tenant is selected, if that is so: what the source lists."""
 
     @property
     def moves(self) -> RunKind:

@@ -96,10 +96,9 @@ class Settings(BaseSettings):
     source_query: str = Field(
         "", description="source = query: SQL with columns name, schema and optionally state"
     )
-    source_file: Path | None = Field(
-        None, description="source = file: lines of name or name,schema"
-    )
+    source_file: Path | None = Field(None, description="source = file: lines of name[,schema]")
     source_callable: str = Field("", description="source = callable: module:function")
+    allow_empty: bool = Field(default=False, description="a run over no tenant is not refused")
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
     ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")
     extension_schemas: tuple[str, ...] = Field(

@@ -45,6 +45,8 @@ class FleetStatus:
     tenants: tuple[TenantStatus, ...]
     shared: FleetStatus | None = None
     """The shared lineage, if there is one: one entry, in a tenant's place."""
+    nobody: str | None = None
+    """Why there is no tenant, if that is so: what the source lists."""
 
     @property
     def summary(self) -> dict[str, int]:

@@ -110,7 +110,7 @@ def _print(found: FleetDrift, *, everything: bool) -> None:
         out.print(table(("tenant", "revision", "problem"), rows[:most]))
         _print_rest(len(rows), most, "tenants")
     if not found.tenants:
-        out.print("No tenants.")
+        out.print(found.nobody or "No tenants.")
 
 
 def _print_group(group: DriftGroup, most: int | None) -> None:

@@ -216,6 +216,12 @@ BackupFlag = Annotated[
 ]
 
 
+AllowEmptyFlag = Annotated[
+    bool | None,
+    typer.Option("--allow-empty", help="Be content with a fleet without tenants."),
+]
+
+
 LineageFlag = Annotated[
     Lineage | None, typer.Option("--lineage", help="Of the tenants, or of the shared tables.")
 ]

@@ -16,7 +16,6 @@ from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
 from tenantmig.status import FleetStatus, Standing
-from tenantmig.tenant import Tenant
 
 SHOWN = 20
 
@@ -185,6 +184,7 @@ def status_json(status: FleetStatus) -> dict[str, Any]:
     return {
         "head": status.head,
         "summary": status.summary,
+        "nobody": status.nobody,
         "shared": status_json(status.shared) if status.shared else None,
         "tenants": [
             {
@@ -209,6 +209,8 @@ def print_status(status: FleetStatus) -> None:
     if status.shared is not None:
         _print_shared(status.shared)
     out.print(f"Head {status.head}: {counted}")
+    if status.nobody:
+        out.print(status.nobody)
     counts = [
         (revision or "base", count, "head" if revision == status.head else "")
         for revision, count in status.by_revision.items()
@@ -237,6 +239,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "pending": plan.pending,
         "at_target": len(plan.at_target),
+        "nobody": plan.nobody,
         "lineage": plan.lineage.value,
         "shared": plan_json(plan.shared) if plan.shared else None,
         "obstacles": dict(plan.obstacles),
@@ -260,6 +263,8 @@ def print_plan(plan: Plan) -> None:
         print_plan(plan.shared)
     out = console()
     undertaken = undertaking(plan.kind, plan.target, plan.lineage).capitalize()
+    if plan.nobody:
+        out.print(plan.nobody)
     out.print(
         f"{undertaken}: {plan.pending} tenants to change,"
         f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
@@ -281,23 +286,3 @@ def print_plan(plan: Plan) -> None:
     if refused:
         problems = [(p.tenant.name, p.message) for p in refused[:SHOWN]]
         out.print(table(("tenant", "problem"), problems))
-
-
-def tenant_json(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant as JSON."""
-    return {
-        "tenant": tenant.name,
-        "schema": tenant.schema,
-        "database": tenant.database,
-        "state": tenant.state.value,
-        "labels": dict(tenant.labels),
-    }
-
-
-def print_tenants(tenants: Sequence[Tenant]) -> None:
-    """Print tenants with their state and labels."""
-    rows = [
-        (t.name, t.schema, t.state.value, " ".join(f"{k}={v}" for k, v in t.labels.items()))
-        for t in tenants
-    ]
-    console().print(table(("tenant", "schema", "state", "labels"), rows) if rows else "No tenants.")

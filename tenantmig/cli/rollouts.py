@@ -9,6 +9,7 @@ import typer
 from tenantmig.cli.confirmation import TAKES_AWAY, confirm
 from tenantmig.cli.exits import exit_code
 from tenantmig.cli.options import (
+    AllowEmptyFlag,
     BackupFlag,
     DryRunFlag,
     JsonFlag,
@@ -24,9 +25,12 @@ from tenantmig.cli.options import (
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_json, print_plan, print_run, run_json
 from tenantmig.driver import RunOptions
+from tenantmig.fleet import Fleet
+from tenantmig.fleet_reader import DEFAULT
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, RunKind
-from tenantmig.tenant import EVERYONE
+from tenantmig.tenant import EVERYONE, Selection
 
 
 @takes(SelectionFlags, RolloutFlags, WaveFlags)
@@ -37,15 +41,16 @@ def upgrade(
     waves: WaveFlags,
     target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
     lineage: LineageFlag = None,
+    allow_empty: AllowEmptyFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
     json: JsonFlag = False,
 ) -> None:
     """Roll tenants forward, all active ones unless some are selected; the shared lineage first."""
-    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
+    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings(), allow_empty=allow_empty)
     selection = selected.selection(fleet, EVERYONE, lineage)
     if dry_run:
-        show_plan(fleet.plan(target, selection, lineage=lineage), json=json)
+        show_plan(_plan(fleet, target, selection, RunKind.UPGRADE, lineage), json=json)
         return
     with reported() as options:
         report = fleet.upgrade(target, selection, options, lineage)
@@ -62,16 +67,17 @@ def downgrade(
     lineage: LineageFlag = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     backup: BackupFlag = None,
+    allow_empty: AllowEmptyFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Bring the selected tenants back to a revision, or -N revisions back."""
-    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
+    fleet = open_fleet(ctx, **rollout.settings(), **waves.settings(), allow_empty=allow_empty)
     selection = selected.selection(fleet, None, lineage)
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
     if dry_run or not yes:
-        plan = fleet.plan(target, selection, RunKind.DOWNGRADE, wanted, lineage)
+        plan = _plan(fleet, target, selection, RunKind.DOWNGRADE, lineage, wanted)
         if dry_run:
             show_plan(plan, json=json)
             return
@@ -141,19 +147,34 @@ def stamp(
     selected: SelectionFlags,
     target: Annotated[str, typer.Argument(metavar="REV")],
     lineage: LineageFlag = None,
+    allow_empty: AllowEmptyFlag = None,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a revision into version tables without running anything."""
-    fleet = open_fleet(ctx)
+    fleet = open_fleet(ctx, allow_empty=allow_empty)
     selection = selected.selection(fleet, None, lineage)
     if dry_run:
-        plan = fleet.plan(target, selection, RunKind.STAMP, lineage=lineage)
+        plan = _plan(fleet, target, selection, RunKind.STAMP, lineage)
         show_plan(plan, json=json)
         return
     with reported() as options:
         report = fleet.stamp(target, selection, options, lineage)
     finish(report, json=json)
+
+
+def _plan(
+    fleet: Fleet,
+    target: str,
+    selection: Selection,
+    kind: RunKind,
+    lineage: Lineage | None,
+    wanted: RunOptions = DEFAULT,
+) -> Plan:
+    """Plan a run that would be refused if it were about nobody."""
+    plan = fleet.plan(target, selection, kind, wanted, lineage)
+    fleet.require_tenants(plan)
+    return plan
 
 
 def show_plan(plan: Plan, *, json: bool) -> None:

@@ -18,7 +18,7 @@ from tenantmig.cli.options import (
     parse_labels,
     takes,
 )
-from tenantmig.cli.render import console, print_json, print_tenants, tenant_json
+from tenantmig.cli.render import console, print_json, table
 from tenantmig.errors import SelectionError
 from tenantmig.tenant import Selection, Tenant, TenantState
 
@@ -137,6 +137,26 @@ def _set_state(
 
 def _print(tenants: list[Tenant], *, json: bool) -> None:
     if json:
-        print_json({"tenants": [tenant_json(tenant) for tenant in tenants]})
+        print_json({"tenants": [_tenant_json(tenant) for tenant in tenants]})
     else:
-        print_tenants(tenants)
+        _print_tenants(tenants)
+
+
+def _tenant_json(tenant: Tenant) -> dict[str, Any]:
+    """Return a tenant as JSON."""
+    return {
+        "tenant": tenant.name,
+        "schema": tenant.schema,
+        "database": tenant.database,
+        "state": tenant.state.value,
+        "labels": dict(tenant.labels),
+    }
+
+
+def _print_tenants(tenants: Sequence[Tenant]) -> None:
+    """Print tenants with their state and labels."""
+    rows = [
+        (t.name, t.schema, t.state.value, " ".join(f"{k}={v}" for k, v in t.labels.items()))
+        for t in tenants
+    ]
+    console().print(table(("tenant", "schema", "state", "labels"), rows) if rows else "No tenants.")
