@@ -23,6 +23,9 @@ demo: install ## the whole story on an embedded PostgreSQL, in about a minute
 test: install ## the tests, on a real PostgreSQL
 	$(BIN)/pytest
 
+test-debian: install ## the core of the tests on Debian's PostgreSQL 15 (apt-get install postgresql-15)
+	TENANTMIG_TEST_SERVER=15 $(BIN)/pytest -m core -k 'not 16'
+
 test-faults: install ## the long fault tests: every kill of a small rollout, and more
 	$(BIN)/pytest -m faults -n 6 --timeout 1200
 
@@ -32,7 +35,7 @@ soak: install ## 200 random kills of a rollout over 30 tenants
 controls: install ## take each protection away and see the tests go red
 	$(BIN)/python -m tests.faults.controls
 
-check: install lint test test-faults ## what CI runs: lint, types, floors, tests, fault tests
+check: install lint test test-debian test-faults ## what CI runs: lint, types, floors, tests, fault tests
 
 lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -54,4 +57,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
-.PHONY: help install demo test test-faults soak controls check lint bench lock
+.PHONY: help install demo test test-debian test-faults soak controls check lint bench lock

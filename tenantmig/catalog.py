@@ -19,6 +19,7 @@ from psycopg.rows import namedtuple_row
 
 from tenantmig.errors import ConnectError
 from tenantmig.sql import query
+from tenantmig.storage_parameters import PARAMETERS
 
 PIPELINED = 20  # tenants for which a session is asked before it has answered the first
 MODULUS = 2**64
@@ -137,12 +138,17 @@ class _Session:
         objects = (CatalogObject(*row) for row in rows)
         return {one.key: one for one in objects}
 
+    def undocumented(self, schemas: Sequence[str]) -> tuple[str, ...]:
+        given = {"schemas": list(schemas)} | PARAMETERS
+        rows = self.connection.execute(query("undocumented_options"), given).fetchall()
+        return tuple(name for (name,) in rows)
+
     def _parameters(self, schema: str) -> dict[str, object]:
         return {
             "schema": schema,
             "version_table": self.options.version_table,
             "privileges": self.options.has_privileges,
-        }
+        } | PARAMETERS
 
 
 class CatalogReader:
@@ -196,6 +202,10 @@ class CatalogReader:
     def catalog(self, schema: str) -> Catalog:
         """Return every object of a schema; none if there is no such schema."""
         return self._sessions[0].catalog(schema)
+
+    def undocumented(self, schemas: Sequence[str]) -> tuple[str, ...]:
+        """Name the options in these schemas that are left out: PostgreSQL documents no such."""
+        return self._sessions[0].undocumented(schemas)
 
 
 def _parts(schemas: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -99,6 +99,8 @@ class FleetDrift:
     groups: tuple[DriftGroup, ...]
     nobody: str | None = None
     """Why there is no tenant, if that is so: what the source lists."""
+    left_out: tuple[str, ...] = ()
+    """Options that PostgreSQL does not document, and by which nothing was compared."""
 
     @property
     def drifted(self) -> tuple[DriftGroup, ...]:
@@ -137,7 +139,8 @@ def find_drift(
         comparison.forget(tenant)
         found[tenant.name] = TenantDrift(tenant, show_heads(heads), problem=MOVED)
     groups = sorted(comparison.groups(), key=_order)
-    return FleetDrift(tuple(filter(None, found.values())), tuple(groups))
+    left_out = reader.undocumented([tenant.schema for tenant in compared])
+    return FleetDrift(tuple(filter(None, found.values())), tuple(groups), left_out=left_out)
 
 
 def _order(group: DriftGroup) -> tuple[str, bool, str]:

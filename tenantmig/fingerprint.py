@@ -8,6 +8,7 @@ from typing import NamedTuple
 import psycopg
 
 from tenantmig.sql import query
+from tenantmig.storage_parameters import PARAMETERS
 
 CHUNK = 200
 
@@ -25,7 +26,7 @@ def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) ->
     Equal for equal tables, columns, indexes, constraints, triggers, policies, enums and functions,
     in any order and with any history; what a view, a default or a check says is not part of it.
     """
-    rows = connection.execute(query("fingerprints"), {"schemas": list(schemas)})
+    rows = connection.execute(query("fingerprints"), {"schemas": list(schemas)} | PARAMETERS)
     return {schema: f"{mark} {count}" for schema, mark, count in rows}
 
 

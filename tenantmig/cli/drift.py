@@ -74,6 +74,7 @@ def drift_json(found: FleetDrift) -> dict[str, Any]:
             }
             for group in found.groups
         ],
+        "left_out": list(found.left_out),
         "differences": [
             {"revision": group.revision, "fingerprint": group.fingerprint} | difference_json(one)
             for group in found.drifted
@@ -109,6 +110,8 @@ def _print(found: FleetDrift, *, everything: bool) -> None:
         out.print(f"{len(rows):,} tenants could not be compared:")
         out.print(table(("tenant", "revision", "problem"), rows[:most]))
         _print_rest(len(rows), most, "tenants")
+    if found.left_out:
+        out.print(f"Not compared: options unknown to tenantmig ({', '.join(found.left_out)})")
     if not found.tenants:
         out.print(found.nobody or "No tenants.")
 

@@ -3,7 +3,8 @@
 -- pg_catalog, so that nothing in a tenant's schema can stand in the place of a function or operator
 -- used here; only then `place` puts the schema on the path, where PostgreSQL looks when it renders
 -- names: those in it come unqualified. Found by indexes alone (pg_depend knows what is in a schema).
--- Not told: the order of columns, tablespaces, the positions of sequences, what extensions own.
+-- Not told: the order of columns, tablespaces, the positions of sequences, what extensions own, and
+-- options that PostgreSQL does not document (`storage_parameters`): the server keeps its own there.
 WITH place AS MATERIALIZED (
     SELECT oid, quote_ident(nspname) AS quoted, nspowner, nspacl,
            set_config('search_path', 'pg_catalog, ' || quote_ident(nspname) || ', pg_temp', true)
@@ -38,7 +39,9 @@ WITH place AS MATERIALIZED (
                      CASE attcompression WHEN 'p' THEN 'COMPRESSION pglz'
                                          WHEN 'l' THEN 'COMPRESSION lz4' END,
                      'STATISTICS ' || nullif(attstattarget, -1),
-                     '(' || array_to_string(attoptions, ', ') || ')') AS settings
+                     (SELECT '(' || string_agg(option, ', ' ORDER BY option COLLATE "C") || ')'
+                        FROM unnest(attoptions) AS option
+                       WHERE split_part(option, '=', 1) = ANY(%(of_columns)s::text[]))) AS settings
       FROM stored
       JOIN pg_attribute ON attrelid = stored.oid AND attnum > 0 AND NOT attisdropped
       JOIN pg_type AS type ON type.oid = atttypid
@@ -104,10 +107,13 @@ WITH place AS MATERIALIZED (
       FROM relation
      CROSS JOIN LATERAL (
            SELECT string_agg(option, ', ' ORDER BY option COLLATE "C") AS options
-             FROM (SELECT unnest(relation.reloptions) AS option
+             FROM (SELECT option, option AS bare FROM unnest(relation.reloptions) AS option
                    UNION ALL
-                   SELECT 'toast.' || unnest(toast.reloptions)
-                     FROM pg_class AS toast WHERE toast.oid = relation.reltoastrelid) AS option
+                   SELECT 'toast.' || option, option
+                     FROM pg_class AS toast, unnest(toast.reloptions) AS option
+                    WHERE toast.oid = relation.reltoastrelid) AS option
+            WHERE split_part(bare, '=', 1) = ANY(%(of_relations)s::text[])
+               OR relam >= 16384 AND split_part(bare, '=', 1) <> ALL(%(internal)s::text[])
      ) AS found
      WHERE options IS NOT NULL
     -- columns
@@ -137,7 +143,9 @@ WITH place AS MATERIALIZED (
            concat_ws(', ',
                      CASE WHEN NOT conislocal THEN 'inherited' END,
                      CASE WHEN NOT (indisvalid AND indisready AND indislive) THEN 'INVALID index' END,
-                     array_to_string(index.reloptions, ', '))
+                     (SELECT string_agg(option, ', ' ORDER BY option COLLATE "C")
+                        FROM unnest(index.reloptions) AS option
+                       WHERE split_part(option, '=', 1) = ANY(%(of_relations)s::text[])))
       FROM stored
       JOIN pg_constraint AS con ON conrelid = stored.oid AND conparentid = 0
                                AND (contype NOT IN ('n', 't') OR contype = 'n' AND NOT convalidated)

@@ -8,7 +8,12 @@ WITH object AS MATERIALIZED (
      WHERE nspname = ANY(%(schemas)s) AND refclassid = 'pg_namespace'::regclass AND deptype = 'n'
 ), relation AS MATERIALIZED (
     SELECT namespace, class.oid, relname, relkind, relpersistence, relrowsecurity,
-           relforcerowsecurity, reloptions, relhasindex, relhastriggers
+           relforcerowsecurity, relhasindex, relhastriggers,
+           CASE WHEN reloptions IS NOT NULL THEN -- without the server's own
+                (SELECT array_agg(option ORDER BY option COLLATE "C") FROM unnest(reloptions) AS option
+                  WHERE split_part(option, '=', 1) = ANY(%(of_relations)s::text[])
+                     OR relam >= 16384 AND split_part(option, '=', 1) <> ALL(%(internal)s::text[]))
+           END AS reloptions
       FROM object JOIN pg_class AS class ON class.oid = objid
      WHERE classid = 'pg_class'::regclass
 ), line (namespace, mark) AS (

@@ -7,6 +7,7 @@ import pytest
 from tests.fixtures.command import Project
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("name", ["project", "project16"])
 def test_onboard_roll_and_bring_back(name: str, request: pytest.FixtureRequest) -> None:
     project: Project = request.getfixturevalue(name)

@@ -19,6 +19,7 @@ STATE = "tests/integration/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
 CAPACITY = "tests/integration/test_capacity.py::test_"
 SCRATCH = "tests/integration/test_scratch.py::test_"
+OPTIONS = "tests/integration/test_server_options.py::test_"
 LINEAGES = "tests/integration/test_lineages.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
@@ -128,6 +129,19 @@ CONTROLS = (
         ),
         ("tests/integration/test_confirmation.py::test_without_a_terminal_it_needs_yes",),
         "exit 0",
+    ),
+    Control(
+        "P1",
+        "the server's own options are no part of a catalog",
+        (
+            Patch(
+                "sql/catalog_objects.sql",
+                "split_part(option, '=', 1) = ANY(%(of_columns)s::text[])",
+                "%(of_columns)s::text[] IS NOT NULL",
+            ),
+        ),
+        (f"{OPTIONS}the_servers_own_option_is_no_difference[]",),
+        "exit 5",
     ),
     Control(
         "P3",

@@ -50,6 +50,7 @@ def revisions(project: Project) -> dict[str, str | None]:
     return {tenant["tenant"]: tenant["revision"] for tenant in tenants}
 
 
+@pytest.mark.core
 def test_with_a_version_row_as_they_are(project: Project, database: Database) -> None:
     for schema in ("acme", QUOTED):
         build(project, database, schema, "r2")
@@ -67,6 +68,7 @@ def test_with_a_version_row_as_they_are(project: Project, database: Database) ->
     project.run("upgrade")
 
 
+@pytest.mark.core
 def test_without_one_the_revision_is_found_and_stamped(
     project: Project, database: Database
 ) -> None:

@@ -23,6 +23,7 @@ DEFAULT = "op.execute('ALTER TABLE thing ALTER id SET DEFAULT"
 NOT_LATE = 'op.drop_index("ix_late")'
 
 
+@pytest.mark.core
 def test_this_repositorys_history_is_sound(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     with untouched(database):

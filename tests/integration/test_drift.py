@@ -262,7 +262,7 @@ def test_whatever_way_tenants_came_they_do_not_differ(project: Project, database
         fleet.onboard(["u1", "u2", "u3"], to="0004")
         fleet.upgrade("0012", Selection(names=("u*",)))
         report = fleet.onboard(["r1", "r2", "r3", *ODD])
-        assert "replay" in {tenant.engine for tenant in report.tenants}
+        assert "replay" in {tenant.engine for tenant in report.tenants}, report.obstacles
         database.execute("CREATE SCHEMA alone")
         project.alembic("-x", "tenant=alone", "upgrade", "head")
         fleet.adopt(["alone"])
@@ -326,6 +326,7 @@ def test_what_a_tenant_calls_like_postgresql_calls_it_is_never_run(
     assert set(found_in(drift)) == {"hostile"}
 
 
+@pytest.mark.core
 def test_owners_and_grants_are_compared_where_that_is_asked(
     own_names: Project, database: Database
 ) -> None:

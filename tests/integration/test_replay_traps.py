@@ -272,7 +272,12 @@ def prepare(database: Database, trap: Trap) -> None:
         database.execute(f"SET search_path = {name}; {statement}")
 
 
-@pytest.mark.parametrize("name", TRAPS)
+CORE = {"a qualified name", "rows in Python", "an enum of a table", "a function with a body"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.core if n in CORE else ()) for n in TRAPS]
+)
 def test_a_trap(
     name: str, tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet
 ) -> None:
@@ -314,6 +319,7 @@ def test_a_trap(
         assert set(report.obstacles) == {"r2"}
 
 
+@pytest.mark.core
 def test_only_a_small_tenant_takes_several_revisions_in_one_transaction(
     tmp_path: Path, database: Database, open_fleet: OpenFleet
 ) -> None:

@@ -44,6 +44,7 @@ def run_of(report: RunReport) -> int:
     return report.run
 
 
+@pytest.mark.core
 def test_exactly_the_moved_tenants_go_back_each_to_where_it_was(
     open_fleet: OpenFleet, database: Database
 ) -> None:
