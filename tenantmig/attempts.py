@@ -19,7 +19,7 @@ from typing import Self
 from tenantmig.claims import Claims, Turns
 from tenantmig.engines import Engine
 from tenantmig.errors import TenantmigError
-from tenantmig.events import AttemptFailed, FewerAtOnce, SharedLock
+from tenantmig.events import AttemptFailed, FewerAtOnce, ServerWarned, SharedLock
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.outcome import Attempt, Outcome
 from tenantmig.plan import Assignment, Path, RunKind
@@ -44,7 +44,7 @@ class RunFacts:
     server: str | None = None
 
 
-Told = AttemptFailed | SharedLock | FewerAtOnce | TenantWork
+Told = AttemptFailed | ServerWarned | SharedLock | FewerAtOnce | TenantWork
 
 
 @dataclass(slots=True)
@@ -184,6 +184,8 @@ class Attempts:
         def attempt(_: int, *, is_reading: bool = False) -> Attempt:
             made = self.engine.attempt(self._assignment(work, leg, is_reading=is_reading))
             work.note_doubt(made)
+            if made.warnings:
+                self._told.put(ServerWarned(made.warnings))
             return made
 
         last = self._settled(work, attempt)
@@ -255,4 +257,6 @@ class Attempts:
 
 
 def _is_bad_news(told: Told) -> bool:
-    return not isinstance(told, TenantWork) or told.has_failed
+    if isinstance(told, TenantWork):
+        return told.has_failed
+    return not isinstance(told, ServerWarned)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tenantmig.failure import Failure
 from tenantmig.lineage import Lineage
+from tenantmig.notices import Warned
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -81,6 +82,13 @@ class RunFinished:
     report: RunReport
 
 
+@dataclass(frozen=True, slots=True)
+class ServerWarned:
+    """The server warned while revisions ran for one tenant."""
+
+    warnings: tuple[Warned, ...]
+
+
 Event = (
     RunStarted
     | WaveStarted
@@ -88,6 +96,7 @@ Event = (
     | FewerAtOnce
     | CatalogsDiffer
     | AttemptFailed
+    | ServerWarned
     | TenantFinished
     | RunFinished
 )

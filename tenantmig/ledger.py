@@ -25,6 +25,7 @@ from tenantmig.errors import (
     OvertakenError,
 )
 from tenantmig.journal import DONE_OUTCOMES
+from tenantmig.notices import Warned
 from tenantmig.outcome import Outcome, RunState, TenantOutcome
 from tenantmig.plan import MOVES_FLEET, Path, Plan, RunKind, show_heads
 from tenantmig.records import Records
@@ -285,6 +286,7 @@ class Ledger(Records):
         state: RunState,
         reason: str | None,
         obstacles: Mapping[str, str] | None = None,
+        warnings: Sequence[Warned] = (),
     ) -> None:
         """Write how a run ended, with the `obstacles` to replaying it met, and give up its lock.
 
@@ -297,6 +299,7 @@ class Ledger(Records):
             "state": state.value,
             "reason": reason,
             "obstacles": Jsonb(dict(obstacles or {})),
+            "warnings": Jsonb([asdict(warned) for warned in warnings]),
         }
         rows = self.insist(lambda: self.query("finish_run", facts))
         self._claim = None

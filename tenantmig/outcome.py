@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from tenantmig.failure import Failure
 from tenantmig.lineage import Lineage
+from tenantmig.notices import Warned
 from tenantmig.plan import RunKind
 from tenantmig.recording import Recording
 
@@ -76,6 +77,7 @@ class Attempt:
     recordings: tuple[Recording, ...] = ()
     engine: str | None = None
     is_through: bool = False
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class TenantOutcome:
 class RunReport:
     """A run and what it did to each tenant.
 
-    `obstacles` says of each revision that was not replayed why not. `shared` is the run over the
+    `obstacles` says of each revision that was not replayed why not; `warnings` are the server's,
+    each once. `shared` is the run over the
     shared lineage that went before, if that had something to do.
     """
 
@@ -115,6 +118,7 @@ class RunReport:
     reason: str | None = None
     undoes: int | None = None
     obstacles: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
     lineage: Lineage = Lineage.TENANT
     shared: RunReport | None = None
 

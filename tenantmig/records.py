@@ -13,6 +13,7 @@ from tenantmig import ledger_schema, sql
 from tenantmig.connection import BoundedConnection
 from tenantmig.errors import ConnectError, UnknownRunError
 from tenantmig.lineage import Lineage
+from tenantmig.notices import Warned
 from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.plan import RunKind
 
@@ -182,5 +183,6 @@ def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
         reason=row.reason,
         undoes=row.undoes,
         obstacles=row.options.get("obstacles", {}),
+        warnings=tuple(Warned(**warned) for warned in row.options.get("warnings", ())),
         lineage=Lineage(row.options.get("lineage", Lineage.TENANT)),
     )

@@ -22,11 +22,13 @@ from tenantmig.events import (
     FewerAtOnce,
     RunFinished,
     RunStarted,
+    ServerWarned,
     SharedLock,
     WaveStarted,
 )
 from tenantmig.failure import Phase
 from tenantmig.ledger import Ledger, RunClaim, session_name
+from tenantmig.notices import WarningSum
 from tenantmig.outcome import Outcome, RunReport, RunState
 from tenantmig.plan import Leg, Path, Plan
 from tenantmig.retry import Retry, is_connection_loss
@@ -99,6 +101,7 @@ class _Running:
         self._wave = 0
         self._shortfall: str | None = None
         self._obstacles: dict[str, str] = {}
+        self._warnings = WarningSum()
         self._settlement = Settlement(
             ledger, claim, signal, options.waves.budget, rollout.undo, options.on_event
         )
@@ -290,6 +293,8 @@ class _Running:
                     self.options.on_event(one)
                     if one.failure.phase is Phase.CONNECT:
                         self._look_at_refusal(attempts, one)
+                case ServerWarned():
+                    self._warnings.add(one.warnings)
                 case SharedLock() | FewerAtOnce():
                     self.options.on_event(one)
         self._settlement.settle(ended)
@@ -323,7 +328,8 @@ class _Running:
         reason = None if is_done else self.signal.reason
         if self._shortfall and state is RunState.COMPLETE:
             state, reason = RunState.INCOMPLETE, self._shortfall
-        self.ledger.finish_run(self.claim, state, reason, self._obstacles)
+        warnings = self._warnings.warnings
+        self.ledger.finish_run(self.claim, state, reason, self._obstacles, warnings)
         report = RunReport(
             run=self.claim.run,
             kind=self.plan.kind,
@@ -335,6 +341,7 @@ class _Running:
             reason=reason,
             undoes=self.plan.undoes,
             obstacles=self._obstacles,
+            warnings=warnings,
             lineage=self.plan.lineage,
         )
         if self.rollout.resumed is not None:  # what earlier drivers did belongs to it

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -88,6 +89,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "duration_s": report.duration_s,
         "counts": report.counts,
         "obstacles": dict(report.obstacles),
+        "warnings": [asdict(warned) for warned in report.warnings],
         "lineage": report.lineage.value,
         "shared": run_json(report.shared) if report.shared else None,
         "tenants": [_tenant_json(tenant) for tenant in report.tenants],
@@ -105,6 +107,11 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         out.print(table(names, (_run_row(tenant) for tenant in report.tenants)))
     if everyone:
         _print_obstacles(report.obstacles)
+    for one in report.warnings:
+        out.print(
+            f"warning [{one.sqlstate}] in revision {one.revision}, {one.tenants} tenants"
+            f" (such as {one.example}): {one.message}"
+        )
     failed = [tenant for tenant in report.tenants if not tenant.outcome.is_at_target]
     for tenant in failed if everyone else failed[:SHOWN]:
         out.print(failure_line(tenant))

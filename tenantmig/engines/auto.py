@@ -17,6 +17,7 @@ from tenantmig.engines.replay import ReplayEngine
 from tenantmig.errors import TenantmigError
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.fingerprint import Outline, read_outlines
+from tenantmig.notices import Warned
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.proofs import HistoryProofs
@@ -108,20 +109,21 @@ class AutoEngine(Engine):
     def _go(
         self, assignment: Assignment, stretches: Sequence[Stretch], *, is_small: bool
     ) -> Attempt:
-        made = Attempt()
+        made, warnings = Attempt(), list[Warned]()
         for stretch in stretches:
             part = replace(assignment, leg=stretch.path)
             if stretch.templates:
                 made = self.replay.attempt(part, stretch.templates, is_small=is_small)
             else:
                 made = self._by_alembic(part)
+            warnings += made.warnings
             if made.failure is not None:
                 with self._guard:
                     self._refused.add(assignment.tenant.name)
                 break
             if made.is_through:  # on the session of a revision that left something there
                 break
-        return made
+        return replace(made, warnings=tuple(warnings))
 
     def _by_alembic(self, assignment: Assignment) -> Attempt:
         if self.is_strict:

@@ -28,6 +28,7 @@ from tenantmig.diagnosis import explain
 from tenantmig.engines.transactions import TextMaker, Texts
 from tenantmig.failure import Failure, FailureKind, Phase, classify
 from tenantmig.ledger import session_name
+from tenantmig.notices import NoticeListener
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment
 from tenantmig.recording import Template
@@ -40,6 +41,7 @@ class _Line:
     """One thread's connection, and how many tenants it has served."""
 
     connection: BoundedConnection
+    notices: NoticeListener
     served: int = 0
 
 
@@ -70,9 +72,11 @@ class ReplayEngine:
             line.connection.answer_within_s = (
                 texts.statements * self.options.statement_timeout_s + GRACE_S
             )
+            line.notices.revision = ", ".join(template.revision for template in templates)
             for transaction in texts.render(assignment):
                 phase = Phase.COMMIT  # each holds one, and it may be what was lost
                 answer = line.connection.execute(transaction)
+            heard = line.notices.take(assignment.tenant)
             found, is_marked = _left(answer)
             if found != (*texts.left, assignment.tenant.schema):
                 return self._doubt(assignment, line.connection, found)
@@ -81,7 +85,7 @@ class ReplayEngine:
                 self.hang_up()
             if left:
                 return Attempt(failure=Failure(FailureKind.PERMANENT, left), engine=self.name)
-            return Attempt(DONE[assignment.kind], engine=self.name)
+            return Attempt(DONE[assignment.kind], engine=self.name, warnings=heard)
         except Exception as error:  # noqa: BLE001  an engine never raises
             return self.fail(error, phase)
 
@@ -166,7 +170,8 @@ class ReplayEngine:
 
     def _dial(self, assignment: Assignment) -> _Line:
         connection = connect(self.options)
-        line = _Line(connection)
+        line = _Line(connection, NoticeListener(self.options.url.redact))
+        line.notices.listen(connection)
         self._local.line = line
         self._lines.append(line)
         refuse_other_server(connection, assignment.server, assignment.run)

@@ -36,6 +36,7 @@ from tenantmig.failure import FailureKind
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
 from tenantmig.lineage import Lineage
+from tenantmig.notices import NoticeListener
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.parts import RevisionParts
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
@@ -110,6 +111,7 @@ class Worker:
         self.config = alembic_config(options.ini, options.lineage)
         self.session: TenantSession | None = None
         self.served = 0
+        self.notices = NoticeListener(options.session.url.redact)
         self._forget()
         sys.addaudithook(self._hear_audit)
 
@@ -128,7 +130,10 @@ class Worker:
         self.onward: Onward | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
-        """Bring one tenant along its path, or say why not."""
+        """Bring one tenant along its path, or say why not; with what the server warned of."""
+        return replace(self._run(assignment), warnings=self.notices.take(assignment.tenant))
+
+    def _run(self, assignment: Assignment) -> Attempt:
         self._forget()
         if assignment.loads_late:
             self.load_late()
@@ -182,6 +187,7 @@ class Worker:
             self._close_session()
         if self.session is None:
             self.session = TenantSession(self.options.session)
+            self.notices.listen(self.session.driver)
             self.served = 0
         self.served += 1
         self.session.application_name = session_name(assignment.run)
@@ -330,7 +336,7 @@ class Worker:
     def _begin_revision(self, session: TenantSession, revision: str, kind: RunKind) -> None:
         assert self.parts is not None
         self._end_revision(session)
-        self.running = revision
+        self.running = self.notices.revision = revision
         self.parts.begin(revision, kind)
         session.begin_revision(self.parts)
 
