@@ -92,6 +92,15 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
     Its search path is `schemas`, the extension schemas and pg_temp.
 
     Raises:
+        UnsafeServerError, ConnectError: see `connect_as`.
+    """
+    return connect_as(BoundedConnection, options, schemas)
+
+
+def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] = ()) -> C:
+    """Open a connection of a kind of ours (see `connect`).
+
+    Raises:
         ConnectError: on one line, without the password.
         PoolerError: a pooler answers: session state and locks would leak to other clients.
         StandbyError: advisory locks succeed on a standby and protect nothing there.

@@ -199,6 +199,14 @@ class ScratchError(TenantmigError):
     """The history cannot be run in a scratch schema; no tenant was touched."""
 
 
+class NotTriedError(ScratchError):
+    """A revision reaches out of a scratch schema, and so was not tried; nothing was changed."""
+
+
+class OutsideError(TenantmigError):
+    """A script reaches out of the scratch schema in which it runs."""
+
+
 class ScaffoldError(TenantmigError):
     """The project's files cannot be written."""
 

@@ -16,8 +16,8 @@ from psycopg import sql
 
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.scratch_worker import move_scratch, step_scratch
-from tenantmig.errors import DependentObjectsError, ScratchError
+from tenantmig.engines.scratch_worker import NotTried, move_scratch, step_scratch
+from tenantmig.errors import DependentObjectsError, NotTriedError, ScratchError
 from tenantmig.failure import Failure
 from tenantmig.plan import RunKind
 from tenantmig.sql import query
@@ -25,6 +25,10 @@ from tenantmig.tenant import SCRATCH
 from tenantmig.tenant_schema import create_schema, drop_schema
 
 MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
+HINT = (
+    "A scratch schema must leave nothing outside it, so the revision was rolled back there. What"
+    " tenants share belongs in the shared lineage, or is made before tenantmig runs."
+)
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, 0))"
@@ -33,7 +37,8 @@ LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, 0))
 class Scratch:
     """A schema of a new name, empty at first, in which the history can be run back and forth.
 
-    `connection` sees it; scripts run in worker processes, as in a tenant.
+    `connection` sees it; scripts run in worker processes, as in a tenant. What they do is committed
+    only if it stays inside the schema.
     """
 
     def __init__(self, engine: AlembicEngine, connection: psycopg.Connection, schema: str) -> None:
@@ -46,6 +51,7 @@ class Scratch:
 
         Raises:
             ScratchError: a script failed; what it began was rolled back.
+            NotTriedError: a script reaches out of the schema; it was rolled back as well.
         """
         self._move(RunKind.UPGRADE, destination)
 
@@ -55,13 +61,18 @@ class Scratch:
 
     def _move(self, kind: RunKind, destination: str) -> None:
         failure = self.engine.ask(move_scratch, self.schema, kind, destination)
+        if isinstance(failure, NotTried):
+            raise NotTriedError(
+                f"The {kind.value} of a scratch schema to {destination} ended:"
+                f" {failure.message}. {HINT}"
+            )
         if failure is not None:
             raise ScratchError(
                 f"The {kind.value} of a scratch schema to {destination} failed: {failure.message}."
                 " No tenant was touched."
             )
 
-    def step(self, kind: RunKind, *revisions: str) -> Failure | None:
+    def step(self, kind: RunKind, *revisions: str) -> Failure | NotTried | None:
         """Run exactly these revisions, in this order, and return why that failed, if it did."""
         return self.engine.ask(step_scratch, self.schema, kind, revisions)
 

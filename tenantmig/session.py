@@ -9,7 +9,7 @@ nothing of paths, runs or the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -38,6 +38,7 @@ from tenantmig.tenant import PLACEHOLDER
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
+Connect = Callable[[SessionOptions, tuple[str, ...]], BoundedConnection]
 TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
 TRY_LOCK = f"""
     SELECT CASE WHEN NOT pg_try_advisory_lock({TENANT_LOCK}) THEN false
@@ -54,7 +55,7 @@ class TenantSession:
     Not for use by two threads at once.
     """
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, connect: Connect = connect) -> None:
         self.options = options
         self.phase = Phase.CONNECT
         self.schema: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from alembic.autogenerate.render import render_op_text
 from alembic.operations.ops import MigrateOperation, OpContainer
 from alembic.runtime.migration import MigrationContext
 
+from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.draft import Draft, Rename, RevisionReport
 from tenantmig.engines.model_schemas import OPTION, ModelSchemas, compare_only
@@ -168,23 +169,28 @@ def _decide(context: MigrationContext, _: object, scripts: list[Any]) -> None:
 def _in_schema(worker: Worker, schema: str) -> Iterator[TenantSession]:
     """A session in the schema at hand; whatever fails becomes one sentence that can be pickled.
 
-    In the shared schema, which is in use, it can only read.
+    In the shared schema, which is in use, it can only read; what env.py does in a scratch schema
+    stays there.
     """
-    session = None
-    try:
-        session = TenantSession(worker.options.session)
-        session.enter(schema)
-        if worker.options.lineage is Lineage.SHARED:
-            with session.outside_transaction() as connection:
-                connection.execute("SET default_transaction_read_only = on")
-        yield session
-    except TenantmigError:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
-        message = explain(error, session, worker.options.session.url).message
-        raise EnvironmentFileError(
-            f"The models cannot be compared with the history: {message}"
-        ) from None
-    finally:
-        if session is not None:
-            session.close()
+    session, options = None, worker.options.session
+    with closing(Confinement(options, schema)) as confinement:
+        try:
+            session = TenantSession(options, confinement.connect)
+            session.enter(schema)
+            if worker.options.lineage is Lineage.SHARED:
+                with session.outside_transaction() as connection:
+                    connection.execute("SET default_transaction_read_only = on")
+                yield session
+            else:
+                with confinement.armed():
+                    yield session
+        except TenantmigError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
+            message = explain(error, session, options.url).message
+            raise EnvironmentFileError(
+                f"The models cannot be compared with the history: {message}"
+            ) from None
+        finally:
+            if session is not None:
+                session.close()

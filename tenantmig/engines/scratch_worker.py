@@ -1,24 +1,51 @@
-"""A worker's part in a scratch schema: the history runs there as in a tenant, without a ledger."""
+"""A worker's part in a scratch schema: the history runs there as in a tenant, without a ledger.
+
+What a script does there is committed only if it stays inside the schema. Each call is complete in
+itself and can be made in a process of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
 
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
+from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
+from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.worker import Worker, WorkerOptions, worker_of
+from tenantmig.errors import VersionTableError
 from tenantmig.failure import Failure
-from tenantmig.plan import Heads, RunKind
+from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.revisions import MigrationsFunction
 from tenantmig.session import TenantSession
 from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
+from tenantmig.version_table import read_versions
+
+
+@dataclass(frozen=True, slots=True)
+class NotTried:
+    """A revision that reaches out of the scratch schema: nothing of it was committed.
+
+    `act` says what it does: "touches public.countries". Without a revision env.py does it.
+    """
+
+    revision: str | None
+    act: str
+
+    @property
+    def message(self) -> str:
+        """The sentence a user reads."""
+        who = "env.py" if self.revision is None else f"revision {self.revision}"
+        return f"{who} {self.act}: not tried"
 
 
 def move_scratch(
     options: WorkerOptions, schema: str, kind: RunKind, destination: str
-) -> Failure | None:
+) -> Failure | NotTried | None:
     """Run the history from where the scratch schema stands to `destination`, or say why not."""
     worker = worker_of(options)
     return _run(worker, schema, worker.history.steps(kind, destination), destination)
@@ -26,7 +53,7 @@ def move_scratch(
 
 def step_scratch(
     options: WorkerOptions, schema: str, kind: RunKind, revisions: tuple[str, ...]
-) -> Failure | None:
+) -> Failure | NotTried | None:
     """Run exactly these revisions in the scratch schema, in this order, or say why not."""
     worker = worker_of(options)
     return _run(worker, schema, worker.history.exact_steps(kind, revisions), "heads")
@@ -34,34 +61,65 @@ def step_scratch(
 
 def _run(
     worker: Worker, schema: str, steps: MigrationsFunction, destination: str
-) -> Failure | None:
+) -> Failure | NotTried | None:
     session, worker.running = None, None
-    try:
-        session = TenantSession(worker.options.session)
-        session.enter(schema)
-        _migrate(worker, session, steps, destination)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
-        return explain(error, session, worker.options.session.url, worker.running)
-    finally:
-        if session is not None:
-            session.close()
+    options = worker.options.session
+    with closing(Confinement(options, schema)) as confinement:
+        try:
+            session = TenantSession(options, confinement.connect)
+            session.enter(schema)
+            with (
+                confinement.armed(),
+                acts_refused(confinement.refuse, lambda: confinement.is_connecting),
+            ):
+                reached = _migrate(worker, session, steps, destination)
+            if confinement.refusal is None:
+                _read_back(worker, session, reached)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
+            if confinement.refusal is None:
+                return explain(error, session, options.url, worker.running)
+        finally:
+            if session is not None:
+                session.close()
+        if confinement.refusal is not None:  # the script may have gone on regardless
+            return NotTried(worker.running, confinement.refusal)
     return None
 
 
 def _migrate(
     worker: Worker, session: TenantSession, steps: MigrationsFunction, destination: str
-) -> None:
+) -> Heads | None:
     assert session.schema is not None
     tenant = Tenant(session.schema, session.schema)
+    reached: list[Heads] = []
+
+    def note(*, heads: set[str], **_: object) -> None:
+        reached.append(tuple(sorted(heads)))
 
     def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
         worker.check_environment(context, session, tenant)
         session.follow(lambda: context)
+        context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, note)
         for step in steps(heads, context):
             worker.running = step.revision.revision
             end_mode_with(session.sqlalchemy, step)
             yield step
-        worker.running = None
 
     worker.config.attributes["connection"] = session.sqlalchemy
     worker.run_env(tenant, migrations, destination)
+    return reached[-1] if reached else None
+
+
+def _read_back(worker: Worker, session: TenantSession, reached: Heads | None) -> None:
+    """Make sure that what Alembic said is committed: a script may have ended its transaction."""
+    assert session.schema is not None
+    if reached is None:
+        return
+    with session.outside_transaction() as connection:
+        table = worker.options.version_table
+        found = read_versions(connection, [session.schema], table)[session.schema]
+    if found.heads != reached:
+        raise VersionTableError(
+            f"it was run to its end and its version row was not committed (the table says"
+            f" {show_heads(found.heads) or 'base'})"
+        )

@@ -20,6 +20,7 @@ LIMITS = "tests/faults/test_limits.py::test_"
 CAPACITY = "tests/integration/test_capacity.py::test_"
 SCRATCH = "tests/integration/test_scratch.py::test_"
 OPTIONS = "tests/integration/test_server_options.py::test_"
+CONFINED = "tests/integration/test_confined.py::test_"
 LINEAGES = "tests/integration/test_lineages.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
@@ -372,6 +373,48 @@ CONTROLS = (
         (Patch("sql/abandoned_scratch.sql", "= %(mark)s", "IS NOT NULL OR %(mark)s = ''"),),
         (f"{SCRATCH}a_schema_that_only_has_such_a_name_stays",),
         "of_mine",
+    ),
+    Control(
+        "P2",
+        "what a transaction in a scratch schema touched is looked up before its COMMIT",
+        (Patch("confined.py", "() if self.refusal else self._outside", "() and self._outside"),),
+        (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
+        "3 sound",
+    ),
+    Control(
+        "P2",
+        "an observer knows what was dropped there",
+        (Patch("touched.py", " + ask(self._observing, locks, facts)", ""),),
+        (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
+        "3 sound",
+    ),
+    Control(
+        "P2",
+        "what is written there without a lock is found in the catalogs",
+        (Patch("touched.py", " | self._written(connection, facts)", ""),),
+        (f"{CONFINED}what_reaches_out_is_not_tried_and_what_stays_is[database]",),
+        "('function'",
+    ),
+    Control(
+        "P2",
+        "a statement outside a transaction gets one there",
+        (Patch("confined.py", "if not self.autocommit or is_alone or is_open:", "if True:"),),
+        (f"{CONFINED}what_reaches_out_is_not_tried_and_what_stays_is[database]",),
+        "('value'",
+    ),
+    Control(
+        "P2",
+        "a script acts on no file there, and starts no program",
+        (Patch("engines/acts.py", "listener.refuse = refuse", "listener.refuse = None"),),
+        (f"{CONFINED}what_reaches_out_is_not_tried_and_what_stays_is[database]",),
+        "('sqlite'",
+    ),
+    Control(
+        "P2",
+        "a script opens no connection of its own there",
+        (Patch("engines/acts.py", "if is_ours() else refuse(OWN)", ""),),
+        (f"{CONFINED}an_environment_that_reaches_out",),
+        "opens a connection",
     ),
     Control(
         "P2",
