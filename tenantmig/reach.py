@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tenantmig.parsing import UnreadableError, parse
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
 WORDS = re.compile(
-    r"\b(commit|rollback|abort|begin|end|start|prepare|copy|vacuum|analy[sz]e|setval|lo_export"
+    r"(^|;|\*/|\n)\s*(begin|end|start)\b"
+    r"|\b(commit|rollback|abort|prepare|copy|vacuum|analy[sz]e|setval|lo_export"
     r"|dblink\w*|pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile"
     r"|pg_promote|pg_switch_wal|pg_\w+_slot|pg_file_\w+|pg_stat_reset\w*)\b",
     re.IGNORECASE,
@@ -65,6 +67,7 @@ def may_grant(text: str) -> bool:
     return GRANTING.search(text) is not None
 
 
+@lru_cache(maxsize=512)  # reflection sends the same again and again
 def reach(text: str, *, is_autocommit: bool) -> Reach:
     """Say what a statement, as psycopg is given it, would do beyond its transaction."""
     if found := CATALOG.search(text):

@@ -101,7 +101,7 @@ class Outside:
     def _locked(self, connection: psycopg.Connection, facts: dict[str, Any]) -> set[str]:
         """What is locked and is, or was, outside; but the tables of foreign keys."""
         locks = query("touched_locks")
-        found = ask(connection, locks, facts) + ask(self._observing, locks, facts)
+        found = ask(connection, locks, facts) + ask(self._observing, locks, facts, is_prepared=True)
         touched: dict[tuple[int, int], str] = {}
         keyed: set[tuple[int, int]] = set()
         for catalog, thing, modes, name, is_inside, is_referenced in found:
@@ -122,7 +122,7 @@ class Outside:
 
     def _written(self, connection: psycopg.Connection, facts: dict[str, Any]) -> set[str]:
         """What was written outside without a lock; what the observer sees as well is another's."""
-        if facts["top"] is None:
+        if facts["top"] is None or not facts["written"]:
             return set()
         rows = query("touched_rows")
         found = {row[:4]: row[4] for row in ask(connection, rows, facts)}
@@ -132,6 +132,9 @@ class Outside:
         return set(found.values())
 
 
-def ask(connection: psycopg.Connection, asked: Any, facts: Any) -> list[tuple[Any, ...]]:
+def ask(
+    connection: psycopg.Connection, asked: Any, facts: Any, *, is_prepared: bool = False
+) -> list[tuple[Any, ...]]:
     """Ask on a plain cursor, whatever the connection's own are."""
-    return psycopg.Cursor(connection, row_factory=tuple_row).execute(asked, facts).fetchall()
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    return cursor.execute(asked, facts, prepare=is_prepared).fetchall()

@@ -384,7 +384,7 @@ CONTROLS = (
     Control(
         "P2",
         "an observer knows what was dropped there",
-        (Patch("touched.py", " + ask(self._observing, locks, facts)", ""),),
+        (Patch("touched.py", " + ask(self._observing, locks, facts, is_prepared=True)", ""),),
         (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
         "The check cannot go on: revision r2 touches public.regions",
     ),
