@@ -14,9 +14,10 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from tenantmig.connection import BoundedConnection, SessionOptions, connect, connect_as
+from tenantmig.connection import SessionOptions, connect, connect_as
 from tenantmig.errors import OutsideError
 from tenantmig.reach import Name, may_grant, reach
+from tenantmig.script_connection import ScriptConnection, ScriptCursor
 from tenantmig.touched import Outside, ask
 
 SHOWN = 3
@@ -46,7 +47,7 @@ class Confinement:
         self._may_grant = False
         self._outside = Outside(self._observe, schema)
 
-    def connect(self, options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedConnection:
+    def connect(self, options: SessionOptions, schemas: tuple[str, ...] = ()) -> ScriptConnection:
         """Open a connection that is confined; see `connection.connect`."""
         with self._connecting():
             connection = connect_as(ConfinedConnection, options, schemas)
@@ -136,7 +137,7 @@ class Confinement:
             self.is_connecting = before
 
 
-class ConfinedConnection(BoundedConnection):
+class ConfinedConnection(ScriptConnection):
     """A connection whose transactions are looked at before they are committed."""
 
     confinement: Confinement | None = None
@@ -195,7 +196,7 @@ def _text(asked: Any, connection: psycopg.Connection) -> str:
     return asked.decode() if isinstance(asked, bytes) else str(asked)
 
 
-class ConfinedCursor(psycopg.Cursor[Any]):
+class ConfinedCursor(ScriptCursor):
     """A cursor whose statements are looked at before they are run."""
 
     connection: ConfinedConnection

@@ -82,7 +82,7 @@ class SessionOptions:
 
 
 def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedConnection:
-    """Open a direct connection to a primary (see `connect_as`)."""
+    """Open a connection (see `connect_as`)."""
     return connect_as(BoundedConnection, options, schemas)
 
 
@@ -90,15 +90,6 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
     """Open a direct connection to a primary, in autocommit mode, with every limit set.
 
     Its search path is `schemas`, the extension schemas and pg_temp.
-
-    Raises:
-        UnsafeServerError, ConnectError: see `connect_as`.
-    """
-    return connect_as(BoundedConnection, options, schemas)
-
-
-def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] = ()) -> C:
-    """Open a connection of a kind of ours (see `connect`).
 
     Raises:
         ConnectError: on one line, without the password.

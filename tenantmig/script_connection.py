@@ -72,7 +72,8 @@ class ScriptConnection(BoundedConnection):
 
     def begin_watch(self, watch: CommitWatch) -> None:
         """Let `watch` see the end of each transaction from now on."""
-        self.cursor_factory = ScriptCursor
+        if self.cursor_factory is psycopg.Cursor:
+            self.cursor_factory = ScriptCursor
         self.watch = watch
 
     def commit(self) -> None:

@@ -9,7 +9,7 @@ nothing of paths, runs or the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -27,9 +27,11 @@ from tenantmig.light_tables import mark_light_tables
 from tenantmig.script_connection import ScriptConnection
 from tenantmig.step_watch import (
     BESIDE_LOCK,
+    Connect,
     FindContext,
     StepWatch,
     adopt_transaction,
+    connect_script,
     driver_of,
     is_savepoint,
     open_beside,
@@ -38,7 +40,6 @@ from tenantmig.tenant import PLACEHOLDER
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
-Connect = Callable[[SessionOptions, tuple[str, ...]], BoundedConnection]
 TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
 TRY_LOCK = f"""
     SELECT CASE WHEN NOT pg_try_advisory_lock({TENANT_LOCK}) THEN false
@@ -55,8 +56,9 @@ class TenantSession:
     Not for use by two threads at once.
     """
 
-    def __init__(self, options: SessionOptions, connect: Connect = connect) -> None:
+    def __init__(self, options: SessionOptions, connect: Connect = connect_script) -> None:
         self.options = options
+        self._open = connect
         self.phase = Phase.CONNECT
         self.schema: str | None = None
         self.application_name = options.application_name
@@ -90,9 +92,9 @@ class TenantSession:
     def _connect(self) -> ScriptConnection:
         """Connect for the session itself, or for a script that asks its engine beside it."""
         if self.schema is None:
-            return open_beside(self.options, None)
+            return open_beside(self.options, None, self._open)
         named = replace(self.options, application_name=self.application_name)
-        connection = open_beside(named, self.schema)
+        connection = open_beside(named, self.schema, self._open)
         connection.begin_watch(self)
         return connection
 

@@ -23,6 +23,7 @@ BESIDE_LOCK = "hashtextextended('tenantmig.beside:' || %(schema)s, 0)"
 """Held by each connection that a script opened, until it ends: who comes next waits for it."""
 SAVEPOINTS = SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause
 
+Connect = Callable[[SessionOptions, tuple[str, ...]], ScriptConnection]
 FindContext = Callable[[], Any]
 """Finds Alembic's MigrationContext, if there is one."""
 
@@ -83,9 +84,16 @@ def adopt_transaction(connection: sa.Connection, find_context: FindContext | Non
     return True
 
 
-def open_beside(options: SessionOptions, schema: str | None) -> ScriptConnection:
+def connect_script(options: SessionOptions, schemas: tuple[str, ...] = ()) -> ScriptConnection:
+    """Open a connection for scripts (see `connection.connect_as`)."""
+    return connect_as(ScriptConnection, options, schemas)
+
+
+def open_beside(
+    options: SessionOptions, schema: str | None, connect: Connect = connect_script
+) -> ScriptConnection:
     """Connect for a script, in the tenant schema `schema`; the session itself has none yet."""
-    connection = connect_as(ScriptConnection, options, () if schema is None else (schema,))
+    connection = connect(options, () if schema is None else (schema,))
     if schema is not None:
         lock = f"SELECT pg_advisory_lock_shared({BESIDE_LOCK})"
         connection.execute(lock, {"schema": schema})
