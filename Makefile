@@ -7,7 +7,7 @@ COMPILE := $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ test-debian: install ## the core of the tests on Debian's PostgreSQL 15 (apt-get
 
 test-faults: install ## the long fault tests: every kill of a small rollout, and more
 	$(BIN)/pytest -m faults -n 6 --timeout 1200
+
+random-scripts: install ## 2,000 random scripts, compared with plain Alembic
+	RANDOM_SCRIPTS=2000 $(BIN)/pytest tests/faults/test_random_scripts.py -m faults -n 2 --timeout 1200
 
 soak: install ## 200 random kills of a rollout over 30 tenants
 	$(BIN)/python -m tests.faults.soak
@@ -57,4 +60,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
-.PHONY: help install demo test test-debian test-faults soak controls check lint bench lock
+.PHONY: help install demo test test-debian test-faults random-scripts soak controls check lint bench lock
