@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenantmig.lineage import Lineage
     from tenantmig.lint import LintReport
     from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
+    from tenantmig.replay_check import ReplayReport
     from tenantmig.stop_signal import StopSignal
     from tenantmig.tenant import Selection, Tenant, TenantState
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Lineage": "lineage",
     "LintReport": "lint",
     "Outcome": "outcome",
+    "ReplayReport": "replay_check",
     "RevisionReport": "draft",
     "RunOptions": "driver",
     "RunReport": "outcome",
@@ -51,6 +53,7 @@ __all__ = [
     "Lineage",
     "LintReport",
     "Outcome",
+    "ReplayReport",
     "RevisionReport",
     "RunOptions",
     "RunReport",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import psycopg
 
 from tenantmig import embedded, planning
 from tenantmig.activity import live_onboardings
@@ -157,6 +159,10 @@ class Driver:
             self.engines.alembic(1) as engine,  # ended before the schema is dropped
         ):
             yield Scratch(engine, connection, schema)
+
+    def scratch_schema(self) -> AbstractContextManager[tuple[psycopg.Connection, str]]:
+        """A scratch schema, and a connection that sees it."""
+        return open_scratch(self._control_options)
 
     @contextmanager
     def catalogs(

@@ -20,6 +20,7 @@ from tenantmig.lint import LintReport
 from tenantmig.lint.linter import lint
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
+from tenantmig.replay_check import ReplayReport, check_replay
 from tenantmig.revisions import History
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
@@ -184,6 +185,14 @@ class FleetReader:
                 read = driver.reader(ledger)
                 found = find_drift(tenants, read, history, reader, driver.references)
         return replace(found, nobody=nobody)
+
+    def check_replay(self) -> ReplayReport:
+        """Compare the default engine with plain Alembic, in scratch schemas with made-up rows.
+
+        Raises:
+            HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
+        """
+        return check_replay(self._driver)
 
     def check(self) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from tenantmig.check import CheckReport, Downgrade
+from tenantmig.cli import replay_check
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.render import print_json
 
+ReplayFlag = Annotated[
+    bool,
+    typer.Option("--replay", help="Also compare the default engine with plain Alembic."),
+]
 
-def check(ctx: typer.Context, json: JsonFlag = False) -> None:
+
+def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False) -> None:
     """Compare the models with the history's head; run each revision up, down and up again."""
-    report = open_fleet(ctx).check()
-    print_json(_as_json(report)) if json else _print(report)
-    raise typer.Exit(_exit_code(report))
+    fleet = open_fleet(ctx)
+    report = fleet.check()
+    # by plain Alembic a script that reaches out of its schema would do so
+    replayed = fleet.check_replay() if replay and report.is_complete else None
+    if json:
+        found = None if replayed is None else replay_check.as_json(replayed)
+        print_json(_as_json(report) | {"replay": found})
+    else:
+        _print(report)
+        if replayed is not None:
+            replay_check.print_report(replayed)
+        elif replay:
+            print("The engines were not compared, because a revision was not tried.")
+    is_same = replayed is None or replayed.is_same
+    raise typer.Exit(_exit_code(report) if is_same else FOUND)
 
 
 def _exit_code(report: CheckReport) -> int:

@@ -1,0 +1,40 @@
+"""What `check --replay` prints."""
+
+from __future__ import annotations
+
+import typer
+
+from tenantmig.replay_check import ReplayReport
+
+
+def as_json(report: ReplayReport) -> dict[str, object]:
+    """The report as JSON has it."""
+    return {
+        "is_same": report.is_same,
+        "revisions": report.revisions,
+        "replayed": report.replayed,
+        "differences": list(report.differences),
+        "left_out": list(report.left_out),
+        "empty_tables": dict(report.empty),
+        "without_rows": report.without_rows,
+        "obstacles": dict(report.obstacles),
+    }
+
+
+def print_report(report: ReplayReport) -> None:
+    """Print it for people, what matters last."""
+    for revision, reason in report.obstacles.items():
+        typer.echo(f"{revision}: not replayed: {reason}")
+    if report.without_rows:
+        typer.echo(f"Made-up rows: none, since the history fails over them: {report.without_rows}")
+    for table, reason in report.empty.items():
+        typer.echo(f"Made-up rows: none in {table}: {reason}")
+    for name in report.left_out:
+        typer.echo(f"Not compared: {name} differs between two runs of plain Alembic")
+    counts = f"{report.replayed} of {report.revisions} revisions replayed"
+    if report.is_same:
+        typer.echo(f"Replay: {counts}; catalogs and rows are as plain Alembic makes them")
+        return
+    typer.echo(f"Replay: {counts}; what differs from plain Alembic:")
+    for difference in report.differences:
+        typer.echo(f"  {difference}")

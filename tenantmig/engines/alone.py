@@ -1,0 +1,46 @@
+"""Plain Alembic for one schema, in a process that has seen no other and ends with it.
+
+Alembic's own upgrade with the project's env.py: none of our steps, no journal, nothing watched.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing, redirect_stdout
+
+import alembic.command
+
+from tenantmig.diagnosis import explain
+from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
+from tenantmig.engines.worker import WorkerOptions
+from tenantmig.failure import Failure
+from tenantmig.revisions import alembic_config
+from tenantmig.session import TenantSession
+
+
+def upgrade_alone(options: WorkerOptions, schema: str, destination: str) -> Failure | None:
+    """Bring a schema to a revision by plain Alembic in a new process; say why that failed."""
+    workers = new_workers(1)
+    try:
+        with closing(AlembicEngine(options, workers, is_shared=False)) as engine:
+            return engine.ask(_upgrade, schema, destination)
+    finally:
+        end_workers(workers)
+
+
+def _upgrade(options: WorkerOptions, schema: str, destination: str) -> Failure | None:
+    x = (f"tenant={schema}", f"schema={schema}")
+    config = alembic_config(options.ini, options.lineage, x)
+    session: TenantSession | None = None
+    try:
+        with redirect_stdout(sys.stderr):
+            session = TenantSession(options.session)
+            session.enter(schema)
+            config.attributes["connection"] = session.sqlalchemy
+            alembic.command.upgrade(config, destination)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
+        return explain(error, session, options.session.url, None)
+    finally:
+        if session is not None:
+            session.close()
+    return None
