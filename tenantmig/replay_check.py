@@ -21,6 +21,7 @@ from tenantmig.catalog import CatalogReader
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.engines.alone import upgrade_alone
 from tenantmig.errors import ScratchError
+from tenantmig.failure import Failure
 from tenantmig.ledger import Ledger
 from tenantmig.likeness import find_chance, look, unlike
 from tenantmig.made_up import MadeUp, make_up, repeat
@@ -49,7 +50,7 @@ class ReplayReport:
     empty: Mapping[str, str] = field(default_factory=dict)
     obstacles: Mapping[str, str] = field(default_factory=dict)
     without_rows: str | None = None
-    """Why the tables were left empty: the history cannot be run over the made-up rows."""
+    """Why the history was run in one go over empty tables: it fails over the made-up rows."""
 
     @property
     def is_same(self) -> bool:
@@ -58,7 +59,7 @@ class ReplayReport:
 
 
 class _FailsAlone(Exception):  # noqa: N818  an answer, not an error
-    """Plain Alembic cannot bring a schema to a revision."""
+    """Plain Alembic cannot go this way up the history."""
 
 
 def check_replay(driver: Driver) -> ReplayReport:
@@ -68,32 +69,36 @@ def check_replay(driver: Driver) -> ReplayReport:
         HistoryError: the history is broken.
         ScratchError: an upgrade fails in an empty schema, or touches another schema.
     """
-    stops = list(_find_stops(driver))
     try:
-        return _compare(driver, stops, has_rows=True)
+        return _compare(driver, _find_stops(driver), has_rows=True)
     except _FailsAlone as failure:
         reason = str(failure)
+    with driver.scratch() as scratch:
+        scratch.upgrade()  # nothing of it may reach out, and it must succeed at all
     try:
-        return replace(_compare(driver, stops, has_rows=False), without_rows=reason)
+        return replace(_compare(driver, ["heads"], has_rows=False), without_rows=reason)
     except _FailsAlone as failure:
         raise ScratchError(f"Plain Alembic cannot run the history: {failure}.") from failure
 
 
-def _find_stops(driver: Driver) -> Iterator[str]:
-    """Yield the revisions after which there is a new table to fill, and the heads."""
+def _find_stops(driver: Driver) -> Sequence[str]:
+    """Return the revisions after which there is a new table to fill, and the heads."""
     order = driver.history.path(RunKind.UPGRADE, (), "heads").revisions
     tables = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r'"
+    stops: list[str] = []
     seen: set[str] = set()
     with driver.scratch() as scratch:
         for revision in order:
             failure = scratch.step(RunKind.UPGRADE, revision)
+            if isinstance(failure, Failure):
+                raise _FailsAlone(f"revision by revision, {failure.message}")
             if failure is not None:
                 raise ScratchError(f"The engines cannot be compared: {failure.message}.")
             found = {name for (name,) in scratch.connection.execute(tables, [scratch.schema])}
-            if found > seen and revision != order[-1]:
-                yield revision
+            if found > seen:
+                stops.append(revision)
             seen |= found
-    yield "heads"
+    return [stop for stop in stops if stop != order[-1]] + ["heads"]
 
 
 def _compare(driver: Driver, stops: Sequence[str], *, has_rows: bool) -> ReplayReport:
@@ -169,7 +174,7 @@ class _Sides:
             upgrade = partial(upgrade_alone, options, destination=destination)
             for failure in threads.map(upgrade, self.plain):
                 if failure is not None:
-                    raise _FailsAlone(f"on the way to {destination}: {failure.message}")
+                    raise _FailsAlone(f"on the way to {destination}, {failure.message}")
         plan = planning.plan_rollout(
             self._read_versions,
             self.driver.history,

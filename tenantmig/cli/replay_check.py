@@ -26,7 +26,7 @@ def print_report(report: ReplayReport) -> None:
     for revision, reason in report.obstacles.items():
         typer.echo(f"{revision}: not replayed: {reason}")
     if report.without_rows:
-        typer.echo(f"Made-up rows: none, since the history fails over them: {report.without_rows}")
+        typer.echo(f"Made-up rows: none; with them the history fails: {report.without_rows}")
     for table, reason in report.empty.items():
         typer.echo(f"Made-up rows: none in {table}: {reason}")
     for name in report.left_out:

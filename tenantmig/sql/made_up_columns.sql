@@ -2,8 +2,14 @@
 SELECT c.relname::text AS table_name, a.attname::text AS column_name, a.attnotnull AS is_required,
        coalesce(base.typname, t.typname)::text AS type,
        CASE WHEN a.atttypmod < 0 THEN t.typtypmod ELSE a.atttypmod END AS modifier,
-       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e
-         WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
+       coalesce(
+           (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e
+             WHERE e.enumtypid = coalesce(base.oid, t.oid)),
+           -- the texts that a check constraint of this column alone has: "status IN ('new', 'old')"
+           (SELECT array_agg(replace(literal[1], '''''', ''''))
+              FROM pg_constraint AS k,
+                   regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::', 'g') AS literal
+             WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum])) AS labels,
        parent.schema_name, parent.table_name AS parent, parent.column_name AS parent_column
   FROM pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace

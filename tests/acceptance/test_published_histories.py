@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tenantmig import Fleet
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import catalog, content
@@ -115,3 +116,17 @@ def test_a_script_that_names_the_default_schema_stays_in_its_tenant(
     project.run("downgrade", "-1", "--all", "--yes")
     assert before["constraints"] != back["constraints"]
     assert_equal(database, ["acme"], back)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["langflow", "optuna", "mlflow_auth"])
+def test_the_default_engine_makes_what_plain_alembic_makes(
+    name: str, published: dict[str, PublishedHistory], tmp_path: Path, database: Database
+) -> None:
+    """Over made-up rows, but for Optuna's, which plain Alembic runs in one go only."""
+    project = published[name].project(tmp_path / "ours", database.url)
+    with Fleet.open(project.ini, database_url=database.url) as fleet:
+        report = fleet.check_replay()
+    assert report.is_same, report
+    assert report.replayed > 0
+    assert (report.without_rows is not None) is (name == "optuna")

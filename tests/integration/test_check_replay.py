@@ -26,13 +26,15 @@ TABLES = (
     CREATE TABLE users (id serial PRIMARY KEY, name short UNIQUE, born date NOT NULL,
                         score numeric(4, 2), mood mood NOT NULL, data jsonb NOT NULL);
     ALTER TABLE notes ADD FOREIGN KEY (user_id) REFERENCES users;
-    CREATE TABLE picky (n int NOT NULL CHECK (n = 5));
+    CREATE TABLE picky (n int NOT NULL CHECK (n = 5), kind text CHECK (kind IN ('a', 'b''c')));
+    CREATE TABLE kinds (kind varchar(9) NOT NULL CHECK (kind IN ('a', 'b''c')));
     CREATE TABLE born (at timestamptz NOT NULL)''')""",
 )
 CHANGES = (
     "r2",
     """op.execute("UPDATE users SET name = name || '!' WHERE score > 1")
 op.execute('UPDATE notes SET text = text || user_id')
+op.execute("DO $$ BEGIN ASSERT (SELECT count(*) FROM kinds) IN (0, 3); END $$")
 op.execute("INSERT INTO born VALUES (clock_timestamp())")
 op.execute("INSERT INTO users (name, born, mood, data) VALUES ('new', '2024-01-01', 'sad', '[]')")
 op.execute("COMMENT ON TABLE users IS 'it''s'")""",

@@ -37,6 +37,7 @@ COLUMNS = [
 POOLS = {
     "column": ["a", "id2", "name", "user", "acme", "q_t", "Mixed Case", "delta", "order"],
     "bool": ["True", "False"],
+    "look": ["op.get_bind().execute(sa.text('SELECT 1')).scalar()", "pass"],
     "any_column": COLUMNS,
     "new_column": [column.replace("<<column>>", "<<t>>") for column in COLUMNS],
     "old": ["thing.name", "thing.qty", "thing.amount"],
@@ -117,6 +118,11 @@ op.add_column('thing', sa.Column('<<t>>', mood, server_default='fine'))
         "op.create_table('<<t>>', sa.Column('m', sa.Enum('a', 'b', name='<<t>>_e')))",
         "op.execute(\"ALTER TYPE <<t>>_e ADD VALUE 'c'\")",
         "op.execute(\"INSERT INTO <<t>> VALUES ('c')\")",
+    ),
+    kind(
+        "an enum of two tables",  # Alembic remembers within a run that it has made the type
+        "op.create_table('<<t>>', sa.Column('m', sa.Enum('a', 'b', name='<<t>>_e')))",
+        "<<look>>\nop.create_table('<<t>>_2', sa.Column('m', sa.Enum('a', 'b', name='<<t>>_e')))",
     ),
     kind(
         "a batch",
