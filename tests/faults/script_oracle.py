@@ -60,7 +60,7 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
 """
 DONE = {"upgraded", "already_current"}
-FEWEST_TRIES = 40
+MOST_TRIES = 15  # to leave something out of an example
 
 
 @dataclass
@@ -147,7 +147,7 @@ class ScriptOracle:
 
     def _reduce(self, example: Example, verdict: Verdict) -> tuple[Example, Verdict]:
         size, tries = max(1, len(example.pieces) // 2), 0
-        while len(example.pieces) > 1 and tries < FEWEST_TRIES:
+        while len(example.pieces) > 1 and tries < MOST_TRIES:
             for start in range(0, len(example.pieces), size):
                 rest: Sequence[Piece] = example.pieces[:start] + example.pieces[start + size :]
                 tries += 1
