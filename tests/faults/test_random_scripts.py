@@ -71,3 +71,4 @@ def test_random_scripts_are_as_plain_alembic(share: int, oracle: ScriptOracle) -
 def test_kept_scripts_are_as_plain_alembic(name: str, oracle: ScriptOracle) -> None:
     verdict = oracle.compare(KEPT[name])
     assert not verdict.differences, verdict.said
+    assert verdict.reached == len(KEPT[name].goals), verdict.said
