@@ -47,7 +47,10 @@ def end_workers(workers: ProcessPool) -> None:
 
 
 class AlembicEngine(Engine):
-    """Makes the attempts of one run in worker processes that it was lent."""
+    """Makes the attempts of one run in worker processes that it was lent.
+
+    Without `proofs` nothing is taken for proved: everything runs in a process of its own.
+    """
 
     name = "alembic"
 
@@ -55,7 +58,7 @@ class AlembicEngine(Engine):
         self,
         options: WorkerOptions,
         workers: ProcessPool,
-        proofs: Callable[[], HistoryProofs],
+        proofs: Callable[[], HistoryProofs] | None,
         *,
         is_shared: bool = True,
     ) -> None:
@@ -110,10 +113,16 @@ class AlembicEngine(Engine):
 
     def _isolated(self, assignment: Assignment) -> Assignment:
         """Say in which process an attempt is made: only what is proved pure shares one."""
-        proofs, revisions = self._proofs(), assignment.stretch.revisions
-        if not revisions or not proofs.why_isolated(assignment.kind, revisions):
+        revisions = assignment.stretch.revisions
+        if self._proofs is not None and not (
+            revisions and self._proofs().why_isolated(assignment.kind, revisions)
+        ):
             return assignment
-        return replace(assignment, is_isolated=True, loads_late=proofs.loading is not None)
+        return replace(assignment, is_isolated=True, loads_late=self._loads_late)
+
+    @property
+    def _loads_late(self) -> bool:
+        return self._proofs is None or self._proofs().loading is not None
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
@@ -126,9 +135,10 @@ class AlembicEngine(Engine):
             EnvironmentFileError: the process died, or took longer than an attempt may.
         """
         timeout, options = self.options.attempt_timeout_s, self.options
-        loads_late = self._proofs().loading is not None
         asked = self._workers.schedule(
-            run_in_child, args=(options, loads_late, task, options, *arguments), timeout=timeout
+            run_in_child,
+            args=(options, self._loads_late, task, options, *arguments),
+            timeout=timeout,
         )
         try:
             return asked.result()  # type: ignore[no-any-return]

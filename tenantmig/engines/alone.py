@@ -22,7 +22,7 @@ def upgrade_alone(options: WorkerOptions, schema: str, destination: str) -> Fail
     """Bring a schema to a revision by plain Alembic in a new process; say why that failed."""
     workers = new_workers(1)
     try:
-        with closing(AlembicEngine(options, workers, is_shared=False)) as engine:
+        with closing(AlembicEngine(options, workers, proofs=None, is_shared=False)) as engine:
             return engine.ask(_upgrade, schema, destination)
     finally:
         end_workers(workers)
