@@ -69,8 +69,9 @@ class Assignment:
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
     `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
     where the run began. `releases` asks a worker to give its connection up after the attempt;
-    `is_isolated` that nothing else runs in its process, before or after; `loads_late` that scripts
-    are loaded once env.py has begun, as Alembic does.
+    `formats` are revisions that are proved to write the tenant's name and to ask nothing of it;
+    `is_isolated` asks that nothing else runs in its process, before or after; `loads_late` that
+    scripts are loaded once env.py has begun, as Alembic does.
     """
 
     run: int
@@ -85,6 +86,7 @@ class Assignment:
     lost_xid: str | None = None
     server: str | None = None
     releases: bool = False
+    formats: frozenset[str] = frozenset()
     is_isolated: bool = False
     loads_late: bool = False
 

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from tenantmig.plan import RunKind
 from tenantmig.purity import EnvironmentProof, Proof, Purity
 
-NOT_PROVED = "it is not proved the same for every tenant: "
+OWN_PROCESS = "each tenant needs a process of its own: "
 
 
 class HistoryProofs:
@@ -59,4 +59,4 @@ class HistoryProofs:
         if self.environment.by_tenant:
             return f"env.py: {self.environment.by_tenant}"
         proof = self.of(kind, revision)
-        return f"{NOT_PROVED}{proof.impure}" if proof.impure else proof.not_replayed
+        return f"{OWN_PROCESS}{proof.impure}" if proof.impure else proof.not_replayed

@@ -67,7 +67,8 @@ class Recording:
 
     `before` is the outline of the tenant's catalog, `after` its fingerprint. `obstacle` says why it
     cannot stand for others: a row was read, the clock was asked, ... `named` are words that may be
-    settings of no extension, which a session never loses.
+    settings of no extension, which a session never loses. `is_written`: its script writes the
+    schema's name into SQL by itself.
     """
 
     revision: str
@@ -80,6 +81,7 @@ class Recording:
     after: str | None = None
     obstacle: str | None = None
     named: tuple[str, ...] = ()
+    is_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Template:
     after: str | None = None
     named: tuple[str, ...] = ()
     """Words that may be settings of no extension."""
+    is_written: bool = False
+    """Its script writes the schema's name by itself, and may not quote it."""
 
 
 def template_of(first: Recording, second: Recording) -> Template:
@@ -112,7 +116,9 @@ def template_of(first: Recording, second: Recording) -> Template:
         NotReplayable: it differs by more than the tenant schema's name, or cannot be repeated.
     """
     _check_pair(first, second)
-    words = _Words(first.schema, second.schema)
+    if first.is_written and not (is_plain(first.schema) and is_plain(second.schema)):
+        raise NotReplayable("its script writes the schema's name, and a witness's needs quotes")
+    words = _Words(first.schema, second.schema, is_written=first.is_written)
     stretches: list[list[str]] = [[]]
     kinds: set[str] = set()
     for sent, other in zip(first.statements, second.statements, strict=True):
@@ -137,6 +143,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         before=first.before,
         after=first.after,
         named=tuple(sorted({*first.named, *second.named})),
+        is_written=first.is_written,
     )
 
 
@@ -196,8 +203,9 @@ def _name(message: Any, field: str) -> str:
 class _Words:
     """Finds where two statements differ, and whether it is only the name of each one's schema."""
 
-    def __init__(self, first: str, second: str) -> None:
+    def __init__(self, first: str, second: str, *, is_written: bool = False) -> None:
         self.schemas = first, second
+        self.is_written = is_written
 
     def with_gaps(self, first: Sent, second: Sent) -> str:
         """Return the statement with a gap for each name of the schema."""
@@ -216,9 +224,17 @@ class _Words:
         if (_identifier(word), _identifier(other)) == self.schemas:
             return GAP
         # SQLAlchemy asks so whether a type or a table exists
-        if is_guard and (word, other) == tuple(f"'{schema}'" for schema in self.schemas):
+        if (is_guard or self.is_written) and (word, other) == tuple(
+            f"'{schema}'" for schema in self.schemas
+        ):
             return SCHEMA
         raise NotReplayable(f"the witnesses differ: {_short(word)} and {_short(other)}")
+
+
+def is_plain(name: str) -> bool:
+    """True when a name means the same with quotes and without: no script can write it wrongly."""
+    found = tokens(name) if name.isidentifier() and name.isascii() and name.islower() else []
+    return len(found) == 1 and found[0].keyword_kind == 0
 
 
 def _tokens(statement: str) -> Iterator[tuple[int, int, str]]:

@@ -21,7 +21,7 @@ from tenantmig.notices import Warned
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.proofs import HistoryProofs
-from tenantmig.recording import Template, Templates
+from tenantmig.recording import Template, Templates, is_plain
 
 SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
 WITNESS_WAIT_S = 2.0  # how long others wait for a witness before they go by alembic themselves
@@ -160,8 +160,14 @@ class AutoEngine(Engine):
 
     def _witness(self, assignment: Assignment) -> Attempt:
         self.replay.hang_up()
-        made = self.witness.attempt(replace(assignment, is_witness=True, releases=True))
-        self.templates.add(made.recordings)
+        kind, revisions = assignment.kind, assignment.stretch.revisions
+        formats = frozenset(r for r in revisions if self._proofs().of(kind, r).formats_tenant)
+        witness = replace(assignment, is_witness=True, releases=True, formats=formats)
+        made = self.witness.attempt(witness)
+        # what a script changes in its process, those after it may have sent otherwise
+        impure = [r for r in revisions if not self._proofs().of(kind, r).is_pure]
+        known = revisions[: revisions.index(impure[0])] if impure else revisions
+        self.templates.add([one for one in made.recordings if one.revision in known])
         return made
 
     def _read_outlines(self, schemas: Sequence[str]) -> Mapping[str, Outline]:
@@ -208,7 +214,7 @@ class AutoEngine(Engine):
         path = assignment.stretch
         if assignment.is_reading or assignment.lost_xid or not (before or after):
             return False
-        if assignment.tenant.name in self._refused:
+        if assignment.tenant.name in self._refused or self._is_unwritable(assignment):
             return False
         if before and before[0].source != path.source:
             return False
@@ -216,6 +222,13 @@ class AutoEngine(Engine):
             return False
         # a birth is one piece: nobody may come in between
         return is_whole or assignment.kind is not RunKind.ONBOARD
+
+    def _is_unwritable(self, assignment: Assignment) -> bool:
+        """True when a script that writes the tenant's name may write another than the schema's."""
+        kind, tenant = assignment.kind, assignment.tenant
+        found = [self.templates.get(kind, revision) for revision in assignment.stretch.revisions]
+        is_written = any(template is not None and template.is_written for template in found)
+        return is_written and not (tenant.name == tenant.schema and is_plain(tenant.schema))
 
     def close(self) -> None:
         """End every connection and process; attempts in flight are cut off."""

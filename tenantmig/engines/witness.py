@@ -32,8 +32,15 @@ class Witness:
     """Records what each revision of one attempt sends. Is used by one thread, for one attempt."""
 
     def __init__(
-        self, connection: sa.Connection, schema: str, version_table: str, *, is_birth: bool
+        self,
+        connection: sa.Connection,
+        schema: str,
+        version_table: str,
+        formats: frozenset[str] = frozenset(),
+        *,
+        is_birth: bool,
     ) -> None:
+        self.formats = formats
         self.is_birth = is_birth
         self.connection = connection
         self.schema = schema
@@ -61,7 +68,7 @@ class Witness:
             self._statements, self._obstacle = [], None
             if arguments:
                 self._note("env.py hands arguments to its script")
-            with self._watching(context):
+            with self._watching(context, str(step.revision.revision) in self.formats):
                 script(**arguments)
 
         step.migration_fn = watched
@@ -83,6 +90,7 @@ class Witness:
                 before,
                 read_fingerprints(self._driver, [self.schema]).get(self.schema),
                 self._obstacle or self._left,
+                is_written=revision in self.formats,
             )
         )
 
@@ -149,10 +157,10 @@ class Witness:
                 event.remove(engine, name, listener)
 
     @contextmanager
-    def _watching(self, context: MigrationContext) -> Iterator[None]:
-        """Watch a script while it runs."""
+    def _watching(self, context: MigrationContext, is_written: bool) -> Iterator[None]:
+        """Watch a script while it runs; `is_written`: it is proved to ask nothing of the name."""
         with ExitStack() as watched:
-            for thing, names in tellers(self.connection, context):
+            for thing, names in () if is_written else tellers(self.connection, context):
                 watched.enter_context(telling(thing, names, self._note))
             watched.enter_context(counted(self.connection.dialect, self._note))
             watched.enter_context(timed(self._note))

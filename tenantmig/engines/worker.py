@@ -328,7 +328,9 @@ class Worker:
         if assignment.is_witness:
             schema, table = assignment.tenant.schema, self.options.version_table
             is_birth = assignment.kind is RunKind.ONBOARD
-            self.witness = Witness(session.sqlalchemy, schema, table, is_birth=is_birth)
+            self.witness = Witness(
+                session.sqlalchemy, schema, table, assignment.formats, is_birth=is_birth
+            )
             with session.outside_transaction():
                 self.witness.begin()
         return self.witness
