@@ -159,7 +159,8 @@ class Attempts:
             if self.signal.is_set:
                 return
         leg = work.next_leg.path
-        if not any(revision in self.shared for revision in leg.revisions):
+        is_alone = work.next_leg.is_whole
+        if not (is_alone or any(revision in self.shared for revision in leg.revisions)):
             self._try(work, leg)
             return
         while not self._alone.acquire(timeout=TICK_S):

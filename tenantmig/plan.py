@@ -58,6 +58,14 @@ class Leg:
 
     path: Path
     is_concurrent: bool = False
+    is_whole: bool = False
+    """It holds both kinds, because a script may keep something for the next: one tenant at a time,
+    when all others are through."""
+
+    @property
+    def phase(self) -> int:
+        """Legs of a lower phase run before those of a higher one, and never beside them."""
+        return int(self.is_concurrent) + int(self.is_whole)
 
 
 @dataclass(frozen=True, slots=True)

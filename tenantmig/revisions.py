@@ -193,7 +193,7 @@ class History:
         if len(runs) < 2:
             return (Leg(path, any(flag for flag, _ in runs)),)
         if self.proofs.why_isolated(kind, path.revisions):
-            return (Leg(path, is_concurrent=True),)  # what a script keeps, the next may use
+            return (Leg(path, is_concurrent=True, is_whole=True),)
         legs, source = [], path.source
         for flag, revisions in runs:
             last = self.script.get_revision(revisions[-1])

@@ -229,8 +229,8 @@ class _Running:
             self.options.on_event(WaveStarted(self._wave, names))
         going = list(works)
         while going and not self.signal.is_set:
-            is_concurrent = all(work.next_leg.is_concurrent for work in going)
-            batch = [work for work in going if work.next_leg.is_concurrent is is_concurrent]
+            phase = min(work.next_leg.phase for work in going)
+            batch = [work for work in going if work.next_leg.phase == phase]
             for work in batch:
                 work.last = None
                 work.is_heard.clear()

@@ -237,7 +237,9 @@ class Worker:
         else:
             self._write_base(session, assignment)
         table = self.options.version_table
-        read_back_outcome(session, self.options.ledger, table, assignment, stretch.target)
+        is_through = self.onward is not None and self.onward.is_through
+        target = assignment.path.target if is_through else stretch.target
+        read_back_outcome(session, self.options.ledger, table, assignment, target)
         return DONE[assignment.kind]
 
     def _forget_finished_parts(self, session: TenantSession, heads: Heads, kind: RunKind) -> None:
