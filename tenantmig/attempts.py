@@ -240,6 +240,7 @@ class Attempts:
             leg=leg,
             is_witness=not self._witnessed.issuperset(leg.revisions),
             lost_xid=work.lost_xid,
+            memo=work.memo,
             server=self.facts.server,
         )
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from tenantmig.failure import Failure
 from tenantmig.lineage import Lineage
 from tenantmig.notices import Warned
-from tenantmig.plan import RunKind
+from tenantmig.plan import Memo, RunKind
 from tenantmig.recording import Recording
 
 
@@ -65,7 +65,8 @@ class Attempt:
     `lost_xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision
     that locked one, a table outside the tenant schema. `recordings` are a witness's; `engine` is
     the one that made the attempt. `is_through`: it went on to the end of the path, beyond the
-    stretch, because a revision left something on the session that later ones may need.
+    stretch, because a revision left something on the session that later ones may need. `memo` is
+    what Alembic remembers for the rest of the path.
     """
 
     outcome: Outcome | None = None
@@ -77,6 +78,7 @@ class Attempt:
     recordings: tuple[Recording, ...] = ()
     engine: str | None = None
     is_through: bool = False
+    memo: Memo = frozenset()
     warnings: tuple[Warned, ...] = ()
 
 

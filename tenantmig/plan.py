@@ -13,6 +13,10 @@ Heads = tuple[str, ...]
 """The rows of a version table, sorted: () is base; several only in a history with branches."""
 
 
+Memo = frozenset[tuple[str, str | None, str]]
+"""Which types Alembic has made in a run: kind, schema and name. It makes none of them twice."""
+
+
 class RunKind(StrEnum):
     """What a run does to each of its tenants."""
 
@@ -77,6 +81,7 @@ class Assignment:
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
     `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
     where the run began. `releases` asks a worker to give its connection up after the attempt;
+    `memo` is what earlier stretches of the path have made;
     `formats` are revisions that are proved to write the tenant's name and to ask nothing of it;
     `is_isolated` asks that nothing else runs in its process, before or after; `loads_late` that
     scripts are loaded once env.py has begun, as Alembic does.
@@ -94,6 +99,7 @@ class Assignment:
     lost_xid: str | None = None
     server: str | None = None
     releases: bool = False
+    memo: Memo = frozenset()
     formats: frozenset[str] = frozenset()
     is_isolated: bool = False
     loads_late: bool = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tenantmig.parsing import UnreadableError, parse, tokens
-from tenantmig.plan import Heads, RunKind
+from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.sql import text
 
 MOST_WITNESSES = 5
@@ -68,7 +68,7 @@ class Recording:
     `before` is the outline of the tenant's catalog, `after` its fingerprint. `obstacle` says why it
     cannot stand for others: a row was read, the clock was asked, ... `named` are words that may be
     settings of no extension, which a session never loses. `is_written`: its script writes the
-    schema's name into SQL by itself.
+    schema's name into SQL by itself. `memo` is what Alembic remembers after it.
     """
 
     revision: str
@@ -82,6 +82,7 @@ class Recording:
     obstacle: str | None = None
     named: tuple[str, ...] = ()
     is_written: bool = False
+    memo: Memo = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class Template:
     """Words that may be settings of no extension."""
     is_written: bool = False
     """Its script writes the schema's name by itself, and may not quote it."""
+    memo: Memo = frozenset()
+    """The types that Alembic remembers to have made in it."""
 
 
 def template_of(first: Recording, second: Recording) -> Template:
@@ -144,6 +147,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         after=first.after,
         named=tuple(sorted({*first.named, *second.named})),
         is_written=first.is_written,
+        memo=first.memo,
     )
 
 

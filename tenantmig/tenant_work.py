@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tenantmig.failure import FailureKind, Phase
 from tenantmig.outcome import Attempt
-from tenantmig.plan import Leg, Path
+from tenantmig.plan import Leg, Memo, Path
 from tenantmig.retry import Retry
 from tenantmig.tenant import Tenant
 
@@ -31,6 +31,7 @@ class TenantWork:
     is_crowded: bool = False
     """The lock table was full when others were at work, and was not when it was tried alone."""
     lost_xid: str | None = None
+    memo: Memo = frozenset()
     backup: str | None = None
     last: Attempt | None = None
     began: float | None = None
@@ -69,6 +70,7 @@ class TenantWork:
         Only a read under the lock settles that.
         """
         failure = attempt.failure
+        self.memo |= attempt.memo
         if failure is None:
             self.is_in_doubt = False
         elif attempt.is_partial or failure.kind is FailureKind.LOST_COMMIT:

@@ -109,21 +109,22 @@ class AutoEngine(Engine):
     def _go(
         self, assignment: Assignment, stretches: Sequence[Stretch], *, is_small: bool
     ) -> Attempt:
-        made, warnings = Attempt(), list[Warned]()
+        made, warnings, memo = Attempt(), list[Warned](), assignment.memo
         for stretch in stretches:
-            part = replace(assignment, leg=stretch.path)
+            part = replace(assignment, leg=stretch.path, memo=memo)
             if stretch.templates:
                 made = self.replay.attempt(part, stretch.templates, is_small=is_small)
             else:
                 made = self._by_alembic(part)
             warnings += made.warnings
+            memo = memo.union(made.memo, *(template.memo for template in stretch.templates))
             if made.failure is not None:
                 with self._guard:
                     self._refused.add(assignment.tenant.name)
                 break
             if made.is_through:  # on the session of a revision that left something there
                 break
-        return replace(made, warnings=tuple(warnings))
+        return replace(made, warnings=tuple(warnings), memo=memo)
 
     def _by_alembic(self, assignment: Assignment) -> Attempt:
         if self.is_strict:

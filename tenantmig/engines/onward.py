@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import set_limits
 from tenantmig.engines.witness import Witness
 from tenantmig.failure import Failure, FailureKind
-from tenantmig.plan import Assignment, Heads, RunKind
+from tenantmig.plan import Assignment, Heads, Memo, RunKind
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.session_state import SessionState
@@ -38,9 +39,22 @@ class Onward:
         self.state = SessionState(session.sqlalchemy)
         self.reached: Heads | None = None
         """Where the last revision brought the tenant; its caller tells."""
+        self._context: MigrationContext | None = None
+        self.memo = assignment.memo
+        """What Alembic remembered after the last revision that was committed."""
         self._is_watching = False
         self.is_through = False
         """It went on beyond the stretch."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What an attempt tells of this."""
+        return {"is_through": self.is_through, "memo": self.memo}
+
+    @property
+    def remembered(self) -> Memo:
+        """What Alembic remembers now, before the revision is committed."""
+        return self.memo | (_memo(self._context) if self._context else self.memo)
 
     @property
     def is_arrived(self) -> bool:
@@ -53,6 +67,8 @@ class Onward:
 
         Between two of them the session is looked at, and our limits are set again.
         """
+        self._context = context
+        _put(context, self.memo)
         kind, stretch, path = self.assignment.kind, self.assignment.stretch, self.assignment.path
         self._is_watching = self.witness is not None or len(path.revisions) > 1
         if self._is_watching:
@@ -70,6 +86,7 @@ class Onward:
 
     def _look(self, step: RevisionStep, *, is_certain: bool = False) -> None:
         """Look at the session after a revision's COMMIT, when what held for it alone is gone."""
+        self.memo = self.remembered
         revision = str(step.revision.revision)
         with self.session.outside_transaction() as driver:
             set_limits(driver, self.session.options)
@@ -98,3 +115,18 @@ class Onward:
             message=f"{failure.message} (it was not tried again, because earlier revisions had set"
             f" what ended with the session: {self.state}; run again to go on without)",
         )
+
+
+def _memo(context: MigrationContext) -> Memo:
+    """Take what Alembic remembers of the types that it has made, to make none twice.
+
+    SQLAlchemy asks for it at each column of a named type (`NamedType._check_for_name_in_memos`).
+    """
+    kept = ((k, known) for k, known in context.impl.memo.items() if isinstance(known, set))
+    return frozenset((kind, schema, name) for kind, known in kept for schema, name in known)
+
+
+def _put(context: MigrationContext, memo: Memo) -> None:
+    """Let Alembic go on where another process or connection stopped."""
+    for kind, schema, name in memo:
+        context.impl.memo.setdefault(kind, set()).add((schema, name))

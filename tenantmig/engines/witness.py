@@ -21,7 +21,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from tenantmig.engines.literals import Literals, UnwritableError
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.fingerprint import read_fingerprints, read_outlines
-from tenantmig.plan import Heads, RunKind
+from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
 
 VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
@@ -73,8 +73,10 @@ class Witness:
 
         step.migration_fn = watched
 
-    def reached(self, revision: str, direction: RunKind, target: Heads) -> None:
-        """A revision is about to be committed."""
+    def reached(
+        self, revision: str, direction: RunKind, target: Heads, memo: Memo = frozenset()
+    ) -> None:
+        """A revision is about to be committed; `memo` is what Alembic remembers."""
         source, self.stands = self.stands, target
         before, self.outline = self.outline, self._read_outline()
         if not self._is_own_role():
@@ -91,6 +93,7 @@ class Witness:
                 read_fingerprints(self._driver, [self.schema]).get(self.schema),
                 self._obstacle or self._left,
                 is_written=revision in self.formats,
+                memo=memo,
             )
         )
 
@@ -194,6 +197,7 @@ class Witness:
             return
         if connection is not self.connection:
             self._note("it opens a connection of its own")
+            return
         is_outside = self._driver.autocommit
         if is_outside and not self.is_birth:
             self._note(AUTOCOMMIT)

@@ -144,7 +144,7 @@ class Worker:
             if assignment.releases or assignment.is_isolated or is_left:
                 self._close_session()
             made = Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
-            return replace(made, is_through=bool(self.onward and self.onward.is_through))
+            return replace(made, **self.onward.told if self.onward else {})
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             return self._fail(error, assignment)
 
@@ -169,6 +169,7 @@ class Worker:
             knows_version=self.knows_version,
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
             lost_xid=lost_xid,
+            memo=self.onward.memo if self.onward else assignment.memo,
         )
 
     def _find_elsewhere(self, error: BaseException) -> str:
@@ -297,7 +298,7 @@ class Worker:
                 self._look_at_locks(session, assignment.tenant)
                 if session.has_own_commit:
                     witness.note_script("it ends its transaction by itself")
-                witness.reached(str(self.running), assignment.kind, reached)
+                witness.reached(str(self.running), assignment.kind, reached, onward.remembered)
             self._record(session.driver, assignment, reached)
             session.is_recorded = True
 

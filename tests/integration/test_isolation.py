@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from psycopg.sql import Identifier
 
+from tenantmig import Fleet
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history
 from tests.fixtures.oracles import catalog, content
-from tests.fixtures.rollouts import OpenFleet
 from tests.fixtures.server import AnyServer
 
 NAMES = ["t1", "t2", "t3", "t4", "t5"]
@@ -32,7 +32,7 @@ BASE = (
 op.execute("INSERT INTO users SELECT n, current_schema() FROM generate_series(1, 2) AS n")""",
     "op.drop_table('users')",
 )
-HELPERS = '''
+HELPERS = """
 import contextvars
 import functools
 import os
@@ -90,7 +90,7 @@ class Counter:
     def next(cls):
         cls.n += 1
         return cls.n
-'''
+"""
 HEAD = "import helpers\nimport os, sys, contextvars, functools\n"
 KEEPS = {
     "an lru_cache": """if 'mark' not in helpers.columns('users'):
@@ -98,7 +98,8 @@ KEEPS = {
     "cached rows": """for name in helpers.names():
     op.execute(sa.text('INSERT INTO users VALUES ((SELECT max(id) + 1 FROM users), :n)')
                .bindparams(n=name))""",
-    "an inspector": """if 'extra' not in {c['name'] for c in helpers.inspector().get_columns('users')}:
+    "an inspector": """found = helpers.inspector().get_columns('users')
+if 'extra' not in {c['name'] for c in found}:
     op.add_column('users', sa.Column('extra', sa.Text))""",
     "a flag": "helpers.once()",
     "a list": """notes = op.create_table('notes', sa.Column('n', sa.Text))
@@ -132,7 +133,8 @@ SPECIAL = "op.execute('CREATE TABLE special ()')"
 LEARNS = {
     "os.environ": f"if os.environ['TENANT_OF_ENV'] == {ODD!r}:\n    {SPECIAL}",
     "os.getenv": f"if os.getenv('TENANT_OF_ENV') == {ODD!r}:\n    op.execute('CREATE TABLE g ()')",
-    "a context variable": f"if helpers.TENANT.get() == {ODD!r}:\n    op.execute('CREATE TABLE v ()')",
+    "a context variable": f"""if helpers.TENANT.get() == {ODD!r}:
+    op.execute('CREATE TABLE v ()')""",
     "the MetaData of the models": f"""if helpers.metadata.schema == {ODD!r}:
     op.execute('CREATE TABLE m ()')""",
     "sys.argv": f"if 'tenant={ODD}' in sys.argv:\n    op.execute('CREATE TABLE a ()')",
@@ -207,27 +209,32 @@ def build(folder: Path, case: Case) -> Path:
     return history
 
 
-@pytest.mark.parametrize("engine", ["auto", "alembic"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "engine", "server_fixture"),
+    [
+        *((name, engine, "server") for name in CASES for engine in ("auto", "alembic")),
+        *((name, "auto", "server16") for name in CASES),
+    ],
+)
 def test_as_plain_alembic_alone(
-    name: str,
-    engine: str,
-    tmp_path: Path,
-    any_server: AnyServer,
-    open_fleet_on: Any,
+    name: str, engine: str, server_fixture: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    any_server: AnyServer = request.getfixturevalue(server_fixture)
     case = CASES[name]
     history = build(tmp_path, case)
     with fresh_database(any_server) as ours, fresh_database(any_server) as plain:
         alembic = Project(tmp_path, plain.url, history)
         ini = alembic.ini.read_text()
-        alembic.ini.write_text(ini.replace("prepend_sys_path = ", f"prepend_sys_path = {tmp_path}:"))
-        fleet = open_fleet_on(ours, engine=engine, parallel=2)
-        assert fleet.onboard(NAMES, "r1").is_complete
+        alembic.ini.write_text(
+            ini.replace("prepend_sys_path = ", f"prepend_sys_path = {tmp_path}:")
+        )
         for tenant in NAMES:
             plain.execute(f"CREATE SCHEMA {Identifier(tenant).as_string()}")
             alembic.alembic("-x", f"tenant={tenant}", "upgrade", "head")
-        report = fleet.upgrade()
+        settings = {"database_url": ours.url, "engine": engine, "parallel": 2}
+        with Fleet.open(alembic.ini, **settings) as fleet:
+            assert fleet.onboard(NAMES, "r1").is_complete
+            report = fleet.upgrade()
         assert report.is_complete, [tenant.error for tenant in report.tenants]
         expected, found = described(plain, *NAMES), described(ours, *NAMES)
         for tenant in NAMES:
