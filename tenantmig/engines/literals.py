@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import abc
 from psycopg.adapt import Dumper, PyFormat, Transformer
-from psycopg.pq import Escaping, Format
+from psycopg.pq import Escaping, Format, TransactionStatus
 from psycopg.pq.abc import Escaping as AnyEscaping
 
 from tenantmig.sql import query
@@ -102,6 +102,9 @@ class Literals:
 
     def _ask(self, prepared: str) -> Sequence[str]:
         """Let the server read the statement, without running it; a savepoint bears its refusal."""
+        is_idle = self.connection.info.transaction_status is TransactionStatus.IDLE
+        if is_idle and not self.connection.autocommit:
+            self.connection.execute("SELECT")  # begins the transaction of the statement itself
         with self.connection.transaction():
             self.connection.execute(f"PREPARE tenantmig_types {prepared}".encode())
             found = self.connection.execute(query("prepared_types")).fetchall()

@@ -180,6 +180,7 @@ class Case:
     """A history after its base, and what stands otherwise in env.py."""
 
     scripts: dict[str, str]
+    head: str = HEAD
     is_environment: bool = False
     engines: dict[str, int] | None = None
 
@@ -187,7 +188,7 @@ class Case:
 CASES = {
     "keeps": Case(KEEPS, engines={"alembic": len(NAMES)}),
     "learns": Case(LEARNS, is_environment=True, engines={"alembic": len(NAMES)}),
-    "writes": Case(WRITES, engines={"alembic": 2, "replay": len(NAMES) - 2}),
+    "writes": Case(WRITES, head="", engines={"alembic": 2, "replay": len(NAMES) - 2}),
 }
 
 
@@ -198,7 +199,7 @@ def described(database: Database, *schemas: str) -> dict[str, Any]:
 
 def build(folder: Path, case: Case) -> Path:
     """Write the history of a case, with its helpers beside env.py."""
-    scripts = [(f"s{n:02}", HEAD + body) for n, body in enumerate(case.scripts.values())]
+    scripts = [(f"s{n:02}", case.head + body) for n, body in enumerate(case.scripts.values())]
     history = write_history(folder / "history", BASE, *scripts)
     (folder / "helpers.py").write_text(HELPERS)
     if case.is_environment:
