@@ -21,8 +21,8 @@ from tenantmig.client_programs import ClientPrograms, find_programs
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import describe_nobody, discover
+from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.pool import EnginePool
-from tenantmig.engines.worker import WorkerOptions
 from tenantmig.errors import (
     ConnectError,
     EmptyFleetError,
@@ -139,6 +139,7 @@ class Driver:
                 attempt_timeout_s=self.settings.attempt_timeout,
                 lineage=self.lineage,
                 shared_schema=self.settings.shared_schema,
+                pure_modules=self.settings.pure_modules,
             ),
             lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,

@@ -18,7 +18,8 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
-from tenantmig.engines.worker import WorkerOptions, render_sql
+from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.worker import render_sql
 from tenantmig.errors import EnvironmentFileError, WorkerDiedError
 from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.forkserver import end_with, worker_context

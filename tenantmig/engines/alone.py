@@ -12,7 +12,7 @@ import alembic.command
 
 from tenantmig.diagnosis import explain
 from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
-from tenantmig.engines.worker import WorkerOptions
+from tenantmig.engines.environment import WorkerOptions
 from tenantmig.failure import Failure
 from tenantmig.revisions import alembic_config
 from tenantmig.session import TenantSession

@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.draft import Draft, Rename, RevisionReport
+from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.model_schemas import OPTION, ModelSchemas, compare_only
 from tenantmig.engines.renames import (
     Remark,
@@ -24,7 +25,7 @@ from tenantmig.engines.renames import (
     remark_on_losses,
     rename_columns,
 )
-from tenantmig.engines.worker import Worker, WorkerOptions, worker_of
+from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import EnvironmentFileError, TenantmigError
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads

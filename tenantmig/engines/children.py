@@ -16,7 +16,8 @@ from functools import lru_cache
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, NoReturn, TypeVar
 
-from tenantmig.engines.worker import WorkerOptions, worker_of
+from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.worker import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
 from tenantmig.forkserver import end_with
 from tenantmig.outcome import Attempt

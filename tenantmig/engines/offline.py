@@ -10,7 +10,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,7 @@ from alembic.script import Script
 from pebble import ProcessExpired
 
 from tenantmig.engines.alembic import end_workers, new_workers
-from tenantmig.engines.worker import Unheard
+from tenantmig.engines.environment import Unheard
 from tenantmig.errors import EnvironmentFileError, TenantmigError
 from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import History, alembic_config
@@ -64,11 +64,12 @@ class WrittenRevision:
 
 
 def write_history(
-    ini: Path, deadline_s: float, redact: Callable[[str], str]
+    ini: Path, deadline_s: float, redact: Callable[[str], str], vouched: Sequence[str] = ()
 ) -> tuple[WrittenRevision, ...]:
     """Return what all revisions write for a tenant called "tenant", from base to head.
 
-    `redact` takes secrets out of what scripts say when they fail.
+    `redact` takes secrets out of what scripts say when they fail. A script that is not proved pure
+    is not run (`vouched`: modules that the project answers for).
 
     Raises:
         EnvironmentFileError: env.py cannot be run offline, or the scripts do not end in time.
@@ -76,7 +77,7 @@ def write_history(
     """
     workers = new_workers(1)
     try:
-        written = workers.schedule(_write_history, args=(ini,), timeout=deadline_s).result()
+        written = workers.schedule(_write_history, args=(ini, vouched), timeout=deadline_s).result()
     except TimeoutError:
         raise EnvironmentFileError(
             f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."
@@ -99,10 +100,10 @@ def _told(script: WrittenScript, redact: Callable[[str], str]) -> WrittenScript:
     return replace(script, problem=redact(script.problem)) if script.problem else script
 
 
-def _write_history(ini: Path) -> tuple[WrittenRevision, ...]:
+def _write_history(ini: Path, vouched: Sequence[str]) -> tuple[WrittenRevision, ...]:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
     sys.stdout = sys.stderr = Unheard(sys.stderr)
-    history = History(ini)
+    history = History(ini, vouched=vouched)
     scripts = history.scripts()
     written: list[WrittenRevision] = []
 

@@ -12,10 +12,10 @@ from pebble import ProcessPool
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
 from tenantmig.engines.auto import AutoEngine
+from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
-from tenantmig.engines.worker import WorkerOptions
 from tenantmig.plan import RunKind
 from tenantmig.proofs import HistoryProofs
 

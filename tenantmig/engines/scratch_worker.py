@@ -15,7 +15,8 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.engines.acts import acts_refused
-from tenantmig.engines.worker import Worker, WorkerOptions, worker_of
+from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import VersionTableError
 from tenantmig.failure import Failure
 from tenantmig.plan import Heads, RunKind, show_heads

@@ -6,64 +6,43 @@ in two threads of one process. Everything here runs in a process of its own; onl
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import psycopg
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.connection import SessionOptions, refuse_other_server
+from tenantmig.connection import refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
+from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
 from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
     EnvironmentFileError,
     PartialRevisionError,
-    TenantmigError,
     VersionTableError,
 )
 from tenantmig.failure import FailureKind
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
-from tenantmig.lineage import Lineage
 from tenantmig.notices import NoticeListener
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.parts import RevisionParts
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.registry import begin_onboarding, end_onboarding
-from tenantmig.revisions import History, alembic_config
-from tenantmig.session import TenantSession, translate_map
+from tenantmig.session import TenantSession
 from tenantmig.sql import query
 from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
-from tenantmig.translation import OPTION
 from tenantmig.version_table import read_versions, write_version
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """What a worker is told once."""
-
-    ini: Path
-    session: SessionOptions
-    ledger: str
-    version_table: str
-    recycle_after: int = 200
-    is_registry_source: bool = True
-    attempt_timeout_s: float = 3600.0
-    lineage: Lineage = Lineage.TENANT
-    shared_schema: str = "public"
 
 
 def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
@@ -79,36 +58,11 @@ def worker_of(options: WorkerOptions) -> Worker:
     return Worker(options)
 
 
-class Unheard(io.TextIOBase):
-    """A stream whose reader may go away: what a script prints must not fail its revision."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def fileno(self) -> int:
-        """The descriptor of the stream."""
-        return self.stream.fileno()
-
-    def write(self, text: str) -> int:
-        """Write, or go on if nobody reads."""
-        with suppress(OSError):
-            self.stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush, or go on if nobody reads."""
-        with suppress(OSError):
-            self.stream.flush()
-
-
-class Worker:
+class Worker(ScriptEnvironment):
     """One process's history and session."""
 
     def __init__(self, options: WorkerOptions) -> None:
-        self.options = options
-        self._loaded_before = frozenset(sys.modules)
-        self.history = History(options.ini, options.lineage)
-        self.config = alembic_config(options.ini, options.lineage)
+        super().__init__(options)
         self.session: TenantSession | None = None
         self.served = 0
         self.notices = NoticeListener(options.session.url.redact)
@@ -357,83 +311,3 @@ class Worker:
         found = session.driver.execute(query("shared_locks", self.options.ledger), facts).fetchone()
         if found and self.running:
             self.shared_locks[self.running] = str(found[0])
-
-    def load_late(self) -> None:
-        """Load scripts, and what they import of the project, when env.py runs and not before.
-
-        What a module looks at when it is imported (the environment, `sys.argv`) is then what plain
-        Alembic would show it.
-        """
-        for name in set(sys.modules) - self._loaded_before:
-            file = getattr(sys.modules[name], "__file__", None) or "site-packages"
-            if "site-packages" not in file and not file.startswith(sys.base_prefix):
-                del sys.modules[name]
-        self.history.forget_scripts()
-
-    def _leave_out_impure(self, step: RevisionStep, context: MigrationContext) -> None:
-        """Run no script that is not proved pure where only its SQL is asked for."""
-        revision = str(step.revision.revision)
-        reason = self.history.proofs.of(RunKind.UPGRADE, revision).impure
-
-        def leave_out(**_: object) -> None:
-            context.impl.static_output(f"-- What revision {revision} sends is not shown: {reason}")
-
-        if reason:
-            step.migration_fn = leave_out
-
-    def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
-        """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
-        assert self.config.cmd_opts is not None
-        self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
-        told = [word for each in self.config.cmd_opts.x for word in ("-x", each)]
-        sys.argv = ["alembic", "-c", str(self.options.ini), *told, "upgrade", destination]
-        script = self.history.script
-        with EnvironmentContext(
-            self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
-        ):
-            script.run_env()
-
-    def check_environment(
-        self, context: MigrationContext, session: TenantSession, tenant: Tenant
-    ) -> None:
-        """Trust nothing that env.py configured: each of these has cost somebody a database."""
-        problems = {
-            "use the connection in config.attributes": context.connection is not session.sqlalchemy,
-            "pass version_table_schema=<the tenant schema>": context.version_table_schema
-            != tenant.schema,
-            f"pass version_table={self.options.version_table!r} (or set `version_table`)": (
-                context.version_table != self.options.version_table
-            ),
-            "pass transaction_per_migration=True": not context.opts.get(
-                "transaction_per_migration"
-            ),
-            "execute nothing before context.configure()": context._in_external_transaction,  # noqa: SLF001
-        }
-        for must, is_broken in problems.items():
-            if is_broken:
-                raise EnvironmentFileError(f"env.py must {must}; nothing was run.")
-
-    def render_sql(self, tenant: Tenant, path: RevisionPath) -> str:
-        """Return the SQL that brings a tenant along `path`."""
-        buffer = io.StringIO()
-        source = show_heads(path.source) or "base"
-
-        def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
-            for step in self.history.steps(RunKind.UPGRADE, path.destination)(heads, context):
-                self._leave_out_impure(step, context)
-                yield step
-
-        self.config.attributes.pop("connection", None)
-        self.config.output_buffer = buffer
-        offline = {"as_sql": True, "starting_rev": source, OPTION: translate_map(tenant.schema)}
-        try:
-            self.run_env(tenant, migrations, path.destination, **offline)
-        except TenantmigError:
-            raise
-        except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
-            raise EnvironmentFileError(
-                self.options.session.url.redact(
-                    f"The SQL cannot be written offline: {type(error).__name__}: {error}"
-                )
-            ) from None
-        return buffer.getvalue()

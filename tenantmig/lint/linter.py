@@ -47,7 +47,9 @@ def lint(
     chosen = {script.revision for script in history.scripts(revision_range)}
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
-    written = write_history(ini, settings.attempt_timeout, _redaction(settings))
+    written = write_history(
+        ini, settings.attempt_timeout, _redaction(settings), settings.pure_modules
+    )
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))
