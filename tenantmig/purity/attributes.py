@@ -73,10 +73,12 @@ def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) ->
             tenant = {"context_opts": TENANT, "dialect": one(Kind.DIALECT)}
             return _listed(at, node, value, name, frozenset(), tenant)
         case Kind.ENGINE:
-            kept = frozenset({"connect", "begin", "dialect"})
+            kept = frozenset({"connect", "begin", "dialect", "name", "driver"})
             return _listed(at, node, value, name, kept, {"dialect": one(Kind.DIALECT)})
         case Kind.TABLE:
-            return _listed(at, node, value, name, allowed.TABLE, {})
+            columns = one(Kind.SHARED, "sqlalchemy.column")
+            known = {"c": columns, "columns": columns}
+            return _listed(at, node, value, name, allowed.TABLE, known)
         case Kind.METADATA:
             of_base = {"metadata": frozenset({value})}
             return _listed(at, node, value, name, allowed.METADATA, of_base)

@@ -71,7 +71,49 @@ UNHELD = Patch(
     "            return replace(outcome, outcome=Outcome.IN_DOUBT)",
     "            return outcome",
 )
+SCRIPTS = "tests/faults/test_random_scripts.py::test_random_scripts_are_as_plain_alembic[0]"
+ISOLATION = "tests/integration/test_isolation.py::test_as_plain_alembic_alone"
+UNISOLATED = Patch(
+    "proofs.py",
+    "            impure = self.of(kind, revision).impure\n",
+    "            impure = None\n",
+)
 CONTROLS = (
+    Control(
+        "P11",
+        "purity is proved (else: replay what no witness objects to)",
+        (
+            UNISOLATED,
+            Patch(
+                "proofs.py",
+                '        return f"{OWN_PROCESS}{proof.impure}" if proof.impure'
+                " else proof.not_replayed",
+                "        return None",
+            ),
+        ),
+        (SCRIPTS, f"{ISOLATION}[learns-auto-server]"),
+        "differs from plain Alembic",
+    ),
+    Control(
+        "P11",
+        "a process for each tenant where a script is impure",
+        (UNISOLATED,),
+        (SCRIPTS, f"{ISOLATION}[keeps-alembic-server]"),
+        "differs from plain Alembic",
+    ),
+    Control(
+        "P11",
+        "parameters are typed, in random scripts",
+        (
+            Patch(
+                "engines/literals.py",
+                "        given = _used(statement, parameters)",
+                "        return self._cursor.mogrify(statement.encode(), parameters)",
+            ),
+        ),
+        (SCRIPTS,),
+        "differs from plain Alembic",
+    ),
     Control(
         "P1",
         "the tenant's lock",
