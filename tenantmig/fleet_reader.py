@@ -141,7 +141,7 @@ class FleetReader:
             known = ledger.known_obstacles()
             if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
                 plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
-        plan = replace(plan, obstacles=planning.obstacles(driver.history, plan, known))
+        plan = planning.show_ways(driver.history, plan, known)
         return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
     def require_tenants(self, plan: Plan) -> None:

@@ -111,6 +111,17 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a revision goes to most tenants: replayed, unless the first ones show why not, or by
+    Alembic; `is_isolated`: each tenant in a process of its own. `reason` says why not replayed."""
+
+    revision: str
+    is_replayed: bool
+    is_isolated: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanGroup:
     """The tenants that start from the same revisions and so take the same path."""
 
@@ -145,6 +156,8 @@ class Plan:
     is_fleetwide: bool = False
     obstacles: Mapping[str, str] = field(default_factory=dict)
     """Why revisions will not be replayed, as far as that is known before they run."""
+    ways: tuple[Way, ...] = ()
+    """How each revision of the paths goes, as far as that is known."""
     lineage: Lineage = Lineage.TENANT
     shared: Plan | None = None
     """What is done to the shared lineage first."""

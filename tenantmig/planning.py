@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tenantmig.errors import IrreversibleRevisionError, SelectionError, TenantmigError
-from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, show_heads
+from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, Way, show_heads
 from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
@@ -283,17 +283,19 @@ def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> 
     )
 
 
-def obstacles(history: History, plan: Plan, known: Mapping[str, str]) -> dict[str, str]:
-    """Say which revisions of a plan will not be replayed and why; `known` is from earlier runs.
+def show_ways(history: History, plan: Plan, known: Mapping[str, str]) -> Plan:
+    """Say of each revision of a plan which way it goes, and why; `known` is from earlier runs.
 
-    About the others two tenants decide, when they run.
+    About those that nothing keeps from being replayed two tenants decide, when they run.
     """
+    kind, ways = plan.moves, []
     passed = dict.fromkeys(revision for group in plan.groups for revision in group.path.revisions)
-    reasons = {
-        revision: history.obstacle(revision, plan.moves) or known.get(revision)
-        for revision in passed
-    }
-    return {revision: reason for revision, reason in reasons.items() if reason}
+    for revision in passed:
+        reason = history.obstacle(revision, kind) or known.get(revision)
+        is_isolated = history.proofs.why_isolated(kind, [revision]) is not None
+        ways.append(Way(revision, reason is None, reason is not None and is_isolated, reason))
+    obstacles = {way.revision: way.reason for way in ways if way.reason}
+    return replace(plan, obstacles=obstacles, ways=tuple(ways))
 
 
 def _unfinished(tenant: Tenant) -> str | None:

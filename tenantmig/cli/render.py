@@ -250,6 +250,15 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "lineage": plan.lineage.value,
         "shared": plan_json(plan.shared) if plan.shared else None,
         "obstacles": dict(plan.obstacles),
+        "ways": [
+            {
+                "revision": way.revision,
+                "engine": "replay" if way.is_replayed else "alembic",
+                "process": "own" if way.is_isolated else "shared",
+                "reason": way.reason,
+            }
+            for way in plan.ways
+        ],
         "groups": [
             {
                 "from": show_heads(group.path.source),
