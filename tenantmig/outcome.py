@@ -66,7 +66,8 @@ class Attempt:
     that locked one, a table outside the tenant schema. `recordings` are a witness's; `engine` is
     the one that made the attempt. `is_through`: it went on to the end of the path, beyond the
     stretch, because a revision left something on the session that later ones may need. `memo` is
-    what Alembic remembers for the rest of the path.
+    what Alembic remembers for the rest of the path. `hook` names code of the application that
+    SQLAlchemy calls on its own: the process must serve no other tenant.
     """
 
     outcome: Outcome | None = None
@@ -79,6 +80,7 @@ class Attempt:
     engine: str | None = None
     is_through: bool = False
     memo: Memo = frozenset()
+    hook: str | None = None
     warnings: tuple[Warned, ...] = ()
 
 

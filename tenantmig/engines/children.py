@@ -33,7 +33,12 @@ def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
         WorkerDiedError: the child was killed.
     """
     if not assignment.is_isolated:
-        return _shared_child(options).call(_attempt, options, assignment)
+        child = _shared_child(options)
+        made = child.call(_attempt, options, assignment)
+        if made.hook is not None:  # it may keep something for the next tenant
+            _shared_child.cache_clear()
+            child.end()
+        return made
     return run_in_child(options, assignment.loads_late, _attempt, options, assignment)
 
 

@@ -73,6 +73,13 @@ class Witness:
 
         step.migration_fn = watched
 
+    def look_at(self, context: MigrationContext, hook: str | None) -> None:
+        """Note what env.py and the application do beside the scripts."""
+        if hook is not None:
+            self.note_environment(hook)
+        if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
+            self.note_environment("env.py calls something after each revision")
+
     def reached(
         self, revision: str, direction: RunKind, target: Heads, memo: Memo = frozenset()
     ) -> None:

@@ -21,6 +21,7 @@ from tenantmig.connection import refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
+from tenantmig.engines.hooks import find_hook
 from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.engines.witness import Witness
@@ -82,6 +83,7 @@ class Worker(ScriptEnvironment):
         self.shared_locks: dict[str, str] = {}
         self.witness: Witness | None = None
         self.onward: Onward | None = None
+        self.hook: str | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
         """Bring one tenant along its path, or say why not; with what the server warned of."""
@@ -98,7 +100,7 @@ class Worker(ScriptEnvironment):
             if assignment.releases or assignment.is_isolated or is_left:
                 self._close_session()
             made = Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
-            return replace(made, **self.onward.told if self.onward else {})
+            return replace(made, hook=self.hook, **self.onward.told if self.onward else {})
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             return self._fail(error, assignment)
 
@@ -124,6 +126,7 @@ class Worker(ScriptEnvironment):
             is_partial=is_partial or failure.kind is FailureKind.IN_DOUBT,
             lost_xid=lost_xid,
             memo=self.onward.memo if self.onward else assignment.memo,
+            hook=self.hook,
         )
 
     def _find_elsewhere(self, error: BaseException) -> str:
@@ -258,11 +261,11 @@ class Worker(ScriptEnvironment):
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self.check_environment(context, session, assignment.tenant)
+            self.hook = find_hook()
             session.follow(lambda: context)
             if witness is not None:
                 witness.stands = heads
-                if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
-                    witness.note_environment("env.py calls something after each revision")
+                witness.look_at(context, self.hook)
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
             for step in onward.steps(heads, context):
                 self._begin_revision(session, step.revision.revision, assignment.kind)

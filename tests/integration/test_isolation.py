@@ -242,3 +242,85 @@ def test_as_plain_alembic_alone(
             assert found[tenant] == expected[tenant], tenant
     if engine == "auto":
         assert Counter(t.engine for t in report.tenants) == case.engines, report.obstacles
+
+
+def test_a_plan_says_which_way_each_revision_goes(tmp_path: Path, database: Database) -> None:
+    """And neither it, nor its SQL, nor lint runs a script that is not proved pure."""
+    mark = tmp_path / "mark"
+    writes = f"open({str(mark)!r}, 'w').write('run')\nop.execute('CREATE TABLE impure ()')"
+    history = write_history(
+        tmp_path / "history",
+        BASE,
+        ("r2", "op.execute('CREATE TABLE pure ()')"),
+        ("r3", writes),
+        ("r4", "if op.get_context().opts['x'] == 'a':\n    op.execute('SELECT 1')"),
+    )
+    project = Project(tmp_path, database.url, history)
+    project.run("onboard", "acme", "--to", "r1")
+    ways = project.run("plan", "--json").json["ways"]
+    assert [(way["revision"], way["engine"], way["process"]) for way in ways] == [
+        ("r2", "replay", "shared"),
+        ("r3", "alembic", "own"),
+        ("r4", "alembic", "shared"),
+    ]
+    assert "it writes a file (line 12)" in ways[1]["reason"]
+    assert "it compares what tells the tenant (line 12)" in ways[2]["reason"]
+    told = project.run("plan").out
+    assert "it writes a file" in " ".join(told.split())
+    shown = project.run("plan", "r3", "--sql").out
+    assert "CREATE TABLE pure" in shown
+    assert "-- What revision r3 sends is not shown: it writes a file (line 12)" in shown
+    assert "impure" not in shown
+    project.run("lint", expect=None)
+    assert not mark.exists()
+    project.run("upgrade", "r3")
+    assert mark.read_text() == "run"
+
+
+HOOKS = {
+    "a listener in a script": (
+        """done = []
+@sa.event.listens_for(sa.Table, "after_create")
+def once(target, connection, **_):
+    if target.name == "plain" and not done:
+        done.append(1)
+        connection.execute(sa.text("CREATE TABLE first_only ()"))
+""",
+        "op.create_table('plain', sa.Column('id', sa.Integer))",
+    ),
+    "a compiler in a script": (
+        """from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateTable
+count = 0
+@compiles(CreateTable, "postgresql")
+def numbered(element, compiler, **options):
+    global count
+    count += element.element.name == "plain"
+    return compiler.visit_create_table(element, **options).replace("plain", f"plain{count}")
+""",
+        "op.create_table('plain', sa.Column('id', sa.Integer))",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_what_sqlalchemy_calls_on_its_own(
+    name: str, tmp_path: Path, server: AnyServer, database: Database
+) -> None:
+    """The revision is pure; what stands beside it is not, and reaches every revision."""
+    module, body = HOOKS[name]
+    history = write_history(tmp_path / "history", BASE, ("r2", body))
+    script = history / "versions" / "r2.py"
+    script.write_text(script.read_text().replace("\n\n\ndef", f"\n\n\n{module}\n\ndef", 1))
+    with fresh_database(server) as plain:
+        alembic = Project(tmp_path, plain.url, history)
+        for tenant in NAMES:
+            plain.execute(f"CREATE SCHEMA {tenant}")
+            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r1")
+            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "head")
+        with Fleet.open(alembic.ini, database_url=database.url, parallel=2) as fleet:
+            assert fleet.onboard(NAMES, "r1").is_complete
+            report = fleet.upgrade()
+        assert report.is_complete, [tenant.error for tenant in report.tenants]
+        assert described(database, *NAMES) == described(plain, *NAMES)
+    assert {t.engine for t in report.tenants} == {"alembic"}
