@@ -52,13 +52,13 @@ PATTERNS = (
     "contextlib.closing", "logging", "logging.getLogger", "logging.INFO", "logging.DEBUG",
     "logging.WARNING", "logging.ERROR", "warnings", "warnings.warn", "pathlib", "pathlib.Path",
     "pathlib.PurePath", "os", "os.path", "os.path.join", "os.path.dirname", "os.path.abspath",
-    "os.path.realpath", "os.path.basename", "os.path.normpath", "urllib.parse",
+    "os.path.realpath", "os.path.basename", "os.path.normpath",
+    "os.path.exists", "os.path.isfile", "os.path.isdir", "urllib.parse",
     "urllib.parse.urlsplit", "urllib.parse.urlparse", "urllib.parse.quote", "inspect.cleandoc",
     "copy", "copy.copy", "copy.deepcopy", "packaging.version", "packaging.version.*",
     "importlib", "importlib.resources", "importlib.resources.files",
     "tenantmig", "tenantmig.irreversible", "abc", "os.sep", "os.linesep", "sqlalchemy.__version__",
-    "alembic.__version__", "warnings.catch_warnings", "warnings.simplefilter",
-    "warnings.filterwarnings",
+    "alembic.__version__", "warnings.catch_warnings",
 )  # fmt: skip
 DIRECTIVES = frozenset(
     """
@@ -72,7 +72,7 @@ DIRECTIVES = frozenset(
 """Alembic's own directives and those of alembic-utils; a project may register others."""
 REFUSED = (
     # what opens connections, hears of everything, or changes the library itself
-    "alembic.context.configure",
+    "alembic.context.configure", "alembic.context._*", "alembic.context.config.*",
     "sqlalchemy.create_engine", "sqlalchemy.create_mock_engine", "sqlalchemy.engine_from_config",
     "sqlalchemy.create_pool_from_url", "sqlalchemy.event", "sqlalchemy.event.*",
     "sqlalchemy.ext.*", "sqlalchemy.engine.create*", "sqlalchemy.pool.*", "sqlalchemy.util.*",
@@ -80,12 +80,14 @@ REFUSED = (
     "sqlalchemy.orm.configure_mappers", "sqlalchemy.orm.scoped_session",
     "sqlalchemy.orm.events.*", "sqlalchemy.dialects.registry*", "sqlalchemy.future.create*",
     "sqlalchemy.testing.*", "sqlalchemy.sql.compiler.*", "sqlalchemy.orm.collections.*",
-    "collections.abc.*.register", "time.sleep.*", "random.seed", "decimal.setcontext",
+    "collections.abc.*.register", "time.sleep.*", "random.seed", "random.setstate",
+    "random.shuffle", "decimal.setcontext",
     "decimal.getcontext", "decimal.localcontext", "re.purge", "typing.overload",
     "enum.*.register", "sqlalchemy.exc.*.register", "uuid.getnode", "types.ModuleType",
     "types.FunctionType", "types.CodeType", "types.MethodType", "operator.attrgetter",
     "operator.methodcaller", "operator.setitem", "operator.delitem", "operator.i*",
     "collections.abc.*.*", "sqlalchemy.orm.registry",
+    "sqlalchemy.sql.functions.register*", "sqlalchemy.sql.functions.GenericFunction",
 )  # fmt: skip
 KEPT = frozenset(
     {"sqlalchemy.ext.declarative.declarative_base", "sqlalchemy.event", "operator.itemgetter"}
@@ -121,7 +123,7 @@ OF_MODULES = (
 """What a module may hold: using it leaves it as it was. So it is with types (see `is_type`)."""
 
 CONNECTION = frozenset({"execute", "scalar", "scalars", "exec_driver_sql", "begin_nested",
-                        "in_transaction", "closed", "default_isolation_level", "execution_options",
+                        "in_transaction", "closed", "default_isolation_level",
                         "in_nested_transaction"})  # fmt: skip
 COMMITS = frozenset({"commit", "rollback", "begin"})
 CONTEXT = frozenset({"autocommit_block", "as_sql", "execute", "get_current_revision",
@@ -147,7 +149,7 @@ CHANGING = frozenset(
     appendleft extendleft popleft rotate intersection_update difference_update move_to_end subtract
     symmetric_difference_update __setitem__ __delitem__ write writelines append_column
     append_constraint add_is_dependent_on to_metadata tometadata _set_parent reflect
-    append_ddl_listener
+    append_ddl_listener append_foreign_key
     """.split()  # noqa: SIM905  thirty quotes less
 )
 """Methods that change what they belong to."""

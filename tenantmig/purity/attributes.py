@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tenantmig.purity import allowed
 from tenantmig.purity.allowed import matches
-from tenantmig.purity.values import NOTHING, PLAIN, TENANT, Kind, Value, Values, one
+from tenantmig.purity.values import ELEMENT, NOTHING, PLAIN, TENANT, Kind, Value, Values, one
 
 if TYPE_CHECKING:
     from tenantmig.purity.expressions import Expressions
@@ -38,7 +38,11 @@ LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "
 
 def attribute(at: Expressions, node: ast.Attribute, values: Values, name: str) -> Values:
     """What `values.name` can be."""
-    if name.startswith("__") and name not in {"__name__", "__doc__", "__tablename__", "__table__"}:
+    if (
+        name.startswith("__")
+        and name not in {"__name__", "__doc__", "__tablename__", "__table__"}
+        and not (name == "__init__" and {v.path for v in values} == {"project:super"})
+    ):
         return at.impure(node, f"it asks for {name}")
     found: Values = NOTHING
     for value in values:
@@ -49,6 +53,8 @@ def attribute(at: Expressions, node: ast.Attribute, values: Values, name: str) -
 def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) -> Values:  # noqa: C901, PLR0912  a case a kind
     match value.kind:
         case Kind.LIBRARY if value.path.startswith("builtins."):
+            if name not in {"fromkeys", "maketrans", "fromhex", "from_bytes", "join"}:
+                return at.impure(node, f"it calls {name} of {value.path}")
             return one(Kind.LIBRARY, f"{value.path}.{name}")
         case Kind.LIBRARY if f"{value.path}.{name}" == "alembic.context.config":
             return one(Kind.CONFIG)
@@ -87,7 +93,8 @@ def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) ->
         case Kind.CONFIG:
             return frozenset({value})
         case Kind.TENANT if value.path == "environment":
-            return frozenset({value})
+            is_text = name in {"name", "schema", "search_path_sql"}
+            return TENANT if is_text else frozenset({value})
         case Kind.TENANT:
             return frozenset({Value(Kind.TENANT, METHOD + name)})
         case Kind.FOREIGN | Kind.STATE:
@@ -98,14 +105,27 @@ def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) ->
             if name == "__name__":
                 return PLAIN
             return at.impure(node, f"it keeps something on the function {value.path}")
+        case Kind.CONSTANT if value.path == ELEMENT:
+            return one(Kind.CONSTANT)
         case _:
             return _of_data(at, node, value, name)
 
 
 def _of_data(at: Expressions, node: ast.Attribute, value: Value, name: str) -> Values:
     """Attributes of data and of constructs."""
-    if value.path == "logging.getLogger" and name in LOGGING:
-        return frozenset({value})
+    if value.path == "logging.getLogger":
+        if name in LOGGING:
+            return frozenset({value})
+        return at.impure(node, f"it asks a logger for {name}")
+    if name in {"default_schema_name", "version_table_schema"}:
+        at.findings.formats_tenant = True
+        return TENANT
+    if (
+        value.kind is Kind.MADE
+        and value.tells
+        and name in {"schema", "fullname", "text", "string", "name"}
+    ):
+        return TENANT
     if name in allowed.TELLING and not (value.kind is Kind.MADE and name == "session"):
         if name in {"connection", "get_bind", "bind"} and value.kind is Kind.MADE:
             return one(Kind.CONNECTION)

@@ -6,8 +6,9 @@ import ast
 from typing import TYPE_CHECKING
 
 from tenantmig.purity.evaluator import Evaluator
+from tenantmig.purity.handed import check_handed
 from tenantmig.purity.signatures import assigned, parameters
-from tenantmig.purity.values import PLAIN, Kind, Value, Values, one
+from tenantmig.purity.values import IMMUTABLE, PLAIN, Kind, Value, Values, one
 
 if TYPE_CHECKING:
     from tenantmig.purity.expressions import Expressions
@@ -15,6 +16,33 @@ if TYPE_CHECKING:
 
 MAKERS = frozenset({"__init__", "__post_init__", "__new__", "__init_subclass__"})
 """Methods that may write to their object, which is new."""
+
+
+def has_lists(node: ast.ClassDef) -> bool:
+    """True when the body of a class holds what its objects could change."""
+    made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
+    names = {
+        "list",
+        "dict",
+        "set",
+        "defaultdict",
+        "deque",
+        "OrderedDict",
+        "Counter",
+        "count",
+        "iter",
+    }
+    return any(
+        isinstance(s, ast.Assign | ast.AnnAssign)
+        and s.value is not None
+        and any(
+            isinstance(e, made)
+            or (isinstance(e, ast.Call) and ast.unparse(e.func).rpartition(".")[2] in names)
+            for e in ast.walk(s.value)
+        )
+        and not any(isinstance(x, ast.Name) and x.id == "__table_args__" for x in ast.walk(s))
+        for s in node.body
+    )
 
 
 class Classes:
@@ -38,6 +66,8 @@ class Classes:
                 is_known = is_known or (value.kind is Kind.METADATA and at.is_module)
                 if value.kind is Kind.CLASS and value.node is not None:
                     self.check_again(at, value)
+                    if not isinstance(value.scope, Evaluator) and not at.is_module:
+                        at.impure(base, f"{node.name} may be kept by {ast.unparse(base)}")
                 elif not is_known:
                     at.impure(base, f"{node.name} is a {ast.unparse(base)}, which is not known")
         if node.keywords:
@@ -68,14 +98,31 @@ class Classes:
     def _check_method(self, at: Expressions, node: ast.FunctionDef) -> None:
         inner = Evaluator(self.prover, at.module, at.findings, at)
         self.prover.check_decorators(inner, node)
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                at.eval(default)
         if node in self.prover.stack:
             return
         self.prover.stack.append(node)
         try:
             for number, argument in enumerate(parameters(node)):
                 is_self = number == 0 and node.name not in MAKERS
-                inner.bind(argument.arg, one(Kind.SHARED) if is_self else PLAIN | one(Kind.MADE))
+                is_it = number == 0
+                inner.bind(
+                    argument.arg,
+                    one(Kind.SHARED)
+                    if is_self
+                    else one(Kind.MADE)
+                    if is_it
+                    else PLAIN | one(Kind.MADE),
+                )
             inner.run(node.body, assigned(node))
+            if any(
+                v.kind not in {Kind.PLAIN, Kind.MADE, Kind.SHARED, Kind.LIBRARY, Kind.CLASS}
+                and v.path != IMMUTABLE
+                for v in inner.returned
+            ):
+                at.impure(node, f"{node.name} gives what outlives the call, or tells the tenant")
         finally:
             self.prover.stack.pop()
 
@@ -93,12 +140,18 @@ class Classes:
             ):
                 return one(Kind.CONSTANT, "immutable")
         self.check_again(at, value)
+        if name in {"metadata", "registry"}:
+            return one(Kind.METADATA, name)
         return one(Kind.SHARED, "project:" + value.path)
 
     def instance(self, at: Expressions, node: ast.Call, value: Value, given: Values) -> Values:
         """An object of a class of the project."""
         self.check_again(at, value)
         tells = any(v.kind is Kind.TENANT or v.tells for v in given)
+        assert isinstance(value.node, ast.ClassDef)
+        if has_lists(value.node):
+            at.impure(node, f"{value.path} keeps a list or dict for all its objects")
+        check_handed(at, node, given)
         if tells:
             at.asks(node, f"makes a {value.path} of")
         return one(Kind.MADE, "project:" + value.path)

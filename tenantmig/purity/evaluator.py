@@ -41,7 +41,7 @@ class Evaluator(Expressions):
         for statement in body:
             self.statement(statement)
 
-    def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912  a case a statement
+    def statement(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912, PLR0915  a case a statement
         """Evaluate one statement."""
         match node:
             case ast.Expr(value=value):
@@ -68,6 +68,7 @@ class Evaluator(Expressions):
             case ast.With(items=items, body=body):
                 for item in items:
                     entered = self.eval(item.context_expr)
+                    self.truth(item.context_expr)
                     if item.optional_vars is not None:
                         self.assign(item.optional_vars, entered)
                 self.block(body)
@@ -129,7 +130,11 @@ class Evaluator(Expressions):
             self._change(node.target)
             return
         stands = self.name(node.target)
-        if any(v.kind is Kind.CONSTANT and v.path not in {IMMUTABLE, ELEMENT} for v in stands):
+        if any(
+            (v.kind is Kind.CONSTANT and v.path not in {IMMUTABLE, ELEMENT})
+            or (v.kind is Kind.SHARED and not isinstance(node.op, ast.BitAnd | ast.BitOr))
+            for v in stands
+        ):
             self.impure(node, f"it changes {node.target.id}, which the module keeps")
         self.bind(node.target.id, stands | self.combined(node, stands, value, node.op))
 
@@ -166,14 +171,31 @@ class Evaluator(Expressions):
             return
         if isinstance(target, ast.Subscript) and tells(self.eval(target.slice)):
             self.asks(target, "looks up by")
+        if self.is_environment and tells(values):
+            self.asks(target, "keeps")
         is_direct = isinstance(target.value, ast.Name)
         self.change(target, target.value, self.eval(target.value), is_direct=is_direct)
-        if isinstance(target.value, ast.Name) and target.value.id in self.names:
-            self.bind(target.value.id, contained(values))
+        self.put(target.value, values)
+
+    def put(self, into: ast.expr, values: Values) -> None:
+        """Whatever holds it, at any depth and in any scope, may also give it."""
+        while isinstance(into, ast.Attribute | ast.Subscript):
+            into = into.value
+        scope: Expressions | None = self
+        while isinstance(into, ast.Name) and scope is not None:
+            if into.id in scope.names:
+                scope.bind(into.id, contained(values))
+                return
+            scope = scope.outer
 
     def change(self, node: ast.AST, changed: ast.expr, values: Values, *, is_direct: bool) -> None:
         """Only what was made in this call may be changed."""
-        held = frozenset(v for v in values if v.kind is not Kind.TENANT and v.path != ELEMENT)
+        held = frozenset(
+            v
+            for v in values
+            if v.path != ELEMENT
+            and not (v.kind is Kind.TENANT and (BOX in values or self.is_environment))
+        )
         if any(v.kind not in CHANGEABLE for v in held):
             self.impure(node, f"it changes {ast.unparse(changed)}, which outlives the call")
         elif SHALLOW in values and not is_direct:

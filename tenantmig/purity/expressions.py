@@ -8,17 +8,19 @@ what calling and asking for an attribute gives.
 from __future__ import annotations
 
 import ast
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tenantmig.purity.allowed import BUILTINS
+from tenantmig.purity.allowed import BUILTINS, CHANGING
 from tenantmig.purity.attributes import attribute
 from tenantmig.purity.calls import call
 from tenantmig.purity.modules import Module
 from tenantmig.purity.values import (
     BOX,
     IMMUTABLE,
+    ITERATOR,
     NOTHING,
     PLAIN,
     SHALLOW,
@@ -59,6 +61,7 @@ class Expressions(ABC):
         self.is_environment: bool = is_environment or bool(outer and outer.is_environment)
         self.names: dict[str, Values] = {}
         self.local: frozenset[str] = frozenset()
+        self.parameters: frozenset[str] = frozenset()
         self.returned: Values = NOTHING
         self.is_module = False
 
@@ -96,12 +99,20 @@ class Expressions(ABC):
     def change(self, node: ast.AST, changed: ast.expr, values: Values, *, is_direct: bool) -> None:
         """Something is changed."""
 
+    @abstractmethod
+    def put(self, into: ast.expr, values: Values) -> None:
+        """Something is put into an object."""
+
     def bind(self, name: str, values: Values) -> None:
         """A name may also be this."""
         self.names[name] = self.names.get(name, NOTHING) | values
 
     def definition(self, node: ast.FunctionDef | ast.Lambda) -> Values:
         """A function inside this one; its defaults are made now."""
+        self.prover.check_decorators(self, node)
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self.eval(default)
         return one(Kind.FUNCTION, getattr(node, "name", "lambda"), node, self)
 
     def name(self, node: ast.Name) -> Values:
@@ -121,6 +132,8 @@ class Expressions(ABC):
             if any(v.kind is Kind.STATE for v in found):
                 self.impure(node, f"it uses {name}, which the module keeps between tenants")
             return found
+        if name == "super":
+            return one(Kind.LIBRARY, "builtins.super")
         if name in BUILTINS or name == "open":
             return one(Kind.LIBRARY, f"builtins.{name}")
         return self.impure(node, f"it uses {name}, of which nothing is known")
@@ -145,9 +158,13 @@ class Expressions(ABC):
             case ast.BinOp(left=left, op=op, right=right):
                 return self.combined(node, self.eval(left), self.eval(right), op, left)
             case ast.BoolOp(values=parts):
+                for part in parts[:-1]:
+                    self.truth(part)
                 return frozenset().union(*(self.eval(part) for part in parts))
             case ast.UnaryOp(operand=operand):
                 found = self.eval(operand)
+                if isinstance(node.op, ast.Not):
+                    self.truth(operand)
                 return PLAIN if isinstance(node.op, ast.Not) else without_tenant(found)
             case ast.Compare():
                 return self._compared(node)
@@ -164,15 +181,16 @@ class Expressions(ABC):
             case ast.Subscript():
                 return self._subscript(node)
             case ast.Slice(lower=lower, upper=upper, step=step):
-                for part in (lower, upper, step):
-                    if part is not None:
-                        self.eval(part)
+                for bound in (lower, upper, step):
+                    if bound is not None:
+                        self.eval(bound)
                 return PLAIN
             case ast.ListComp(elt=part) | ast.GeneratorExp(elt=part):
                 self._generators(node.generators)
                 if self.is_module and isinstance(node, ast.GeneratorExp):
                     return one(Kind.STATE)
-                return self.eval(part) | {BOX}
+                made = self.eval(part) | {BOX}
+                return made | {ITERATOR} if isinstance(node, ast.GeneratorExp) else made
             case ast.SetComp(elt=part):
                 self._generators(node.generators)
                 return self._hashed(node, [part])
@@ -189,7 +207,7 @@ class Expressions(ABC):
                 self.assign(target, found)
                 return found
             case ast.Yield(value=value) | ast.YieldFrom(value=value):
-                self.returned |= self.eval(value) if value else PLAIN
+                self.returned |= (self.eval(value) if value else PLAIN) | {BOX, ITERATOR}
                 return PLAIN
             case _:
                 return self.impure(node, f"it has an expression of the kind {type(node).__name__}")
@@ -199,6 +217,8 @@ class Expressions(ABC):
         found = self.eval(node)
         if any(v.kind is Kind.MADE and v.tells for v in found):
             self.asks(node, "asks for the truth of")
+        if any(v.kind is Kind.FOREIGN for v in found) and not self.is_environment:
+            self.impure(node, "it asks for the truth of something of which nothing is known")
 
     def elements(self, node: ast.AST, values: Values) -> Values:
         """What iterating over this gives."""
@@ -214,6 +234,9 @@ class Expressions(ABC):
         for generator in generators:
             if generator.is_async:
                 self.impure(generator.iter, "it is asynchronous")
+            for part in ast.walk(generator.target):
+                if isinstance(part, ast.Name) and part.id in self.module.bindings:
+                    self.impure(part, f"{part.id} is a name of the module and of a loop")
             self.assign(generator.target, self.elements(generator.iter, self.eval(generator.iter)))
             for test in generator.ifs:
                 self.truth(test)
@@ -234,6 +257,13 @@ class Expressions(ABC):
         for part in parts:
             if isinstance(part, ast.FormattedValue):
                 inner = self.eval(part.value)
+                if (
+                    any(v.kind in {Kind.FOREIGN, Kind.STATE} for v in inner)
+                    and not self.is_environment
+                ):
+                    self.impure(node, "it writes something of which nothing is known")
+                if part.format_spec is not None and tells(self.eval(part.format_spec)):
+                    self.asks(node, "cuts")
                 if tells(inner):
                     found = self.asks(node, "cuts") if part.format_spec else TENANT
         if found == TENANT:
@@ -265,7 +295,12 @@ class Expressions(ABC):
             return one(Kind.CONSTANT)
         if not kinds <= {Kind.PLAIN, Kind.CONSTANT, Kind.LIBRARY, Kind.CLASS}:
             return self.impure(node, "it calculates with what it knows nothing of")
-        return frozenset({Value(Kind.PLAIN), *(both & {BOX, SHALLOW})})
+        held = (
+            {SHALLOW}
+            if any(v.kind is Kind.CONSTANT and v.path != IMMUTABLE for v in both)
+            else set()
+        )
+        return frozenset({Value(Kind.PLAIN), *(both & {BOX, SHALLOW}), *held})
 
     def _compared(self, node: ast.Compare) -> Values:
         values = [self.eval(part) for part in (node.left, *node.comparators)]
@@ -283,6 +318,12 @@ class Expressions(ABC):
 
     def _subscript(self, node: ast.Subscript) -> Values:
         values, key = self.eval(node.value), self.eval(node.slice)
+        if (
+            isinstance(node.slice, ast.Constant)
+            and node.slice.value == "target_metadata"
+            and not self.is_environment
+        ):
+            return self.impure(node, "it takes the metadata of the models, which outlives the call")
         if tells(key):
             return self.asks(node, "looks up by")
         found: Values = NOTHING
@@ -303,11 +344,31 @@ class Expressions(ABC):
 
     def arguments(self, node: ast.Call) -> tuple[list[Values], dict[str, Values]]:
         """Evaluate what a call is given; what `*` and `**` give may be any of them."""
-        positional = [self.eval(part) for part in node.args]
+        for part in node.args:
+            if (
+                isinstance(part, ast.Attribute)
+                and part.attr in CHANGING
+                and any(
+                    v.kind in {Kind.CONSTANT, Kind.SHARED, Kind.METADATA, Kind.TABLE}
+                    for v in self.eval(part.value)
+                )
+            ):
+                self.impure(
+                    part, f"it hands on {ast.unparse(part)}, which changes what outlives the call"
+                )
+        stars = [i for i, part in enumerate(node.args) if isinstance(part, ast.Starred)]
+        positional = [self.eval(part) for part in node.args[: stars[0] if stars else None]]
+        rest = (
+            frozenset().union(NOTHING, *(self.eval(part) for part in node.args[stars[0] :]))
+            if stars
+            else NOTHING
+        )
         named = {k.arg or "**": self.eval(k.value) for k in node.keywords}
+        if stars:
+            named["*"] = rest
         return positional, named
 
 
 def _is_simple(template: str) -> bool:
     """True when a template of `%` puts whole texts in."""
-    return all(part[:1] in {"s", "%"} or part[:1] == "(" for part in template.split("%")[1:])
+    return re.fullmatch(r"(?:[^%]|%(?:\(\w+\))?s|%%)*", template, re.DOTALL) is not None

@@ -30,6 +30,7 @@ class Module:
     file: Path
     name: str
     is_package: bool = False
+    is_script: bool = False
     tree: ast.Module = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,9 +60,16 @@ class Module:
     def says_schema(self) -> bool:
         """True when something is given a `schema=` that is not None."""
         return any(
-            isinstance(node, ast.keyword)
-            and node.arg == "schema"
-            and not (isinstance(node.value, ast.Constant) and node.value.value is None)
+            (
+                isinstance(node, ast.Call)
+                and node.args
+                and ast.unparse(node.func).rpartition(".")[2] == "MetaData"
+            )
+            or (
+                isinstance(node, ast.keyword)
+                and node.arg in {"schema", "inherit_schema"}
+                and not (isinstance(node.value, ast.Constant) and node.value.value is None)
+            )
             for node in ast.walk(self.tree)
         )
 
@@ -133,7 +141,7 @@ class Project:
     def script(self, file: str) -> Module:
         """Return the module of one file, which no name leads to."""
         if file not in self._files:
-            self._files[file] = Module(Path(file), Path(file).stem)
+            self._files[file] = Module(Path(file), Path(file).stem, is_script=True)
         return self._files[file]
 
     def find(self, name: str) -> Module | None:

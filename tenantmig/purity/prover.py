@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,10 @@ class Prover:
         match value.kind:
             case Kind.FUNCTION | Kind.CLASS if isinstance(value.scope, Evaluator):
                 return Value(Kind.STATE)  # it may keep something in what is around it
+            case Kind.PLAIN if value.path == "iterator":
+                return Value(Kind.STATE)
+            case Kind.FILE if value.path == "opened":
+                return Value(Kind.STATE)
             case Kind.PLAIN:
                 return Value(Kind.CONSTANT)
             case Kind.MADE if value.path == "sqlalchemy.Table":
@@ -106,9 +111,17 @@ class Prover:
     def _is_shareable(self, module: Module, path: str) -> bool:
         if path.startswith("project:"):
             return True
+        if path.rpartition(".")[2] in {
+            "MetaData",
+            "Table",
+            "Column",
+            "Sequence",
+            "Identity",
+        } or path.startswith("sqlalchemy.sql.schema."):
+            return False
         if allowed.is_schema_type(path):
             # it may take the schema of the table that it is used in
-            return not module.says_schema and "." not in module.name
+            return not module.says_schema and module.is_script
         return allowed.matches(path, allowed.OF_MODULES) or allowed.is_type(path)
 
     # -- imports --------------------------------------------------------------------------------
@@ -124,6 +137,8 @@ class Prover:
         if alias.name == "*":
             return one(Kind.FOREIGN, f"{parent}.*")
         path = f"{parent}.{alias.name}" if parent else alias.name
+        if path == "alembic.context.config":
+            return one(Kind.CONFIG)
         if self._is_library(parent, path):
             return self._library_value(path)
         if self.project.find(path) is not None:
@@ -184,6 +199,8 @@ class Prover:
             name = alias.name
             if self._module_value(name) == one(Kind.LIBRARY, name):
                 return
+        if name.partition(".")[0] in sys.stdlib_module_names and not self._is_own(name):
+            return
         found = self.project.find(name)
         if found is None or self.loading.does(found):
             at.impure(statement, f"it imports {name} when it runs, which may do anything")
@@ -266,8 +283,13 @@ class Prover:
             bare = decorator.func if isinstance(decorator, ast.Call) else decorator
             name = ast.unparse(bare)
             found = at.eval(bare) if isinstance(bare, ast.Name | ast.Attribute) else NOTHING
-            paths = {v.path for v in found} | {f"builtins.{name}"}
-            if not paths & DECORATORS:
+            paths = {v.path if v.kind is Kind.LIBRARY else "?" for v in found}
+            if (
+                name in {"staticmethod", "classmethod", "property"}
+                and name not in at.module.bindings
+            ):
+                continue
+            if not paths or not paths <= DECORATORS:
                 at.impure(decorator, f"{getattr(node, 'name', 'it')} is decorated with {name}")
 
 

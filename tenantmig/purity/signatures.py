@@ -27,9 +27,12 @@ def bind_arguments(
 ) -> None:
     """Give each parameter what a call gives it; with `*` and `**` each may get any of it."""
     known = parameters(function)
+    at.parameters = frozenset(argument.arg for argument in known)
     spread: Values = named.get("**", NOTHING) | named.get("*", NOTHING)
     given = {a.arg: v for a, v in zip(known, positional, strict=False)}
     beyond: Values = frozenset().union(NOTHING, *positional)
+    if any(BOX in v for v in positional) or named.get("**"):
+        pass
     for argument in known:
         is_rest = argument in {function.args.vararg, function.args.kwarg}
         values = given.get(argument.arg, NOTHING) | named.get(argument.arg, NOTHING) | spread
@@ -52,7 +55,12 @@ def _default(at: Expressions, default: ast.expr) -> Values:
     if isinstance(default, ast.List | ast.Dict | ast.Set):
         return one(Kind.CONSTANT)
     return frozenset(
-        Value(Kind.CONSTANT) if value.kind is Kind.PLAIN else value for value in at.eval(default)
+        Value(Kind.CONSTANT)
+        if value.kind is Kind.PLAIN
+        else Value(Kind.STATE)
+        if value.kind is Kind.MADE
+        else value
+        for value in at.eval(default)
     )
 
 

@@ -69,6 +69,8 @@ BOX = Value(Kind.PLAIN, "box")
 """A container made in this call; beside it stands what it holds."""
 SHALLOW = Value(Kind.PLAIN, "shallow copy")
 """A copy of what a module holds: new itself, and its elements are the module's."""
+ITERATOR = Value(Kind.PLAIN, "iterator")
+"""What is used up by going through it."""
 IMMUTABLE = "immutable"
 ELEMENT = "element"
 
