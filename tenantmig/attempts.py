@@ -240,7 +240,8 @@ class Attempts:
             leg=leg,
             is_witness=not self._witnessed.issuperset(leg.revisions),
             lost_xid=work.lost_xid,
-            memo=work.memo,
+            # a birth begins anew: what an earlier attempt made was dropped
+            memo=frozenset() if self.facts.kind is RunKind.ONBOARD else work.memo,
             server=self.facts.server,
         )
 

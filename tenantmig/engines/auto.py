@@ -117,8 +117,9 @@ class AutoEngine(Engine):
             else:
                 made = self._by_alembic(part)
             warnings += made.warnings
-            memo = memo.union(made.memo, *(template.memo for template in stretch.templates))
-            if made.failure is not None:
+            if made.failure is None:
+                memo = memo.union(made.memo, *(one.memo for one in stretch.templates))
+            else:
                 with self._guard:
                     self._refused.add(assignment.tenant.name)
                 break

@@ -80,9 +80,13 @@ class ScriptEnvironment:
         What a module looks at when it is imported (the environment, `sys.argv`) is then what plain
         Alembic would show it.
         """
-        for name in set(sys.modules) - self._loaded_before:
-            file = getattr(sys.modules[name], "__file__", None) or "site-packages"
-            if "site-packages" not in file and not file.startswith(sys.base_prefix):
+        loaded = {n: str(getattr(sys.modules[n], "__file__", None) or "") for n in sys.modules}
+        # compiled modules cannot be loaded twice in a process
+        compiled = {n.partition(".")[0] for n, file in loaded.items() if file.endswith(".so")}
+        for name in loaded.keys() - self._loaded_before:
+            is_installed = "site-packages" in loaded[name] or not loaded[name]
+            is_standard = loaded[name].startswith(sys.base_prefix)
+            if not (is_installed or is_standard or name.partition(".")[0] in compiled):
                 del sys.modules[name]
         self.history.forget_scripts()
 
