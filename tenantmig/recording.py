@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tenantmig.parsing import UnreadableError, parse, tokens
@@ -37,6 +38,7 @@ ALONE = frozenset(
 )
 """After these, other DDL in the transaction may fail (pending triggers, unsafe enum values) or mean
 something else (SET LOCAL)."""
+MOMENTS = frozenset({"'now'", "'today'", "'tomorrow'", "'yesterday'"})
 AUTOCOMMIT = "it has an autocommit_block"
 SAVEPOINT = "sa_savepoint_"  # SQLAlchemy numbers them
 SAVEPOINTS = ("TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE")
@@ -142,7 +144,9 @@ def template_of(first: Recording, second: Recording) -> Template:
         target=first.target,
         texts=tuple(SEPARATOR.join(stretch) for stretch in stretches),
         count=len(first.statements),
-        stands_alone=len(stretches) > 1 or not kinds.isdisjoint(ALONE),
+        stands_alone=len(stretches) > 1
+        or not kinds.isdisjoint(ALONE)
+        or any(map(_has_moment, first.statements)),
         before=first.before,
         after=first.after,
         named=tuple(sorted({*first.named, *second.named})),
@@ -183,6 +187,15 @@ def check_statement(sent: Sent) -> set[str]:
     for raw in parsed:
         _check_node(getattr(raw.stmt, raw.stmt.WhichOneof("node")))
     return kinds
+
+
+def _has_moment(sent: Sent) -> bool:
+    """True for a default that the server works out: now() is one for a whole transaction."""
+    words = [word.lower() for _, _, word in _tokens(sent.sql)]
+    if not {"alter", "add"} <= set(words):
+        return False
+    after = [then for word, then in pairwise(words) if word == "default"]
+    return any(then in MOMENTS or (then[0].isalpha() or then[0] == "(") for then in after)
 
 
 def _check_node(node: Any) -> None:

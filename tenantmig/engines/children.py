@@ -24,6 +24,7 @@ from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment
 
 T = TypeVar("T")
+IDLE_S = 1.0  # so long a child that has nothing to do keeps its connection
 
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -39,7 +40,13 @@ def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
             _shared_child.cache_clear()
             child.end()
         return made
+    if _shared_child.cache_info().currsize:  # a worker has one connection, wherever it is
+        _shared_child(options).call(_release, options)
     return run_in_child(options, assignment.loads_late, _attempt, options, assignment)
+
+
+def _release(options: WorkerOptions) -> None:
+    worker_of(options).close_session()
 
 
 def _attempt(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -115,8 +122,12 @@ def _serve(pipe: Connection, parent: int) -> NoReturn:
     end_with(parent)
     code = 0
     try:
+        options: WorkerOptions | None = None
         while True:
+            if options is not None and not pipe.poll(IDLE_S):
+                _release(options)  # nobody else may have a connection to spare
             task, arguments = pipe.recv()
+            options = arguments[0] if task is _attempt else None
             pipe.send_bytes(_packed(*_result(task, arguments)))
     except EOFError:
         pass

@@ -98,7 +98,7 @@ class Worker(ScriptEnvironment):
             recordings = self.witness.recordings if self.witness else ()
             is_left = bool(self.onward and self.onward.is_marked())
             if assignment.releases or assignment.is_isolated or is_left:
-                self._close_session()
+                self.close_session()
             made = Attempt(outcome, shared_locks=self.shared_locks, recordings=recordings)
             return replace(made, hook=self.hook, **self.onward.told if self.onward else {})
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
@@ -119,7 +119,7 @@ class Worker(ScriptEnvironment):
                 failure = replace(failure, kind=FailureKind.TRANSIENT)
         lost_xid = self.xid if failure.kind is FailureKind.LOST_COMMIT else None
         failure = self.onward.heed(failure) if self.onward else failure
-        self._close_session()
+        self.close_session()
         return Attempt(
             failure=failure,
             knows_version=self.knows_version,
@@ -142,7 +142,7 @@ class Worker(ScriptEnvironment):
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:
-            self._close_session()
+            self.close_session()
         if self.session is None:
             self.session = TenantSession(self.options.session)
             self.notices.listen(self.session.driver)
@@ -152,7 +152,8 @@ class Worker(ScriptEnvironment):
         refuse_other_server(self.session.driver, assignment.server, assignment.run)
         return self.session
 
-    def _close_session(self) -> None:
+    def close_session(self) -> None:
+        """Give up the connection, if there is one."""
         if self.session is not None:
             self.session.close()
         self.session = None

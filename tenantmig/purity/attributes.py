@@ -98,8 +98,8 @@ def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) ->
         case Kind.TENANT:
             return frozenset({Value(Kind.TENANT, METHOD + name)})
         case Kind.FOREIGN | Kind.STATE:
-            if at.is_environment and value.kind is Kind.FOREIGN:
-                return frozenset({value})
+            if at.is_environment:
+                return one(Kind.FOREIGN)
             return at.impure(node, f"it asks {ast.unparse(node.value)}, of which nothing is known")
         case Kind.FUNCTION:
             if name == "__name__":

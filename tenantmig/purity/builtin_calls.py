@@ -31,6 +31,7 @@ COPIES = frozenset({"list", "dict", "set", "sorted", "tuple", "frozenset", "reve
 
 
 def call_builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> Values:
+    """What calling a builtin gives; what tells the tenant may only be handed on."""
     if name == "open":
         return call_open(at, node, given)
     if name == "super":
@@ -54,6 +55,7 @@ def call_builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> V
 
 
 def refuse_unknown(at: Expressions, node: ast.Call, name: str, given: Values) -> None:
+    """Data must not be made with something of which nothing is known."""
     if any(v.kind in {Kind.FOREIGN, Kind.STATE} for v in given) and not at.is_environment:
         at.impure(node, f"it calls {name}() with something of which nothing is known")
 
@@ -72,8 +74,9 @@ def _given_back(at: Expressions, node: ast.Call, name: str, given: Values) -> Va
     kept = frozenset(
         v
         for v in given
-        if v.kind is not Kind.CONSTANT and v.kind is not Kind.FUNCTION and v != ITERATOR
+        if v.kind not in {Kind.CONSTANT, Kind.FUNCTION, Kind.LIBRARY} and v != ITERATOR
     )
+    given = frozenset(v for v in given if v.kind not in {Kind.FUNCTION, Kind.LIBRARY})
     if name in COPIES:
         is_shallow = any(v.kind is Kind.CONSTANT and v.path != "immutable" for v in given)
         extra = {SHALLOW} if is_shallow else set()
@@ -94,6 +97,7 @@ def _given_back(at: Expressions, node: ast.Call, name: str, given: Values) -> Va
 
 
 def call_open(at: Expressions, node: ast.Call, given: Values) -> Values:
+    """A file that is opened to be read."""
     modes = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
     is_spread = any(isinstance(a, ast.Starred) for a in node.args) or any(
         k.arg is None for k in node.keywords
@@ -108,6 +112,7 @@ def call_open(at: Expressions, node: ast.Call, given: Values) -> Values:
 
 
 def call_file(at: Expressions, node: ast.Call, function: Value, given: Values) -> Values:
+    """A method of a path or of an open file."""
     if tells(given):
         return at.asks(node, "opens a file by")
     name = function.path.removeprefix(METHOD)

@@ -103,8 +103,12 @@ def _check_change(at: Expressions, node: ast.Call, values: Values, given: Values
         found = allowed.resolve(value.path) if value.kind is Kind.LIBRARY else None
         if isinstance(found, dict | list | set):
             at.impure(node, f"it changes {value.path}")
-    if any(v.kind in {Kind.LIBRARY, Kind.MODULE, Kind.CONNECTION} for v in values):
-        return  # a function of a library, or a method that its own list decides on
+    # a function of a library, or a method that its own list decides on
+    values = frozenset(
+        v for v in values if v.kind not in {Kind.LIBRARY, Kind.MODULE, Kind.CONNECTION}
+    )
+    if not values:
+        return
     if function.attr in {"update", "insert"} and any(
         v.kind is Kind.TABLE or v.kind is Kind.SHARED for v in values
     ):
@@ -176,6 +180,8 @@ def _is_elsewhere(at: Expressions, value: Value) -> bool:
 
 
 def _library(at: Expressions, node: ast.Call, path: str, given: Values) -> Values:
+    if path == "alembic.context.configure":
+        return PLAIN  # what it is given is for autogenerate, or looked at by the worker
     known = _known(at, path, given)
     if known is not None:
         return known

@@ -154,4 +154,13 @@ class Classes:
         check_handed(at, node, given)
         if tells:
             at.asks(node, f"makes a {value.path} of")
-        return one(Kind.MADE, "project:" + value.path)
+        # an object of a mapped class belongs to a session
+        of_library = all(
+            v.kind is Kind.LIBRARY for base in value.node.bases for v in self._of(value, at, base)
+        )
+        return one(Kind.MADE, ("project:" if of_library else "mapped:") + value.path)
+
+    def _of(self, value: Value, at: Expressions, base: ast.expr) -> Values:
+        scope = value.scope
+        where = scope if isinstance(scope, Evaluator) else None
+        return (where or self.prover.of_module(scope, at.findings)).eval(base)

@@ -82,6 +82,10 @@ class Expressions(ABC):
             self.findings.by_tenant.append(found)
         return PLAIN
 
+    def loads(self, node: ast.AST, text: str) -> None:
+        """Note what env.py imports, once in a process and before it knows the tenant."""
+        self.findings.loads.append(self._found(node, text))
+
     def moment(self, node: ast.AST, text: str) -> Values:
         """Note what is pure and still not the same for everybody."""
         found = self._found(node, text)

@@ -39,7 +39,7 @@ class EnvironmentProof:
     """What is proved of env.py.
 
     `unshared` says why a process may run it for one tenant only; `by_tenant` says where it does
-    something that depends on the tenant, so that no revision may be replayed.
+    something that depends on the tenant, or may, so that no revision may be replayed.
     """
 
     unshared: str | None = None
@@ -111,8 +111,8 @@ class Purity:
         with self._guard:
             at.run(module.tree.body, _names(module))
         return EnvironmentProof(
-            unshared=_first([*findings.impure, *findings.by_tenant], file),
-            by_tenant=_first(findings.by_tenant, file),
+            unshared=_first([*findings.by_tenant, *findings.impure, *findings.loads], file),
+            by_tenant=_first([*findings.by_tenant, *findings.impure], file),
         )
 
 

@@ -202,7 +202,11 @@ class Prover:
         if name.partition(".")[0] in sys.stdlib_module_names and not self._is_own(name):
             return
         found = self.project.find(name)
-        if found is None or self.loading.does(found):
+        if found is not None and self.loading.does(found) is None:
+            return
+        if at.is_environment:
+            at.loads(statement, f"it imports {name}, which may do anything")
+        else:
             at.impure(statement, f"it imports {name} when it runs, which may do anything")
 
     # -- members ----------------------------------------------------------------------------------

@@ -112,6 +112,8 @@ class Findings:
     impure: list[Finding] = field(default_factory=list)
     by_tenant: list[Finding] = field(default_factory=list)
     by_moment: list[Finding] = field(default_factory=list)
+    loads: list[Finding] = field(default_factory=list)
+    """In env.py: modules whose import does more than define things. It is done once."""
     formats_tenant: bool = False
     followed: dict[tuple[Any, ...], Values] = field(default_factory=dict)
     """What functions of the project gave when they were called with such values."""
