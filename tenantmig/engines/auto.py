@@ -15,7 +15,7 @@ from tenantmig.engines import Engine
 from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
 from tenantmig.errors import TenantmigError
-from tenantmig.failure import Failure, FailureKind
+from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.fingerprint import Outline, read_outlines
 from tenantmig.notices import Warned
 from tenantmig.outcome import Attempt
@@ -82,6 +82,15 @@ class AutoEngine(Engine):
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Bring a tenant along its path by the fastest means that is right."""
+        try:
+            made = self._attempt(assignment)
+        finally:
+            self.replay.rest()
+        if made.failure is not None and made.failure.phase is Phase.CONNECT:
+            self.replay.hang_up_idle()
+        return made
+
+    def _attempt(self, assignment: Assignment) -> Attempt:
         self._run = assignment
         self._heed_proofs(assignment)
         if self._is_open(assignment) and self._witnessing.acquire(timeout=WITNESS_WAIT_S):

@@ -43,6 +43,7 @@ class _Line:
     connection: BoundedConnection
     notices: NoticeListener
     served: int = 0
+    is_busy: bool = False
 
 
 class ReplayEngine:
@@ -160,13 +161,27 @@ class ReplayEngine:
 
     def _line(self, assignment: Assignment) -> _Line:
         line: _Line | None = getattr(self._local, "line", None)
-        if line is not None and line.served >= self.recycle_after:
+        if line is not None and (line.served >= self.recycle_after or line.connection.closed):
             self.hang_up()
             line = None
         if line is None:
             line = self._dial(assignment)
         line.served += 1
+        line.is_busy = True
         return line
+
+    def rest(self) -> None:
+        """The calling thread needs its connection no more, for now."""
+        line: _Line | None = getattr(self._local, "line", None)
+        if line is not None:
+            line.is_busy = False
+
+    def hang_up_idle(self) -> None:
+        """End the connections that no thread needs now: somebody else found none."""
+        for line in list(self._lines):
+            if not line.is_busy:
+                with suppress(psycopg.Error):
+                    line.connection.close()
 
     def _dial(self, assignment: Assignment) -> _Line:
         connection = connect(self.options)
