@@ -2,7 +2,7 @@
 
 Settings, a role, temporary tables and their like hold until the session ends. Whoever would go on
 with another session must know of them; so the session is asked. Not seen are a setting whose name a
-function puts together, and where a sequence stands for currval().
+stored function puts together, and where a sequence stands for currval().
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ NOT_PLAIN = re.compile(r";|\bset_config\b|\bselect\b", re.IGNORECASE)
 VERSION = "version_num"
 SETS = re.compile(r"\bset_config\b|\bset\s+((session|local)\s+)?\w+\.", re.IGNORECASE)
 SEED = re.compile(r"\bsetseed\b|\bset\s+(session\s+)?seed\b", re.IGNORECASE)
+UNNAMED = re.compile(r"\bset_config\s*\(\s*(?!'[^']*'\s*,|%)", re.IGNORECASE)
+PUT_TOGETHER = "a setting whose name is put together"
 DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.IGNORECASE)
 SHOWN = 3
 BOUND = "application_name client_connection_check_interval client_min_messages search_path"
@@ -82,6 +84,8 @@ class SessionState:
         """True if the session can serve no other tenant: no statement takes some settings back."""
         if not self._has_asked:
             return False
+        if (PUT_TOGETHER, "") in self._seed:
+            return True
         self._ask_functions(driver)
         found = driver.execute(query("marked_session"), {"named": self.named}).fetchone()
         return bool(found and found[0])
@@ -108,8 +112,10 @@ class SessionState:
         if not (is_plain or VERSION in statement):
             self._is_asked_for = self._has_asked = True
         if SEED.search(statement):
-            self._seed = frozenset({("the seed of random()", "")})
+            self._seed |= {("the seed of random()", "")}
         bare = statement.replace('"', "")
+        if UNNAMED.search(bare):
+            self._seed |= {(PUT_TOGETHER, "")}
         if SETS.search(bare):
             for text in (bare, str(parameters)):
                 self._named.update(name.lower() for name in DOTTED.findall(text))

@@ -101,6 +101,11 @@ op.execute("INSERT INTO seen VALUES ('own', current_setting('statement_timeout')
         seeing("current_setting('app.by_trigger', true)"),
         "yes",
     ),
+    "a setting whose name is put together": Leaving(
+        """op.execute("SELECT set_config('app.' || 'scope', 'mine', false)")""",
+        seeing("current_setting('app.scope', true)"),
+        "mine",
+    ),
     "the seed of random()": Leaving(
         "op.execute('SELECT setseed(0.5)')", seeing("random()::text")
     ),
