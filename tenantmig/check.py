@@ -201,7 +201,7 @@ def _upgrade(scratch: Scratch, *revisions: str) -> NotTried | None:
         return failure
     if failure is not None:
         raise ScratchError(
-            f"The history cannot be run in an empty schema: {failure.message}."
-            " No tenant was touched."
+            "The history cannot be run in an empty schema:"
+            f" {failure.message.removesuffix('.')}. No tenant was touched."
         )
     return None

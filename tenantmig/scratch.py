@@ -68,7 +68,8 @@ class Scratch:
             )
         if failure is not None:
             raise ScratchError(
-                f"The {kind.value} of a scratch schema to {destination} failed: {failure.message}."
+                f"The {kind.value} of a scratch schema to {destination} failed:"
+                f" {failure.message.removesuffix('.')}."
                 " No tenant was touched."
             )
 

@@ -14,7 +14,16 @@ from tests.fixtures.database import Database
 from tests.fixtures.history import write_history, write_revision
 from tests.fixtures.models import with_models, write_models
 from tests.fixtures.oracles import catalog, content, shared_mark, untouched_mark
-from tests.fixtures.reaching import INSERT, KEY, OUTSIDE, REACHING, STAYING, alone, sends
+from tests.fixtures.reaching import (
+    INSERT,
+    KEY,
+    OUTSIDE,
+    REACHING,
+    REFUSED_TEXTS,
+    STAYING,
+    alone,
+    sends,
+)
 
 SCRATCHES = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantmig_scratch%'"
 R1 = ("r1", "op.execute('CREATE TABLE thing (id int)')", "op.execute('DROP TABLE thing')")
@@ -70,6 +79,19 @@ def test_what_reaches_out_is_not_tried_and_what_stays_is(tmp_path: Path, live: D
         assert reason.startswith(f"it {act}"), name
     assert set(found.values()) == {("sound", None)}, found
     assert {one.suffix for one in tmp_path.rglob("*.py.*")} == {".log"}
+
+
+def test_a_commit_as_text_is_refused_before_it_runs(tmp_path: Path, live: Database) -> None:
+    """Such a revision fails in each tenant too, so the history is at fault, not the sandbox."""
+    for name, upgrade in REFUSED_TEXTS.items():
+        folder = tmp_path / name.replace(" ", "_")
+        folder.mkdir()
+        history = write_history(folder / "history", R1, ("r2", upgrade))
+        message = Project(folder, live.url, history).refuse("check")
+        assert "revision r2: The script sends COMMIT as text" in message, name
+        assert "it was not run. Use `with op.get_context().autocommit_block():`" in message, name
+        assert message.endswith("what was done so far. No tenant was touched."), name
+        assert live.fetch("SELECT count(*) FROM public.countries") == [(2,)], name
 
 
 CREATES = """op.create_table(
