@@ -15,11 +15,11 @@ from tests.fixtures.history import write_history
 from tests.fixtures.rollouts import CREATE, OpenFleet, adding
 
 STAMP = """
-    CREATE SCHEMA server; CREATE SEQUENCE server.version;
+    CREATE SCHEMA server;
     CREATE FUNCTION server.stamp() RETURNS event_trigger LANGUAGE plpgsql AS $$
     BEGIN
         UPDATE pg_attribute
-           SET attoptions = array_prepend('pg_attver=' || nextval('server.version'), attoptions)
+           SET attoptions = array_prepend('pg_attver=' || gen_random_uuid(), attoptions)
           FROM pg_event_trigger_ddl_commands() AS made JOIN pg_class ON pg_class.oid = objid
          WHERE classid = 'pg_class'::regclass AND attrelid = objid AND relkind NOT IN ('i', 'I')
            AND attnum > 0 AND NOT attisdropped
