@@ -6,6 +6,7 @@ by object; and rows. Nothing lands anywhere else.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,8 @@ from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.directives import (
     DIRECTIVES,
+    IMPURE,
+    LAST_PURE,
     NOT_DIRECTIVES,
     OF_NO_TABLE,
     ONLINE,
@@ -36,9 +39,9 @@ from tests.fixtures.server import AnyServer
 
 ODD = 'q"uo.te %s:d'
 TENANTS = ["acme", "id", ODD, "users"]
-LAST_REPLAYED = "run_async"
 NOT_REPLAYED = {"get_bind", *OUTSIDE, *ONLINE}
 """The first has the schema inside a literal, `nextval('acme.more_numbers')`."""
+NOT_SHOWN = re.compile(r"^-- What revision (\w+) sends is not shown: \S", re.MULTILINE)
 Described = tuple[Catalog, dict[str, list[str]]]
 Way = Callable[[Project, Fleet, Database], None]
 
@@ -57,13 +60,24 @@ def _by_engine(_: Project, fleet: Fleet, __: Database) -> None:
 
 def _by_replay(_: Project, fleet: Fleet, __: Database) -> None:
     assert fleet.onboard(TENANTS, "start").is_complete
-    report = fleet.upgrade(LAST_REPLAYED)
+    report = fleet.upgrade(LAST_PURE)
     assert report.is_complete, [tenant.error for tenant in report.tenants]
     engines = Counter(tenant.engine for tenant in report.tenants)
     assert engines == {"alembic": 2, "replay": 2}, report.obstacles
+    _by_alembic_alone(fleet)
     report = fleet.upgrade()
     assert report.is_complete, [tenant.error for tenant in report.tenants]
     assert set(report.obstacles) == NOT_REPLAYED
+
+
+def _by_alembic_alone(fleet: Fleet) -> None:
+    """Run what is not proved pure: no tenant is served by the process of another, or by replay."""
+    report = fleet.upgrade(IMPURE[-1])
+    assert report.is_complete, [tenant.error for tenant in report.tenants]
+    assert {tenant.engine for tenant in report.tenants} == {"alembic"}
+    assert report.obstacles.keys() == set(IMPURE)
+    for reason in report.obstacles.values():
+        assert reason.startswith("each tenant needs a process of its own: "), reason
 
 
 def _by_sql(project: Project, _: Fleet, database: Database) -> None:
@@ -77,9 +91,20 @@ def _by_plan(project: Project, fleet: Fleet, database: Database) -> None:
     text, _, rest = env.read_text().rpartition("        version_table_schema=tenant.schema,\n")
     env.write_text(text + rest)
     assert fleet.onboard(TENANTS[1:2], "start").is_complete
-    ((_, script),) = fleet.plan_sql(fleet.plan("offline"))
-    _psql(database, script)
+    ((_, whole),) = fleet.plan_sql(fleet.plan("offline"))
+    assert tuple(NOT_SHOWN.findall(whole)) == IMPURE
+    assert not [word for word in ("more INT", "invoked", "note", "no_async") if word in whole]
+    _psql(database, _all_shown(fleet, LAST_PURE))
+    assert fleet.upgrade(IMPURE[-1]).is_complete
+    _psql(database, _all_shown(fleet, "offline"))
     assert fleet.upgrade().is_complete
+
+
+def _all_shown(fleet: Fleet, target: str) -> str:
+    """The SQL of the only tenant's path, of which nothing is left out."""
+    ((_, script),) = fleet.plan_sql(fleet.plan(target))
+    assert not NOT_SHOWN.search(script)
+    return script
 
 
 def _psql(database: Database, script: str) -> None:

@@ -189,6 +189,22 @@ IMPURE = {
     "the state of a connection": "op.get_bind().info['seen'] = 1",
     "recursion": "upgrade()",
     "async": "op.run_async(print)",
+    "an implementation of Alembic": "op.get_context().impl.add_column('t', sa.Column('a'))",
+    "an operation": "from alembic.operations import ops\n"
+    "        op.invoke(ops.AddColumnOp('t', sa.Column('a', sa.Text)))",
+    "an operation of the script": """from alembic.operations import MigrateOperation
+        class Note(MigrateOperation):
+            pass
+        op.invoke(Note())""",
+    "an operation that is registered": """
+        @op.register_operation('note')
+        class Note:
+            pass""",
+    "an implementation that is registered": """
+        from alembic.operations import ops
+        @op.implementation_for(ops.AddColumnOp, replace=True)
+        def add(operations, it):
+            pass""",
     "what the logging module keeps": "import logging\n        logging.basicConfig()",
     "the seed of chance": "import random\n        random.seed(1)",
     "a global of its own": "global X\n        X = 1",
