@@ -270,7 +270,8 @@ def test_whoever_reads_the_log_goes_away(
     with promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3") as watch:
         with held(victim_database):
             driver = watch.start("upgrade", *AT_ONCE)
-            pids = held_backends(victim_database, 2)
+            # r2 uses sys, so it shares its process with r3, whose index is built one at a time
+            pids = held_backends(victim_database)
             for name in closed:
                 getattr(driver, name).close()
             # a failed attempt, so that there is something to be told
