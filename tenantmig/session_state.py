@@ -28,6 +28,7 @@ VERSION = "version_num"
 SETS = re.compile(r"\bset_config\b|\bset\s+((session|local)\s+)?\w+\.", re.IGNORECASE)
 SEED = re.compile(r"\bsetseed\b|\bset\s+(session\s+)?seed\b", re.IGNORECASE)
 UNNAMED = re.compile(r"\bset_config\s*\(\s*(?!'[^']*'\s*,|%)", re.IGNORECASE)
+DEFINES = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re.IGNORECASE)
 PUT_TOGETHER = "a setting whose name is put together"
 DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.IGNORECASE)
 SHOWN = 3
@@ -114,7 +115,7 @@ class SessionState:
         if SEED.search(statement):
             self._seed |= {("the seed of random()", "")}
         bare = statement.replace('"', "")
-        if UNNAMED.search(bare):
+        if UNNAMED.search(bare) and not DEFINES.match(bare):
             self._seed |= {(PUT_TOGETHER, "")}
         if SETS.search(bare):
             for text in (bare, str(parameters)):
