@@ -130,7 +130,10 @@ def left_by_replay(driver: psycopg.Connection, named: Sequence[str]) -> str:
 
 
 def _read_state(driver: psycopg.Connection, named: Sequence[str]) -> State:
-    return frozenset(driver.execute(query("session_state"), {"named": list(named)}).fetchall())
+    # with its parameters in its text: sent apart, they would keep its snapshot in Alembic's
+    # transaction until the next statement, and CREATE INDEX CONCURRENTLY beside would wait for it
+    cursor = psycopg.ClientCursor(driver)
+    return frozenset(cursor.execute(query("session_state"), {"named": list(named)}).fetchall())
 
 
 def _shown(changed: Sequence[tuple[str, str]]) -> str:

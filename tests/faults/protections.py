@@ -527,6 +527,13 @@ CONTROLS = (
         "next1",
     ),
     Control(
+        "P11",
+        "looking at the session keeps no snapshot in Alembic's transaction",
+        (Patch("session_state.py", "psycopg.ClientCursor(driver)", "driver.cursor()"),),
+        (f"{OWN}a_script_may_commit_as_with_plain_alembic[18]",),
+        "lock timeout",
+    ),
+    Control(
         "P5",
         "our limits hold again in the next revision",
         (Patch("engines/onward.py", "            set_limits(driver, self.session.options)\n", ""),),

@@ -64,6 +64,8 @@ SCRIPTS = {
     + COUNT
     + ADD,
     "index_beside": COUNT + "bind.commit()\n" + BESIDE + ADD,
+    "index_beside_without_a_commit": BESIDE + COUNT + ADD,
+    "index_beside_after_a_question": "bind.execute(sa.text('SELECT 1')).all()\n" + BESIDE + ADD,
     "rows_beside": COUNT + "bind.commit()\nwith bind.engine.begin() as other:\n"
     "    other.execute(sa.text('UPDATE counter SET n = n + 1'))\n" + ADD,
     "undone_beside": (
