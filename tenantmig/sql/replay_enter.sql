@@ -1,5 +1,5 @@
 -- The session may have served another tenant, whose triggers and functions may have left something.
--- Its notices are wanted: of a name that is cut the server tells when it reads a text, before this SET.
+-- A text is read before its SETs run: the last one decides whether the server tells of cut names.
 SET SESSION AUTHORIZATION DEFAULT;
 RESET ALL;
 CLOSE ALL;
