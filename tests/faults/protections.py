@@ -283,7 +283,7 @@ CONTROLS = (
             Patch(
                 "engines/worker.py",
                 "        read_back_outcome(session, self.options.ledger, table, assignment,"
-                " stretch.target)\n",
+                " target)\n",
                 "",
             ),
         ),
