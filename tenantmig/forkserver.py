@@ -17,7 +17,12 @@ from typing import Any
 
 from tenantmig.errors import MainGuardError
 
-PRELOAD = ["sqlalchemy.orm", "sqlalchemy.dialects.postgresql.psycopg", "tenantmig.engines.worker"]
+PRELOAD = [
+    "sqlalchemy.orm",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "tenantmig.engines.children",
+    "tenantmig.env",  # what each env.py imports
+]
 
 
 ORPHANED = 3
