@@ -24,6 +24,7 @@ from tenantmig.purity.values import (
     Value,
     Values,
     one,
+    taken_out,
     tells,
 )
 
@@ -255,6 +256,8 @@ def _method(at: Expressions, node: ast.Call, function: Value, given: Values) -> 
         tables = frozenset(v for v in given if v.kind is Kind.TABLE)
         check_given(at, node, given - tables)
         return PLAIN
+    if function.path.startswith("operator."):
+        return PLAIN | taken_out(held_by(given))
     if function.path.startswith("project:"):
         check_handed(at, node, given)
         if tells(given):

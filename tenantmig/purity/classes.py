@@ -18,26 +18,24 @@ MAKERS = frozenset({"__init__", "__post_init__", "__new__", "__init_subclass__"}
 """Methods that may write to their object, which is new."""
 
 
+CHANGING = frozenset(
+    """
+    list dict set defaultdict deque OrderedDict Counter count cycle repeat iter zip map filter
+    enumerate reversed open
+    """.split()  # noqa: SIM905  thirty quotes less
+)
+"""What makes something that changes when it is used."""
+
+
 def has_lists(node: ast.ClassDef) -> bool:
     """True when the body of a class holds what its objects could change."""
-    made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
-    names = {
-        "list",
-        "dict",
-        "set",
-        "defaultdict",
-        "deque",
-        "OrderedDict",
-        "Counter",
-        "count",
-        "iter",
-    }
+    made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp)
     return any(
         isinstance(s, ast.Assign | ast.AnnAssign)
         and s.value is not None
         and any(
             isinstance(e, made)
-            or (isinstance(e, ast.Call) and ast.unparse(e.func).rpartition(".")[2] in names)
+            or (isinstance(e, ast.Call) and ast.unparse(e.func).rpartition(".")[2] in CHANGING)
             for e in ast.walk(s.value)
         )
         and not any(isinstance(x, ast.Name) and x.id == "__table_args__" for x in ast.walk(s))
@@ -126,19 +124,20 @@ class Classes:
         finally:
             self.prover.stack.pop()
 
-    def member(self, at: Expressions, _: ast.AST, value: Value, name: str) -> Values:
+    def member(self, at: Expressions, node: ast.AST, value: Value, name: str) -> Values:
         """An attribute of a class of the project: a literal, or what a proved class has."""
         definition = value.node
         assert isinstance(definition, ast.ClassDef)
         for statement in definition.body:
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             is_it = any(isinstance(t, ast.Name) and t.id == name for t in targets)
-            if (
-                is_it
-                and isinstance(statement, ast.Assign)
-                and isinstance(statement.value, ast.Constant)
-            ):
+            if not (is_it and isinstance(statement, ast.Assign)):
+                continue
+            if isinstance(statement.value, ast.Constant):
                 return one(Kind.CONSTANT, "immutable")
+            held = ast.ClassDef(value.path, [], [], [statement], [])
+            if has_lists(held):
+                at.impure(node, f"it uses {value.path}.{name}, which the class keeps")
         self.check_again(at, value)
         if name in {"metadata", "registry"}:
             return one(Kind.METADATA, name)

@@ -341,6 +341,60 @@ MODULES = {
         "op.execute(K1.next())",
         False,
     ),
+    "rows of a generator": (
+        "def rows():\n    yield {'id': 1}\nROWS = rows()",
+        "op.bulk_insert(sa.table('t'), list(ROWS))",
+        False,
+    ),
+    "an open file": ("F = open('x.sql')", "op.execute(F.read())", False),
+    "files that are found": (
+        "from pathlib import Path\nF = Path(__file__).parent.glob('*.sql')",
+        "[op.execute(f.read_text()) for f in F]",
+        False,
+    ),
+    "a counter of a class": (
+        "import itertools\nclass K:\n    n = itertools.count()",
+        "op.execute(next(K.n))",
+        False,
+    ),
+    "a dictionary of a class": ("class K:\n    d = {}", "K().d['a'] = 1", False),
+    "a MetaData of a class": (
+        "class K:\n    m = sa.MetaData()",
+        "sa.Table('t', K.m, sa.Column('id', sa.Integer))",
+        False,
+    ),
+    "a declarative base": (
+        "from sqlalchemy.orm import DeclarativeBase\nclass Base(DeclarativeBase):\n    pass",
+        "class T(Base):\n        __tablename__ = 't'\n        id = sa.Column(sa.Integer)",
+        False,
+    ),
+    "objects of a mapped class": (
+        "from sqlalchemy.orm import declarative_base\nBase = declarative_base()\n"
+        "class T(Base):\n    __tablename__ = 't'\n    id = sa.Column(sa.Integer)\nROWS = [T(id=1)]",
+        "from sqlalchemy.orm import Session\n    Session(op.get_bind()).add_all(ROWS)",
+        False,
+    ),
+    "what a library calls": (
+        "ROWS = [{'id': 1}]\ndef up(row):\n    row['id'] += 1\n    return row",
+        "op.bulk_insert(sa.table('t'), list(map(up, ROWS)))",
+        False,
+    ),
+    "what sorting takes away": (
+        "ROWS = [{'o': 1}]",
+        "sorted(ROWS, key=lambda row: row.pop('o'))",
+        False,
+    ),
+    "a chain of what it holds": (
+        "import itertools\nROWS = [{'id': 1}]",
+        "for row in itertools.chain(ROWS, []):\n        row['id'] += 1",
+        False,
+    ),
+    "the longest list": ("L = [[1]]", "x = max(L, key=len)\n    x.append(1)", False),
+    "the level of a logger": (
+        "import datetime\nT = sa.table('t', sa.column('at'))",
+        "import logging\n    logging.getLogger('x').setLevel(10)",
+        False,
+    ),
     "a closure": (
         "def make():\n    kept = []\n    def add(x):\n        kept.append(x)\n        return kept\n"
         "    return add\nADD = make()",
