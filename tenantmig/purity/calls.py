@@ -104,6 +104,8 @@ def _check_change(at: Expressions, node: ast.Call, values: Values, given: Values
         found = allowed.resolve(value.path) if value.kind is Kind.LIBRARY else None
         if isinstance(found, dict | list | set):
             at.impure(node, f"it changes {value.path}")
+    if at.is_environment and ast.unparse(function.value) == "sys.path" and not tells(given):
+        return
     # a function of a library, or a method that its own list decides on
     values = frozenset(
         v for v in values if v.kind not in {Kind.LIBRARY, Kind.MODULE, Kind.CONNECTION}

@@ -136,7 +136,7 @@ class Classes:
             if isinstance(statement.value, ast.Constant):
                 return one(Kind.CONSTANT, "immutable")
             held = ast.ClassDef(value.path, [], [], [statement], [])
-            if has_lists(held):
+            if has_lists(held) and name not in {"metadata", "registry"} and not at.is_module:
                 at.impure(node, f"it uses {value.path}.{name}, which the class keeps")
         self.check_again(at, value)
         if name in {"metadata", "registry"}:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.purity import Proof, Purity
+from tenantmig.purity import EnvironmentProof, Proof, Purity
+from tenantmig.recording import AUTOCOMMIT
+from tenantmig.revisions import History
+from tests.fixtures.command import REPOSITORY
 
 HELPERS = '''
 import functools
@@ -465,3 +468,39 @@ def test_a_project_vouches_for_a_module(tmp_path: Path) -> None:
     (tmp_path / "helpers.py").write_text(HELPERS)
     assert not Purity([str(tmp_path)]).prove(str(script), "upgrade").is_pure
     assert Purity([str(tmp_path)], ["mine"]).prove(str(script), "upgrade").is_pure
+
+
+def test_this_repository_is_proved() -> None:
+    """Its env.py imports its models; all of its history may be replayed."""
+    history = History(REPOSITORY / "alembic.ini")
+    assert history.proofs.environment == EnvironmentProof()
+    assert history.proofs.loading is None
+    reasons = [history.obstacle(revision) for revision in history.revisions]
+    assert {reason for reason in reasons if reason} <= {AUTOCOMMIT}
+
+
+ENV = (REPOSITORY / "tenantmig" / "templates" / "env.py.txt").read_text()
+ONLINE = "def run_migrations_online"
+ENVIRONMENTS = {
+    "the environment": ('import os\nos.environ["T"] = tenant.name\n', True),
+    "a variable of a module": ("import helpers\nhelpers.done = tenant.schema\n", True),
+    "a comparison": ("if tenant.name == 'a':\n    x = 1\n", True),
+    "a method": ("if tenant.name.startswith('a'):\n    x = 1\n", True),
+    "a function": ("import helpers\nhelpers.remember(tenant.schema)\n", True),
+    "a file": ("open('x', 'w').write(tenant.schema)\n", True),
+    "a call of which nothing is known": ("import helpers\nhelpers.flag()\n", True),
+    "the log": ("from logging.config import fileConfig\nfileConfig('x.ini')\n", False),
+    "a path": ("import sys\nsys.path.append('.')\n", False),
+    "nothing": ("", False),
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_env_py_that_may_depend_on_the_tenant(name: str, tmp_path: Path) -> None:
+    more, is_by_tenant = ENVIRONMENTS[name]
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    env = tmp_path / "env.py"
+    env.write_text(ENV.replace(ONLINE, f"{more}\n\n{ONLINE}", 1))
+    proof = Purity([str(tmp_path)]).prove_environment(str(env))
+    assert (proof.by_tenant is not None) is is_by_tenant, proof
+    assert proof.unshared or not is_by_tenant
