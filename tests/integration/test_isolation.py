@@ -307,7 +307,10 @@ def numbered(element, compiler, **options):
 def test_what_sqlalchemy_calls_on_its_own(
     name: str, tmp_path: Path, server: AnyServer, database: Database
 ) -> None:
-    """The revision is pure; what stands beside it is not, and reaches every revision."""
+    """The revision is pure; what stands beside it is not, and reaches every revision.
+
+    By the command: in the process of the tests the hook would stay.
+    """
     module, body = HOOKS[name]
     history = write_history(tmp_path / "history", BASE, ("r2", body))
     script = history / "versions" / "r2.py"
@@ -318,9 +321,8 @@ def test_what_sqlalchemy_calls_on_its_own(
             plain.execute(f"CREATE SCHEMA {tenant}")
             alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r1")
             alembic.alembic("-x", f"tenant={tenant}", "upgrade", "head")
-        with Fleet.open(alembic.ini, database_url=database.url, parallel=2) as fleet:
-            assert fleet.onboard(NAMES, "r1").is_complete
-            report = fleet.upgrade()
-        assert report.is_complete, [tenant.error for tenant in report.tenants]
+        ours = Project(tmp_path, database.url, history)
+        ours.run("onboard", *NAMES, "--to", "r1")
+        report = ours.run("upgrade", "--json").json
         assert described(database, *NAMES) == described(plain, *NAMES)
-    assert {t.engine for t in report.tenants} == {"alembic"}
+    assert {tenant["engine"] for tenant in report["tenants"]} == {"alembic"}
