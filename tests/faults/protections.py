@@ -91,7 +91,7 @@ CONTROLS = (
                 "        return None",
             ),
         ),
-        (SCRIPTS, f"{ISOLATION}[learns-auto-server]"),
+        (SCRIPTS,),  # env.py alone keeps the others from being replayed
         "differs from plain Alembic",
     ),
     Control(
