@@ -34,19 +34,34 @@ def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
         WorkerDiedError: the child was killed.
     """
     if not assignment.is_isolated:
-        child = _shared_child(options)
-        made = child.call(_attempt, options, assignment)
-        if made.hook is not None:  # it may keep something for the next tenant
-            _shared_child.cache_clear()
-            child.end()
-        return made
+        return _attempt_shared(options, assignment)
     if _shared_child.cache_info().currsize:  # a worker has one connection, wherever it is
-        _shared_child(options).call(_release, options)
+        _release_shared(options)
     return run_in_child(options, assignment.loads_late, _attempt, options, assignment)
+
+
+def _attempt_shared(options: WorkerOptions, assignment: Assignment) -> Attempt:
+    child = _shared_child(options)
+    try:
+        made = child.call(_attempt, options, assignment)
+    except WorkerDiedError:
+        _shared_child.cache_clear()
+        raise
+    if made.hook is not None:  # it may keep something for the next tenant
+        _shared_child.cache_clear()
+        child.end()
+    return made
 
 
 def _release(options: WorkerOptions) -> None:
     worker_of(options).close_session()
+
+
+def _release_shared(options: WorkerOptions) -> None:
+    try:
+        _shared_child(options).call(_release, options)
+    except WorkerDiedError:  # and its connection with it
+        _shared_child.cache_clear()
 
 
 def _attempt(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -101,7 +116,6 @@ class Child:
             is_raised, result = self._pipe.recv()
         except (EOFError, OSError):
             code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            _shared_child.cache_clear()
             raise WorkerDiedError(f"The worker process died (exit code {code}).") from None
         if is_raised:
             raise result

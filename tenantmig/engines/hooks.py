@@ -6,6 +6,7 @@ stands in no script. Where there is one, no process serves two tenants and nothi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ def find_hook() -> str | None:
 def _listeners() -> Iterator[tuple[str, Any]]:
     """Every listener on a class of SQLAlchemy; one on a single table or engine tells no script."""
     kinds = [SchemaEventTarget, *_below(SchemaEventTarget), sa.Engine, sa.Connection, sa.Pool]
+    orm = sys.modules.get("sqlalchemy.orm")
+    kinds += [orm.Session, orm.Mapper] if orm else []
     for kind in kinds:
         dispatch = getattr(kind, "dispatch", None)
         for event in getattr(dispatch, "_event_names", ()):

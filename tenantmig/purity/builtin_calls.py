@@ -48,7 +48,7 @@ def call_builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> V
             return at.asks(node, "cuts")
         if name.endswith(("Error", "Exception")):
             return TENANT
-        if name not in WRITES_TENANT and not name.endswith(("Error", "Exception")):
+        if name not in WRITES_TENANT:
             return at.asks(node, f"calls {name}() with")
     refuse_unknown(at, node, name, given)
     return _given_back(at, node, name, given)

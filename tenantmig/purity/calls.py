@@ -58,6 +58,8 @@ TAKES_TABLE = ("alembic.op.bulk_insert", "sqlalchemy.insert", "sqlalchemy.update
                "sqlalchemy.sql.expression.*", "sqlalchemy.alias", "sqlalchemy.func.*")  # fmt: skip
 
 
+OF_PROJECT = ("project:", "mapped:")
+"""How the path of an object of the project begins; a mapped one belongs to a session."""
 ATTACHES = frozenset(
     {
         "Index",
@@ -104,7 +106,7 @@ def _check_change(at: Expressions, node: ast.Call, values: Values, given: Values
         found = allowed.resolve(value.path) if value.kind is Kind.LIBRARY else None
         if isinstance(found, dict | list | set):
             at.impure(node, f"it changes {value.path}")
-    if at.is_environment and ast.unparse(function.value) == "sys.path" and not tells(given):
+    if _finds_modules(at, node, given):
         return
     # a function of a library, or a method that its own list decides on
     values = frozenset(
@@ -169,12 +171,18 @@ def _called(  # noqa: C901, PLR0912  a case a kind
 
 def _foreign(at: Expressions, node: ast.Call, given: Values) -> Values:
     """Code of the project that env.py calls: not proved, and not told of the tenant."""
-    if ast.unparse(node.func) in {"sys.path.append", "sys.path.insert"} and not tells(given):
+    if _finds_modules(at, node, given):
         return PLAIN
     if tells(given):
         at.asks(node, "hands on")
     at.impure(node, f"it calls {ast.unparse(node.func)}, of which nothing is known")
     return one(Kind.FOREIGN)
+
+
+def _finds_modules(at: Expressions, node: ast.Call, given: Values) -> bool:
+    """True where env.py adds to `sys.path`, for whichever tenant."""
+    is_path = ast.unparse(node.func) in {"sys.path.append", "sys.path.insert"}
+    return at.is_environment and is_path and not tells(given)
 
 
 def _is_elsewhere(at: Expressions, value: Value) -> bool:
@@ -260,7 +268,7 @@ def _method(at: Expressions, node: ast.Call, function: Value, given: Values) -> 
         return PLAIN
     if function.path.startswith("operator."):
         return PLAIN | taken_out(held_by(given))
-    if function.path.startswith("project:"):
+    if function.path.startswith(OF_PROJECT):
         check_handed(at, node, given)
         if tells(given):
             at.asks(node, "hands a method")
@@ -269,7 +277,7 @@ def _method(at: Expressions, node: ast.Call, function: Value, given: Values) -> 
         return one(Kind.MADE, function.path, tells=tells(given))
     is_told = function.tells or tells(given)
     is_kept = at.is_module or (
-        function.kind is Kind.SHARED and function.path.startswith("project:")
+        function.kind is Kind.SHARED and function.path.startswith(OF_PROJECT)
     )
     made = one(function.kind if is_kept else Kind.MADE, function.path, tells=is_told)
     return made if at.is_module else made | held_by(given)

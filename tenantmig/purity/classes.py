@@ -86,12 +86,21 @@ class Classes:
         if node in self.prover.stack:
             return
         assert isinstance(node, ast.ClassDef)
+        self._check_module(at, value)
         outer = scope if isinstance(scope, Evaluator) else self.prover.of_module(scope, at.findings)
         self.prover.stack.append(node)
         try:
             self.check(outer, node)
         finally:
             self.prover.stack.pop()
+
+    def _check_module(self, at: Expressions, value: Value) -> None:
+        """What stands beside a class may listen to it."""
+        if isinstance(value.scope, Evaluator) or at.is_module:
+            return
+        does = self.prover.loading.registers(value.scope)
+        if does:
+            at.impure(value.node or at.module.tree, f"{value.path} stands in a module where {does}")
 
     def _check_method(self, at: Expressions, node: ast.FunctionDef) -> None:
         inner = Evaluator(self.prover, at.module, at.findings, at)
@@ -103,17 +112,10 @@ class Classes:
             return
         self.prover.stack.append(node)
         try:
-            for number, argument in enumerate(parameters(node)):
-                is_self = number == 0 and node.name not in MAKERS
-                is_it = number == 0
-                inner.bind(
-                    argument.arg,
-                    one(Kind.SHARED)
-                    if is_self
-                    else one(Kind.MADE)
-                    if is_it
-                    else PLAIN | one(Kind.MADE),
-                )
+            own, *others = parameters(node) or [ast.arg("self")]
+            inner.bind(own.arg, one(Kind.MADE if node.name in MAKERS else Kind.SHARED))
+            for argument in others:
+                inner.bind(argument.arg, PLAIN | one(Kind.MADE))
             inner.run(node.body, assigned(node))
             if any(
                 v.kind not in {Kind.PLAIN, Kind.MADE, Kind.SHARED, Kind.LIBRARY, Kind.CLASS}

@@ -9,13 +9,22 @@ import ast
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tenantmig.purity.modules import Module, is_installed, is_standard
+from tenantmig.purity.modules import Module, flat, is_installed, is_standard
 from tenantmig.purity.values import Enough, Findings
 
 if TYPE_CHECKING:
     from tenantmig.purity.expressions import Expressions
     from tenantmig.purity.prover import Prover
 
+WRAPPING = ("functools.", "contextlib.", "typing.", "typing_extensions.", "dataclasses.", "abc.")
+WRAPPERS = frozenset(
+    """
+    staticmethod classmethod property setter deleter cached_property lru_cache cache wraps
+    singledispatch contextmanager asynccontextmanager abstractmethod override final overload
+    dataclass unique total_ordering declared_attr hybrid_property hybrid_method expression
+    comparator validates validator field_validator model_validator computed_field no_type_check
+    """.split()  # noqa: SIM905  thirty quotes less
+)
 KNOWN = ("alembic.", "sqlalchemy.", "psycopg.", "tenantmig.")
 
 
@@ -37,6 +46,20 @@ class Loading:
             self._does[module] = self._look(module) if is_ours else None
         return self._does[module]
 
+    @staticmethod
+    def registers(module: Module) -> str | None:
+        """Say what a module's own statements may register with somebody, or None.
+
+        They call something for its effect, or decorate a function with what may keep it.
+        """
+        for statement in flat(module.tree.body):
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                return f"{ast.unparse(statement.value.func)} is called"
+            for decorator in getattr(statement, "decorator_list", ()):
+                if isinstance(statement, ast.FunctionDef) and not _wraps(decorator):
+                    return f"{statement.name} is decorated with {ast.unparse(decorator)}"
+        return None
+
     def _look(self, module: Module) -> str | None:
         findings = Findings()
         at = self.prover.of_module(module, findings)
@@ -54,8 +77,15 @@ class Loading:
 
     def _look_at(self, at: Expressions, statement: ast.stmt) -> None:  # noqa: C901, PLR0912  a case a statement
         match statement:
-            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef():
+            case ast.Import() | ast.ImportFrom():
                 return
+            case (
+                ast.FunctionDef(decorator_list=decorators)
+                | ast.AsyncFunctionDef(decorator_list=decorators)
+            ):
+                for decorator in decorators:
+                    if not _wraps(decorator):
+                        at.impure(decorator, f"it decorates with {ast.unparse(decorator)}")
             case ast.ClassDef(body=body):
                 for inner in body:
                     self._look_at(at, inner)
@@ -78,6 +108,13 @@ class Loading:
                 return
             case _:
                 at.impure(statement, f"it runs `{ast.unparse(statement)[:60]}` when it is imported")
+
+
+def _wraps(decorator: ast.expr) -> bool:
+    """A decorator may register what it decorates; one that only wraps it does nothing yet."""
+    bare = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = ast.unparse(bare)
+    return name.startswith(WRAPPING) or name.rpartition(".")[2] in WRAPPERS
 
 
 def _imported_modules(module: Module) -> list[str]:

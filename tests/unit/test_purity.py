@@ -371,6 +371,25 @@ MODULES = {
         "class T(Base):\n        __tablename__ = 't'\n        id = sa.Column(sa.Integer)",
         False,
     ),
+    "a mapped class that something listens to": (
+        "from sqlalchemy.orm import declarative_base\nBase = declarative_base()\n"
+        "class T(Base):\n    __tablename__ = 't'\n    id = sa.Column(sa.Integer, primary_key=True)\n"
+        "@sa.event.listens_for(T, 'before_insert')\ndef hear(mapper, connection, target):\n"
+        "    target.id = 1",
+        "op.execute(sa.insert(T).values(id=1))",
+        False,
+    ),
+    "a class that is registered": (
+        "class T(sa.types.TypeDecorator):\n    impl = sa.Text\nhelpers.remember(T)",
+        "op.add_column('t', sa.Column('a', T()))",
+        False,
+    ),
+    "a class whose methods are wrapped": (
+        "class T(sa.types.TypeDecorator):\n    impl = sa.Text\n    @property\n"
+        "    def name(self):\n        return 'a'",
+        "op.add_column('t', sa.Column('a', T()))",
+        True,
+    ),
     "objects of a mapped class": (
         "from sqlalchemy.orm import declarative_base\nBase = declarative_base()\n"
         "class T(Base):\n    __tablename__ = 't'\n    id = sa.Column(sa.Integer)\nROWS = [T(id=1)]",
