@@ -13,6 +13,7 @@ BUILTINS = frozenset(
     """
     abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format
     frozenset int isinstance issubclass iter len list map max min next object oct ord pow print
+    property staticmethod classmethod
     range repr reversed round set slice sorted str sum tuple zip True False None NotImplemented
     Exception ValueError RuntimeError KeyError TypeError LookupError IndexError AttributeError
     NotImplementedError AssertionError ArithmeticError StopIteration ImportError OSError

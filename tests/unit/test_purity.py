@@ -373,10 +373,10 @@ MODULES = {
     ),
     "a mapped class that something listens to": (
         "from sqlalchemy.orm import declarative_base\nBase = declarative_base()\n"
-        "class T(Base):\n    __tablename__ = 't'\n    id = sa.Column(sa.Integer, primary_key=True)\n"
+        "class T(Base):\n    __tablename__ = 't'\n    i = sa.Column(sa.Integer, primary_key=True)\n"
         "@sa.event.listens_for(T, 'before_insert')\ndef hear(mapper, connection, target):\n"
-        "    target.id = 1",
-        "op.execute(sa.insert(T).values(id=1))",
+        "    target.i = 1",
+        "op.execute(sa.insert(T).values(i=1))",
         False,
     ),
     "a class that is registered": (
