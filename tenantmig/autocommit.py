@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg import sql
 
-from tenantmig.parsing import PLACEHOLDER, UnreadableError, parse
+from tenantmig.parsing import UnreadableError, parse_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def never_began(error: BaseException | None) -> bool:
 def read_statement(text: str, schema: str) -> Statement:
     """Read one statement, as psycopg is given it in the tenant schema `schema`."""
     try:
-        parsed = parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
+        parsed = parse_sent(text)
     except UnreadableError:
         return IN_STEPS
     if len(parsed.stmts) != 1:

@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 from tenantmig.connection import SessionOptions, connect, connect_as
 from tenantmig.errors import OutsideError
 from tenantmig.reach import Name, may_grant, reach
-from tenantmig.script_connection import ScriptConnection, ScriptCursor
+from tenantmig.script_connection import ScriptConnection, ScriptCursor, text_of
 from tenantmig.touched import Outside, ask
 
 SHOWN = 3
@@ -178,7 +178,7 @@ class ConfinedConnection(ScriptConnection):
         if armed is None:
             yield
             return
-        is_alone = armed.look_at(self, _text(asked, self))
+        is_alone = armed.look_at(self, text_of(asked, self))
         is_open = self.info.transaction_status is not TransactionStatus.IDLE
         if not self.autocommit or is_alone or is_open:
             yield
@@ -188,12 +188,6 @@ class ConfinedConnection(ScriptConnection):
                 yield
         except IN_A_TRANSACTION:
             armed.refuse("runs outside a transaction what cannot be tried inside one")
-
-
-def _text(asked: Any, connection: psycopg.Connection) -> str:
-    if isinstance(asked, sql.Composable):
-        return asked.as_string(connection)
-    return asked.decode() if isinstance(asked, bytes) else str(asked)
 
 
 class ConfinedCursor(ScriptCursor):
@@ -232,7 +226,7 @@ class ConfinedServerCursor(psycopg.ServerCursor[Any]):
         """Declare the cursor; it ends with its transaction."""
         armed = self.connection.armed
         if armed is not None:
-            armed.look_at(self.connection, _text(query, self.connection))
+            armed.look_at(self.connection, text_of(query, self.connection))
             if self.connection.autocommit:
                 armed.refuse("keeps a cursor outside a transaction")
         return super().execute(query, params, **more)

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from tenantmig.errors import ForbiddenTextError
-from tenantmig.parsing import PLACEHOLDER, UnreadableError, enum_name, parse
+from tenantmig.parsing import UnreadableError, enum_name, parse_sent
 
 HINT = re.compile(
     r"commit|rollback|abort|begin|start|end|prepare|savepoint|release|authorization", re.IGNORECASE
@@ -55,7 +55,7 @@ def _sentence(words: str) -> str:
 def _found(text: str) -> tuple[str, ...]:
     """Return the forbidden statements of a text; the empty tuple if it cannot be read."""
     try:
-        parsed = parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
+        parsed = parse_sent(text)
     except UnreadableError:
         return ()
     found = []

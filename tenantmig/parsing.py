@@ -32,6 +32,15 @@ def parse(text: str) -> Any:
         raise UnreadableError("it nests too deeply for the parser") from error
 
 
+def parse_sent(text: str) -> Any:
+    """Return the tree of a text as psycopg is given it, with its placeholders.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    return parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
+
+
 def deparse(tree: Any) -> str:
     """Write the SQL of a tree.
 

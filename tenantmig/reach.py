@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tenantmig.parsing import UnreadableError, parse
+from tenantmig.parsing import UnreadableError, enum_name, parse_sent
 
-PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
 WORDS = re.compile(
     r"(^|;|\*/|\n)\s*(begin|end|start)\b"
     r"|\b(commit|rollback|abort|prepare|copy|vacuum|analy[sz]e|setval|lo_export"
@@ -75,7 +74,7 @@ def reach(text: str, *, is_autocommit: bool) -> Reach:
     if not is_autocommit and not WORDS.search(text):
         return INSIDE
     try:
-        parsed = parse(PLACEHOLDER.sub("$1", text).replace("%%", "%"))
+        parsed = parse_sent(text)
     except UnreadableError:
         return Reach(_fault_unread(text))
     nodes = [_node(one.stmt) for one in parsed.stmts]
@@ -106,7 +105,7 @@ def _node(statement: Any) -> tuple[str, Any]:
 
 def _fault(kind: str, node: Any) -> str | None:
     if kind == "transaction_stmt":
-        what = str(_enum(node, "kind"))
+        what = enum_name(node, "kind")
         said = what.removeprefix("TRANS_STMT_").replace("_", " ")
         return None if what in SAVEPOINTS else f"sends {said} as a text"
     if kind == "copy_stmt" and (node.is_program or (node.filename and not node.is_from)):
@@ -114,11 +113,6 @@ def _fault(kind: str, node: Any) -> str | None:
     if kind == "vacuum_stmt" and not node.rels:
         return "runs VACUUM or ANALYZE over the whole database"
     return None
-
-
-def _enum(node: Any, field: str) -> str:
-    described = node.DESCRIPTOR.fields_by_name[field].enum_type
-    return str(described.values_by_number[getattr(node, field)].name)
 
 
 def _set_sequences(text: str, tree: Any) -> Iterator[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tenantmig.parsing import UnreadableError, parse, tokens
+from tenantmig.parsing import UnreadableError, enum_name, parse, tokens
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.sql import text
 
@@ -200,7 +200,7 @@ def _has_moment(sent: Sent) -> bool:
 
 def _check_node(node: Any) -> None:
     kind = str(node.DESCRIPTOR.name).removesuffix("Stmt")
-    if kind == "Transaction" and _name(node, "kind") in SAVEPOINTS:
+    if kind == "Transaction" and enum_name(node, "kind") in SAVEPOINTS:
         return
     if kind == "VariableSet" and node.is_local:
         return
@@ -210,11 +210,6 @@ def _check_node(node: Any) -> None:
     relation = getattr(node, "relation", None) or getattr(into, "rel", None)
     if getattr(relation, "relpersistence", "p") == "t":
         raise NotReplayable("it makes a temporary table")
-
-
-def _name(message: Any, field: str) -> str:
-    descriptor = message.DESCRIPTOR.fields_by_name[field].enum_type
-    return str(descriptor.values_by_number[getattr(message, field)].name)
 
 
 class _Words:

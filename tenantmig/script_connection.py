@@ -42,22 +42,23 @@ class ScriptCursor(psycopg.Cursor[Any]):
 
     def execute(self, query: Query, *arguments: Any, **options: Any) -> ScriptCursor:
         """Execute a statement, unless it may not be sent as text."""
-        refuse_text(_text(query, self), is_savepoint_allowed=True)
+        refuse_text(text_of(query, self), is_savepoint_allowed=True)
         super().execute(query, *arguments, **options)
         return self
 
     def executemany(self, query: Query, *arguments: Any, **options: Any) -> None:
         """Execute a statement for each set of parameters, unless it may not be sent as text."""
-        refuse_text(_text(query, self), is_savepoint_allowed=True)
+        refuse_text(text_of(query, self), is_savepoint_allowed=True)
         super().executemany(query, *arguments, **options)
 
 
-def _text(query: Query, cursor: ScriptCursor) -> str:
+def text_of(query: Query, context: psycopg.Connection | psycopg.Cursor[Any]) -> str:
+    """Return what psycopg is given, as text."""
     if isinstance(query, str):
         return query
     if isinstance(query, bytes):
         return query.decode(errors="replace")
-    return query.as_string(cursor) if isinstance(query, psycopg.sql.Composable) else str(query)
+    return query.as_string(context) if isinstance(query, psycopg.sql.Composable) else str(query)
 
 
 class ScriptConnection(BoundedConnection):
