@@ -22,13 +22,16 @@ class HistoryProofs:
     ) -> None:
         self._script = script
         self._purity = Purity(roots, vouched)
+        self._known: dict[tuple[RunKind, str], Proof] = {}
 
     def of(self, kind: RunKind, revision: str) -> Proof:
-        """Return the proof of what a run of this kind runs of a revision."""
-        script = self._script.get_revision(revision)
-        assert script is not None
-        function = "downgrade" if kind is RunKind.DOWNGRADE else "upgrade"
-        return self._purity.prove(str(script.path), function)
+        """Return the proof of what a run of this kind runs of a revision; asked for each tenant."""
+        if (kind, revision) not in self._known:
+            script = self._script.get_revision(revision)
+            assert script is not None
+            function = "downgrade" if kind is RunKind.DOWNGRADE else "upgrade"
+            self._known[kind, revision] = self._purity.prove(str(script.path), function)
+        return self._known[kind, revision]
 
     @cached_property
     def environment(self) -> EnvironmentProof:

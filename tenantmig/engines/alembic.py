@@ -89,28 +89,30 @@ class AlembicEngine(Engine):
             self._in_flight.add(future)
         try:
             made = future.result()
-            if made.failure is not None and made.failure.phase is Phase.CONNECT:
-                self._is_scarce = True  # an idle worker must not keep what another needs
-            return replace(made, engine=self.name)
-        except ProcessExpired as death:
-            message = f"the worker process died (exit code {death.exitcode})"
-            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
-        except WorkerDiedError as death:
-            message = death.message[:1].lower() + death.message[1:].rstrip(".")
-            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
-        except TimeoutError:
-            message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
-            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
-        except CancelledError:
-            message = "the attempt was ended together with its worker"
-            failure = Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
-        except Exception as error:  # noqa: BLE001  the worker could not start
-            message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
-            failure = Failure(FailureKind.RUN, message, Phase.PREPARE)
+        except (Exception, CancelledError) as error:  # noqa: BLE001  an engine never raises
+            return Attempt(failure=self._failure(error), engine=self.name)
         finally:
             with self._guard:
                 self._in_flight.discard(future)
-        return Attempt(failure=failure, engine=self.name)
+        if made.failure is not None and made.failure.phase is Phase.CONNECT:
+            self._is_scarce = True  # an idle worker must not keep what another needs
+        return replace(made, engine=self.name)
+
+    def _failure(self, error: BaseException) -> Failure:
+        """Say why no attempt came back; unless no worker could start, a COMMIT may be lost."""
+        match error:
+            case ProcessExpired():
+                message = f"the worker process died (exit code {error.exitcode})"
+            case WorkerDiedError():
+                message = error.message[:1].lower() + error.message[1:].rstrip(".")
+            case TimeoutError():
+                message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
+            case CancelledError():
+                message = "the attempt was ended together with its worker"
+            case _:
+                message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
+                return Failure(FailureKind.RUN, message, Phase.PREPARE)
+        return Failure(FailureKind.LOST_COMMIT, message, Phase.TRANSACTION)
 
     def _isolated(self, assignment: Assignment) -> Assignment:
         """Say in which process an attempt is made: only what is proved pure shares one."""

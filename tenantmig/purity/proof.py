@@ -51,16 +51,12 @@ class Purity:
 
     def __init__(self, roots: Sequence[str] = (), vouched: Sequence[str] = ()) -> None:
         self._prover = Prover(Project(roots), vouched)
-        self._proofs: dict[tuple[str, str], Proof] = {}
         self._guard = threading.Lock()
 
     def prove(self, file: str, function: str) -> Proof:
         """Prove `upgrade` or `downgrade` of a script."""
-        key = file, function
         with self._guard:
-            if key not in self._proofs:
-                self._proofs[key] = self._prove(file, function)
-            return self._proofs[key]
+            return self._prove(file, function)
 
     def _prove(self, file: str, function: str) -> Proof:
         if not file.endswith(".py"):
