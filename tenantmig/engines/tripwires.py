@@ -5,7 +5,6 @@ Each calls `note` with a sentence. What the libraries do on a script's behalf is
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+
+from tenantmig.engines.acts import WRITING
 
 LIBRARIES = frozenset({"alembic", "sqlalchemy", "psycopg", "tenantmig", "contextlib", "logging"})
 """What may look at a connection or the clock on a script's behalf without telling the script."""
@@ -33,7 +34,6 @@ OUTSIDE_EVENTS = frozenset(
     for name in ("system", "exec", "fork", "posix_spawn", "remove", "rename", "mkdir", "rmdir",
                  "link", "symlink", "truncate", "kill", "putenv", "utime", "chmod")
 )  # fmt: skip
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 CHANCES = frozenset({"random", "secrets", "uuid"})
 HARMLESS = "alembic_utils"  # it puts a uuid into a definition, and takes it out again
 Note = Callable[[str], None]

@@ -21,8 +21,6 @@ BUILTINS = frozenset(
     UnicodeDecodeError OverflowError ZeroDivisionError PermissionError FileNotFoundError
     """.split()  # noqa: SIM905  eighty quotes less
 )
-CALLED_BACK = frozenset({"map", "filter", "sorted", "min", "max"})
-"""Functions that call a function which they are given."""
 
 PATTERNS = (
     # Alembic: every directive, but for those that add directives or run something else
