@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tenantmig import onboarding, planning, recovery, registry
 from tenantmig.check import CheckReport, check_history
@@ -20,11 +20,13 @@ from tenantmig.lint import LintReport
 from tenantmig.lint.linter import lint
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, PlanGroup, RunKind
-from tenantmig.replay_check import ReplayReport, check_replay
 from tenantmig.revisions import History
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
 from tenantmig.tenant import EVERYONE, Selection, Tenant
+
+if TYPE_CHECKING:
+    from tenantmig.replay_check import ReplayReport
 
 DEFAULT = RunOptions()
 
@@ -192,6 +194,8 @@ class FleetReader:
         Raises:
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
+        from tenantmig.replay_check import check_replay  # noqa: PLC0415  no run needs it
+
         return check_replay(self._driver)
 
     def check(self) -> CheckReport:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from tenantmig.replay_check import ReplayReport
+if TYPE_CHECKING:
+    from tenantmig.replay_check import ReplayReport
 
 
 def as_json(report: ReplayReport) -> dict[str, object]:

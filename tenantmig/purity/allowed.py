@@ -8,6 +8,7 @@ Alembic 1.20, psycopg 3.3).
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 BUILTINS = frozenset(
     """
@@ -159,7 +160,15 @@ TELLING = frozenset({"bind", "engine", "connection", "context", "cursor", "info"
 
 def matches(path: str, patterns: tuple[str, ...] | frozenset[str]) -> bool:
     """True when a dotted name is one of these patterns."""
-    return path in patterns or any("*" in p and fnmatchcase(path, p) for p in patterns)
+    return path in patterns or any(
+        path.startswith(start) and fnmatchcase(path, pattern) for start, pattern in _wild(patterns)
+    )
+
+
+@lru_cache
+def _wild(patterns: tuple[str, ...] | frozenset[str]) -> list[tuple[str, str]]:
+    """Return the patterns with a star, each with what stands before it."""
+    return [(p.partition("*")[0], p) for p in patterns if "*" in p]
 
 
 def is_allowed(path: str, more: tuple[str, ...] = ()) -> bool:

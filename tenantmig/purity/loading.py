@@ -9,7 +9,7 @@ import ast
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tenantmig.purity.modules import Module, flat, is_installed, is_standard
+from tenantmig.purity.modules import Module, flat
 from tenantmig.purity.values import Enough, Findings
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class Loading:
         """
         if module not in self._does:
             self._does[module] = None  # while it is looked at: a circle
-            is_ours = not (is_installed(module) or is_standard(module))
-            self._does[module] = self._look(module) if is_ours else None
+            self._does[module] = self._look(module) if module.is_own else None
         return self._does[module]
 
     @staticmethod

@@ -6,13 +6,14 @@ import ast
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tenantmig.script_source import parse_source
 
-Binding = ast.stmt | ast.alias | ast.expr
+STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+"""The folders of Python's own modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,27 @@ class Module:
     name: str
     is_package: bool = False
     is_script: bool = False
-    tree: ast.Module = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Read the source."""
-        self.tree = parse_source(str(self.file))
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The source, read. Raises what reading and parsing do."""
+        return parse_source(str(self.file))
+
+    @cached_property
+    def is_installed(self) -> bool:
+        """True when it belongs to an installed distribution and not to the project."""
+        parts = self.file.resolve().parts
+        return "site-packages" in parts or "dist-packages" in parts
+
+    @cached_property
+    def is_standard(self) -> bool:
+        """True when it is Python's own."""
+        return str(self.file).startswith(STANDARD) and not self.is_installed
+
+    @property
+    def is_own(self) -> bool:
+        """True when it is the project's."""
+        return not (self.is_installed or self.is_standard)
 
     @cached_property
     def bindings(self) -> dict[str, list[Bound]]:
@@ -166,20 +183,10 @@ class Project:
 
     @staticmethod
     def _read(file: Path, name: str, *, is_package: bool) -> Module | None:
+        module = Module(file, name, is_package)
         try:
-            return Module(file, name, is_package)
+            if not module.is_standard:  # Python's own can be read, and is long
+                _ = module.tree
         except (SyntaxError, UnicodeDecodeError, OSError, RecursionError):
             return None
-
-
-def is_installed(module: Module) -> bool:
-    """True when a module belongs to an installed distribution and not to the project."""
-    parts = module.file.resolve().parts
-    return "site-packages" in parts or "dist-packages" in parts
-
-
-def is_standard(module: Module) -> bool:
-    """True when a module is Python's own."""
-    paths = sysconfig.get_paths()
-    is_below = str(module.file).startswith((paths["stdlib"], paths["platstdlib"]))
-    return is_below and not is_installed(module)
+        return module

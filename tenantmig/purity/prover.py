@@ -11,7 +11,7 @@ from tenantmig.purity import allowed
 from tenantmig.purity.classes import Classes
 from tenantmig.purity.evaluator import Evaluator
 from tenantmig.purity.loading import Loading
-from tenantmig.purity.modules import Module, Project, is_installed, is_standard
+from tenantmig.purity.modules import Module, Project
 from tenantmig.purity.signatures import assigned, bind_arguments
 from tenantmig.purity.values import NOTHING, PLAIN, Enough, Findings, Kind, Value, Values, one
 
@@ -163,7 +163,7 @@ class Prover:
         """True when a module of the project has the name of a library's."""
         top = path.partition(".")[0]
         found = self.project.find(top)
-        return found is not None and not is_installed(found) and not is_standard(found)
+        return found is not None and found.is_own
 
     def _is_vouched(self, path: str) -> bool:
         return any(path == name or path.startswith(f"{name}.") for name in self.vouched)
