@@ -64,6 +64,7 @@ class AutoEngine(Engine):
         self._is_closed = False
         self._run: Assignment | None = None
         self._refused: set[str] = set()
+        self._heeded: set[tuple[RunKind, tuple[str, ...]]] = set()
         self._witnessing = threading.Lock()
         self._guard = threading.Lock()
 
@@ -158,10 +159,14 @@ class AutoEngine(Engine):
 
     def _heed_proofs(self, assignment: Assignment) -> None:
         """Replay nothing that is not proved, whatever the witnesses show."""
+        path = assignment.kind, assignment.stretch.revisions
+        if path in self._heeded:
+            return
         for revision in assignment.stretch.revisions:
             obstacle = self._proofs().obstacle(assignment.kind, revision)
             if obstacle:
                 self.templates.refuse(revision, obstacle)
+        self._heeded.add(path)
 
     # -- witnesses ------------------------------------------------------------------------------
 

@@ -213,7 +213,6 @@ def _left(answer: psycopg.Cursor[Any]) -> tuple[object, bool]:
 
     The column between gives up the lock.
     """
-    while answer.nextset():
-        pass
+    answer.set_result(-1)
     rows = answer.fetchall()
     return (rows[0][:4], bool(rows[0][5])) if len(rows) == 1 else (rows, False)

@@ -6,8 +6,8 @@ PostgreSQL allows nowhere in SQL, so that filling gaps can never touch anything 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import sql
@@ -39,17 +39,17 @@ class Texts:
     texts: tuple[str, ...]
     statements: int
     left: tuple[str | None, str | None, str | None]
+    gaps: tuple[str, ...] = field(init=False)
+    """Those that occur."""
+
+    def __post_init__(self) -> None:
+        """See which gaps there are: each tenant pays for its literals."""
+        found = tuple(gap for gap in FILLING if any(gap in one for one in self.texts))
+        object.__setattr__(self, "gaps", found)
 
     def render(self, assignment: Assignment) -> list[str]:
         """Fill the gaps for one tenant."""
-        tenant = assignment.tenant
-        filled = {
-            SCHEMA: _literal(tenant.schema),
-            NAME: _literal(tenant.name),
-            LABELS: _literal(Jsonb(dict(tenant.labels))),
-            ATTEMPT: str(assignment.attempt),
-            GAP: sql.Identifier(tenant.schema).as_string(),  # last: the others hold its character
-        }
+        filled = {gap: FILLING[gap](assignment) for gap in self.gaps}
         return [_filled(one, filled) for one in self.texts]
 
 
@@ -155,7 +155,7 @@ class TextMaker:
         if not target:
             end.append(self._format("DELETE FROM {table}"))
         bodies[-1] = _joined(bodies[-1], *end)
-        begin = _joined(limits.as_string() if limits else "", "BEGIN")
+        begin = _joined(f"SELECT {limits.as_string()}" if limits else "", "BEGIN")
         return [body if n % 2 else _joined(begin, body, "COMMIT") for n, body in enumerate(bodies)]
 
     def _change(self, source: Heads, target: Heads) -> str:
@@ -215,3 +215,14 @@ def _filled(one: str, gaps: dict[str, str]) -> str:
 
 def _literal(value: object) -> str:
     return sql.Literal(value).as_string()
+
+
+FILLING: dict[str, Callable[[Assignment], str]] = {
+    SCHEMA: lambda assignment: _literal(assignment.tenant.schema),
+    NAME: lambda assignment: _literal(assignment.tenant.name),
+    LABELS: lambda assignment: _literal(Jsonb(dict(assignment.tenant.labels))),
+    ATTEMPT: lambda assignment: str(assignment.attempt),
+    # last: the others hold its character
+    GAP: lambda assignment: sql.Identifier(assignment.tenant.schema).as_string(),
+}
+"""What stands in each gap for a tenant."""

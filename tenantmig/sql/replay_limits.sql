@@ -1,3 +1,3 @@
-SET lock_timeout = {lock_timeout};
-SET statement_timeout = {statement_timeout};
-SET idle_in_transaction_session_timeout = {idle_timeout}
+set_config('lock_timeout', {lock_timeout}, false),
+set_config('statement_timeout', {statement_timeout}, false),
+set_config('idle_in_transaction_session_timeout', {idle_timeout}, false)
