@@ -160,15 +160,17 @@ TELLING = frozenset({"bind", "engine", "connection", "context", "cursor", "info"
 
 def matches(path: str, patterns: tuple[str, ...] | frozenset[str]) -> bool:
     """True when a dotted name is one of these patterns."""
-    return path in patterns or any(
-        path.startswith(start) and fnmatchcase(path, pattern) for start, pattern in _wild(patterns)
-    )
+    if path in patterns:
+        return True
+    wild, starts = _wild(patterns)
+    return path.startswith(starts) and any(fnmatchcase(path, pattern) for pattern in wild)
 
 
 @lru_cache
-def _wild(patterns: tuple[str, ...] | frozenset[str]) -> list[tuple[str, str]]:
-    """Return the patterns with a star, each with what stands before it."""
-    return [(p.partition("*")[0], p) for p in patterns if "*" in p]
+def _wild(patterns: tuple[str, ...] | frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the patterns with a star, and what stands before it in each."""
+    wild = tuple(pattern for pattern in patterns if "*" in pattern)
+    return wild, tuple(pattern.partition("*")[0] for pattern in wild)
 
 
 def is_allowed(path: str, more: tuple[str, ...] = ()) -> bool:

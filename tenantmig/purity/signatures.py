@@ -71,8 +71,12 @@ def assigned(function: ast.FunctionDef | ast.Lambda) -> Iterable[str]:
     while pending:
         node = pending.pop()
         match node:
-            case ast.Name(id=name, ctx=ast.Store()):
-                found.add(name)
+            case ast.Name():
+                if isinstance(node.ctx, ast.Store):
+                    found.add(node.id)
+                continue
+            case ast.Constant() | ast.expr_context():
+                continue
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 found.add(name)
                 continue
