@@ -15,13 +15,13 @@ from benchmarks.command import adopt_orphans
 from benchmarks.drift import Drift
 from benchmarks.fleet import RIVALS, Fleet, Templates
 from benchmarks.floor import Floor
-from benchmarks.history import generate
+from benchmarks.history import generate, with_state
 from benchmarks.machine import DURABLE, SETTINGS, BenchServer, round_trip_ms
 from benchmarks.onboarding import Onboard
 from benchmarks.operation import Operation
 from benchmarks.page import write_page
 from benchmarks.relay import Relay
-from benchmarks.rolling import FarRoll, LargeRoll, LongHistory, Roll
+from benchmarks.rolling import FarRoll, LargeRoll, LongHistory, Roll, StatefulRoll
 from benchmarks.table import rows, text
 from benchmarks.unchanged import LargeStatus, Unchanged
 from tests.fixtures.server import Server
@@ -33,6 +33,7 @@ OPERATIONS = (
     "drift",
     "far",
     "history",
+    "stateful",
     "large-roll",
     "large-status",
 )
@@ -83,6 +84,7 @@ def _measured(
         "history": lambda: LongHistory(
             options, floor(few), generate(templates.folder / "history", options.history)
         ),
+        "stateful": lambda: StatefulRoll(options, with_state(templates.folder / "stateful")),
         "large-roll": lambda: LargeRoll(options, floor(few)),
         "large-status": lambda: LargeStatus(options),
     }

@@ -29,27 +29,55 @@ class History:
         return run(url, command)
 
 
+SCRIPTS = REPOSITORY / "alembic"
 OWN = History(15, REPOSITORY / "alembic.ini")
 COOKBOOK = REPOSITORY / "benchmarks" / "cookbook" / "alembic.ini"  # the same, by another env.py
 
 
 def generate(folder: Path, length: int) -> History:
     """Write a history of `length` revisions: small ones, then this repository's own."""
-    scripts = REPOSITORY / "alembic"
-    versions = folder / "versions"
-    versions.mkdir(parents=True)
-    shutil.copy(scripts / "env.py", folder / "env.py")
-    (folder / "alembic.ini").write_text(INI.substitute(folder=folder, repository=REPOSITORY))
+    versions = _begin(folder)
     last = "None"
     for number, body in enumerate(_bodies(length - OWN.length), start=1):
         revision = f"g{number:03}"
         text = SCRIPT.substitute(revision=revision, last=last, body=body, number=number)
         (versions / f"{revision}_step.py").write_text(text)
         last = f'"{revision}"'
-    for script in sorted((scripts / "versions").glob("*.py")):
+    for script in _own_scripts():
         text = script.read_text().replace("down_revision = None", f"down_revision = {last}")
         (versions / script.name).write_text(text)
     return History(length, folder / "alembic.ini")
+
+
+def with_state(folder: Path) -> History:
+    """Write this repository's history, of which the last revision keeps something in its module.
+
+    What it does to a tenant is the same.
+    """
+    versions = _begin(folder)
+    *before, last = _own_scripts()
+    for script in before:
+        shutil.copy(script, versions)
+    upgrade = "def upgrade() -> None:\n"
+    text = last.read_text()
+    if upgrade not in text:
+        raise ValueError(f"{last.name} has no upgrade() to change")
+    stateful = text.replace(upgrade, f"seen: list[int] = []\n\n\n{upgrade}    seen.append(1)\n")
+    (versions / last.name).write_text(stateful)
+    return History(OWN.length, folder / "alembic.ini")
+
+
+def _own_scripts() -> Sequence[Path]:
+    return sorted((SCRIPTS / "versions").glob("*.py"))
+
+
+def _begin(folder: Path) -> Path:
+    """Make a folder for a history, with env.py and alembic.ini; return that of its scripts."""
+    versions = folder / "versions"
+    versions.mkdir(parents=True)
+    shutil.copy(SCRIPTS / "env.py", folder / "env.py")
+    (folder / "alembic.ini").write_text(INI.substitute(folder=folder, repository=REPOSITORY))
+    return versions
 
 
 def _bodies(count: int) -> Iterator[str]:

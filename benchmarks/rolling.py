@@ -126,6 +126,40 @@ class LongHistory(Operation):
         return [str(Marginal(large, small)) for large, small in pairs]
 
 
+class StatefulRoll(Operation):
+    """What it costs that no process serves two tenants."""
+
+    title = "A revision that is not pure"
+    about = (
+        "The same three revisions, of which the last keeps a list in its module: each tenant has a"
+        " process of its own for it. Beside it the history as it is, by the same engine, in which"
+        " tenants share processes."
+    )
+
+    def __init__(self, options: Options, stateful: History) -> None:
+        sizes = (options.few, max(2, options.few // 5))
+        ways = ((OWN, "pure"), (stateful, "not pure"))
+        self.pairs = [
+            [
+                upgrade(options, size, Fleet(size, history=history), "--engine", "alembic")
+                for size in sizes
+            ]
+            for history, _ in ways
+        ]
+        for pair, (_, way) in zip(self.pairs, ways, strict=True):
+            for contender in pair:
+                contender.name += f", {way}"
+        self.contenders = [contender for pair in self.pairs for contender in pair]
+
+    def aims(self) -> list[Aim]:
+        return []
+
+    def remarks(self) -> list[str]:
+        shared, alone = (Marginal(*pair) for pair in self.pairs)
+        dearer = f"{alone.ms - shared.ms:.0f} ms of the whole run"
+        return [str(shared), str(alone), f"A process of its own costs a tenant {dearer}."]
+
+
 class LargeRoll(Operation):
     """Whether a fleet ten times as large takes ten times as long."""
 
