@@ -25,6 +25,7 @@ from tenantmig.errors import (
     OvertakenError,
 )
 from tenantmig.journal import DONE_OUTCOMES
+from tenantmig.lock_holder import name_holder
 from tenantmig.notices import Warned
 from tenantmig.outcome import Outcome, RunState, TenantOutcome
 from tenantmig.plan import MOVES_FLEET, Path, Plan, RunKind, show_heads
@@ -151,20 +152,33 @@ class Ledger(Records):
 
     def _refuse_busy(self, kind: RunKind, run: int | None = None) -> None:
         """Make sure that one run moves the fleet; fence out drivers that have died."""
-        self.connection.execute(FLEET_LOCK)
+        self._lock_fleet()
         kinds = [k.value for k in MOVES_FLEET] if kind in MOVES_FLEET else []
         alive = self.query("live_runs", {"kinds": [*RunKind]})
         for other in alive:
             if other.kind in kinds or other.id == run:
+                holder = name_holder(self.connection, f"tenantmig.run:{other.id}")
                 raise FleetBusyError(
                     f"Run {other.id} ({other.kind}, target {other.target}) has held the fleet since"
                     f" {other.started_at:%Y-%m-%d %H:%M:%S %Z}, begun by {other.actor} on"
-                    f" {other.host} (pid {other.driver_pid}). Wait for it, or interrupt it there;"
+                    f" {other.host} (pid {other.driver_pid}); its lock is held by"
+                    f" {holder or 'a session that has ended'}. Wait for it, or interrupt it there;"
                     " nothing was touched."
                 )
         if kinds:
             dead = {"kinds": kinds, "alive": [other.id for other in alive]}
             self.query("fence_dead_runs", dead)
+
+    def _lock_fleet(self) -> None:
+        try:
+            with self.connection.transaction():
+                self.connection.execute(FLEET_LOCK)
+        except psycopg.errors.LockNotAvailable as error:
+            holder = name_holder(self.connection, "tenantmig.fleet") or "a session that has ended"
+            raise FleetBusyError(
+                f"No run can begin: the lock of the fleet is held by {holder}. tenantmig holds it"
+                " for a moment only; end that session, or wait for it. Nothing was touched."
+            ) from error
 
     def write_intents(self, run: int, plan: Plan, decided: Sequence[TenantOutcome] = ()) -> None:
         """Write what a run is about to do to each tenant, and what is decided already."""
@@ -192,7 +206,13 @@ class Ledger(Records):
     def _lock_run(self, run: int) -> None:
         # shared, so that a driver that reconnects never waits for its own lost connection
         assert self._connection is not None
-        self._connection.execute(f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})", [str(run)])
+        lock = f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})"
+        if self._connection.execute(lock, [str(run)]).fetchone() != (True,):
+            holder = name_holder(self._connection, f"tenantmig.run:{run}")
+            raise FleetBusyError(
+                f"The lock of run {run} is held by {holder or 'a session that has ended'}, which"
+                " is not tenantmig's. End that session, then run again."
+            )
 
     def record_outcome(
         self, claim: RunClaim, outcome: TenantOutcome, *, is_undone: bool = False

@@ -24,6 +24,7 @@ from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, Tenant
 from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
 from tenantmig.light_tables import mark_light_tables
+from tenantmig.lock_holder import name_holder
 from tenantmig.script_connection import ScriptConnection
 from tenantmig.step_watch import (
     BESIDE_LOCK,
@@ -236,9 +237,11 @@ class TenantSession:
             bind(connection, self.options, (), self.application_name)
             while not _try_lock(connection, schema):
                 if time.monotonic() >= deadline:
+                    locks = (f"tenantmig.{kind}:{schema}" for kind in ("tenant", "beside"))
+                    holder = name_holder(connection, *locks)
                     raise TenantLockedError(
-                        f'Another session is migrating the tenant schema "{schema}";'
-                        " run again when it has ended."
+                        f'Another session is migrating the tenant schema "{schema}":'
+                        f" {holder or 'it ended just now'}; run again when it has ended."
                     )
                 time.sleep(LOCK_POLL_S)
 

@@ -1,0 +1,92 @@
+"""Any login role can take an advisory lock: whoever waits for one is told who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fixtures.command import Project
+from tests.fixtures.database import Database
+from tests.fixtures.history import write_history
+
+STRANGER = "lock_stranger"
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, database: Database) -> Project:
+    """One tenant, behind the history's head."""
+    history = write_history(
+        tmp_path / "history",
+        ("r1", "op.execute('CREATE TABLE thing (id int)')"),
+        ("r2", "op.execute('ALTER TABLE thing ADD size int')"),
+    )
+    project = Project(tmp_path, database.url, history)
+    project.settings('tenant_lock_timeout = "200ms"\nlock_timeout = "200ms"\nattempts = 1\n')
+    project.run("onboard", "acme", "--to", "r1")
+    return project
+
+
+@contextmanager
+def held(database: Database, lock: str, mode: str = "") -> Iterator[int]:
+    """Let a role that was granted nothing hold the lock of a name; hand out its server process."""
+    database.execute(f"CREATE ROLE {STRANGER} LOGIN")
+    try:
+        url = database.server.url(database.name, user=STRANGER)
+        with psycopg.connect(url, autocommit=True, application_name="a job") as connection:
+            take = f"SELECT pg_advisory_lock{mode}(hashtextextended('{lock}', 0))"
+            connection.execute(take.encode())
+            yield connection.info.backend_pid
+    finally:
+        database.execute(f"DROP ROLE {STRANGER}")
+
+
+def named(pid: int) -> str:
+    return f"server process {pid} of the role {STRANGER} (a job, from 127.0.0.1"
+
+
+@pytest.mark.parametrize("engine", ["auto", "alembic"])
+@pytest.mark.parametrize(
+    ("lock", "mode"), [("tenant", ""), ("tenant", "_shared"), ("beside", ""), ("beside", "_shared")]
+)
+def test_a_stranger_holds_a_tenant(
+    fleet: Project, database: Database, engine: str, lock: str, mode: str
+) -> None:
+    with held(database, f"tenantmig.{lock}:acme", mode) as pid:
+        (failed,) = fleet.run("upgrade", "--engine", engine, "--json", expect=3).json["tenants"]
+    assert named(pid) in failed["error"]
+    assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
+
+
+def test_plain_alembic_meets_a_stranger(fleet: Project, database: Database) -> None:
+    with held(database, "tenantmig.tenant:acme") as pid:
+        refused = fleet.run("-x", "tenant=acme", "upgrade", "head", program="alembic", expect=None)
+    assert refused.code != 0
+    assert named(pid) in refused.out + refused.err
+
+
+def test_a_stranger_holds_the_fleet(fleet: Project, database: Database) -> None:
+    with held(database, "tenantmig.fleet") as pid:
+        refused = fleet.run("upgrade", expect=4)
+        assert named(pid) in refused.err
+        assert "Nothing was touched." in refused.err
+        fleet.run("status", expect=None)  # readers need it not
+    assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
+
+
+def test_a_stranger_holds_the_next_run(fleet: Project, database: Database) -> None:
+    with held(database, "tenantmig.run:2") as pid:
+        assert named(pid) in fleet.run("upgrade", expect=4).err
+        assert database.fetch("SELECT count(*) FROM tenantmig.run") == [(1,)]  # nothing is kept
+        assert fleet.run("upgrade", "--json").json["run"] == 3
+
+
+def test_a_stranger_keeps_a_dead_run_alive(fleet: Project, database: Database) -> None:
+    """It looks like the run of a driver that lives; the refusal names the session."""
+    database.execute("UPDATE tenantmig.run SET state = 'running', kind = 'upgrade'")
+    with held(database, "tenantmig.run:1", "_shared") as pid:
+        assert named(pid) in fleet.run("upgrade", expect=4).err
+    assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
