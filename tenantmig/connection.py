@@ -18,6 +18,7 @@ from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import (
     ConnectError,
     PoolerError,
+    PrivilegeError,
     ServerChangedError,
     StandbyError,
     UnsafeServerError,
@@ -39,6 +40,9 @@ class BoundedConnection(psycopg.Connection[Any]):
     answer_within_s: float | None = None
     server = ""
     """The system identifier and the timeline: a promoted standby has another timeline."""
+    lock_salt: int | None = 0
+    """What the keys of advisory locks begin with; 0 where there is no ledger, None where this role
+    may not read it."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer, for `answer_within_s` at most."""
@@ -57,6 +61,7 @@ class SessionOptions:
 
     url: DatabaseUrl
     application_name: str = "tenantmig"
+    ledger: str = "tenantmig"
     extension_schemas: tuple[str, ...] = ()
     lock_timeout_s: float = 2.0
     statement_timeout_s: float = 900.0
@@ -72,6 +77,7 @@ class SessionOptions:
         return cls(
             url=url,
             application_name=application_name,
+            ledger=settings.ledger_schema,
             extension_schemas=settings.extension_schemas,
             lock_timeout_s=settings.lock_timeout,
             statement_timeout_s=settings.statement_timeout,
@@ -119,13 +125,20 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
 
 
 def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions) -> None:
-    facts = connection.execute(sql.query("server_facts")).fetchone()
-    backend_pid, is_standby, connection.server = facts or (None, None, "")
+    asked = connection.execute(sql.query("server_facts"), {"ledger_schema": options.ledger})
+    backend_pid, is_standby, connection.server, is_salted = asked.fetchone() or (
+        None,
+        None,
+        "",
+        None,
+    )
     if backend_pid != connection.info.backend_pid:
         raise PoolerError(
             f"A connection pooler stands before the server at {options.url};"
             " give the database's own (direct) URL."
         )
+    if is_salted:
+        read_lock_salt(connection, options.ledger)
     if connection.info.server_version < OLDEST_SERVER:
         raise UnsafeServerError(
             f"The server at {options.url} is older than PostgreSQL 14, which cannot notice that a"
@@ -135,6 +148,31 @@ def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions
         raise StandbyError(
             f"The server at {options.url} is a standby and read-only; give the primary's URL."
         )
+
+
+def read_lock_salt(connection: BoundedConnection, ledger: str) -> None:
+    """Read from the ledger what the keys of advisory locks begin with."""
+    try:
+        row = connection.execute(sql.query("lock_salt", ledger)).fetchone()
+    except errors.InsufficientPrivilege:
+        connection.lock_salt = None
+    else:
+        connection.lock_salt = row[0] if row else 0
+
+
+def salt_of(connection: psycopg.Connection) -> int:
+    """Return what the keys of advisory locks begin with on this connection.
+
+    Raises:
+        PrivilegeError: this role may not read it.
+    """
+    salt = connection.lock_salt if isinstance(connection, BoundedConnection) else 0
+    if salt is None:
+        raise PrivilegeError(
+            f"The role {connection.info.user} may not read tenantmig's ledger, and so cannot take"
+            " its locks. Grant it USAGE on the ledger's schema and SELECT on its tables."
+        )
+    return salt
 
 
 def bind(

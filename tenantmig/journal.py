@@ -13,6 +13,7 @@ import psycopg
 from psycopg.sql import SQL
 
 from tenantmig import sql
+from tenantmig.connection import salt_of
 from tenantmig.errors import (
     OvertakenError,
     PartialRevisionError,
@@ -155,8 +156,9 @@ def read_back(
     text = SQL(sql.text("read_back")).format(
         ledger=sql.quoted(ledger), table=sql.quoted(schema, version_table)
     )
+    facts = _key(assignment) | {"tenant_schema": schema, "salt": salt_of(connection)}
     try:
-        found = connection.execute(text, _key(assignment) | {"tenant_schema": schema}).fetchone()
+        found = connection.execute(text, facts).fetchone()
     except psycopg.errors.UndefinedTable:
         found = None
     problem = _disagreement(found, schema if is_bound else None, heads)

@@ -19,7 +19,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantmig import ledger_schema
-from tenantmig.connection import BoundedConnection, refuse_other_server
+from tenantmig.connection import BoundedConnection, refuse_other_server, salt_of
 from tenantmig.errors import (
     FleetBusyError,
     OvertakenError,
@@ -34,8 +34,8 @@ from tenantmig.retry import survive_restart
 from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
-RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, 0)"
-FLEET_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', 0))"
+RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, %s)"
+FLEET_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', %s))"
 
 
 class RunClaim(NamedTuple):
@@ -172,7 +172,7 @@ class Ledger(Records):
     def _lock_fleet(self) -> None:
         try:
             with self.connection.transaction():
-                self.connection.execute(FLEET_LOCK)
+                self.connection.execute(FLEET_LOCK, [salt_of(self.connection)])
         except psycopg.errors.LockNotAvailable as error:
             holder = name_holder(self.connection, "tenantmig.fleet") or "a session that has ended"
             raise FleetBusyError(
@@ -207,7 +207,8 @@ class Ledger(Records):
         # shared, so that a driver that reconnects never waits for its own lost connection
         assert self._connection is not None
         lock = f"SELECT pg_try_advisory_lock_shared({RUN_LOCK})"
-        if self._connection.execute(lock, [str(run)]).fetchone() != (True,):
+        facts = [str(run), salt_of(self._connection)]
+        if self._connection.execute(lock, facts).fetchone() != (True,):
             holder = name_holder(self._connection, f"tenantmig.run:{run}")
             raise FleetBusyError(
                 f"The lock of run {run} is held by {holder or 'a session that has ended'}, which"
@@ -325,7 +326,7 @@ class Ledger(Records):
         self._claim = None
         with suppress(psycopg.OperationalError):  # a lost connection has given it up already
             unlock = f"SELECT pg_advisory_unlock_shared({RUN_LOCK})"
-            self.connection.execute(unlock, [str(claim.run)])
+            self.connection.execute(unlock, [str(claim.run), salt_of(self.connection)])
         self._refuse_overtaken(rows, claim)
 
     def insist(self, call: Callable[[], T]) -> T:

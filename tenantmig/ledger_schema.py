@@ -8,15 +8,19 @@ from typing import Final
 import psycopg
 
 from tenantmig import sql
+from tenantmig.connection import BoundedConnection, read_lock_salt
 from tenantmig.errors import LedgerError, PrivilegeError
 
 VERSIONS: Final[tuple[Callable[[str], psycopg.sql.Composed], ...]] = (
     lambda schema: sql.query("ledger_v1", schema),
     lambda schema: sql.query("ledger_v2", schema),
     lambda schema: sql.query("ledger_v3", schema),
+    lambda schema: sql.query("ledger_v4", schema),
 )
 """What brings a ledger from each version to the next."""
 LEDGER_VERSION = len(VERSIONS)
+SALTED: Final = 4
+"""From this version on, locks have other keys; drivers of an older one would not heed them."""
 CREATION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))"
 
 
@@ -24,7 +28,8 @@ def exists(connection: psycopg.Connection, schema: str) -> bool:
     """True when the ledger is there; an older one is brought to this version.
 
     Raises:
-        LedgerError: a newer tenantmig wrote it.
+        LedgerError: a newer tenantmig wrote it, or somebody works under locks of an older one.
+        PrivilegeError: this role may not read it.
     """
     current = _version(connection, schema)
     if current > LEDGER_VERSION:
@@ -34,6 +39,8 @@ def exists(connection: psycopg.Connection, schema: str) -> bool:
         )
     if 0 < current < LEDGER_VERSION:
         _bring_to_this_version(connection, schema)
+    if current > 0:
+        _learn_salt(connection, schema)
     return current > 0
 
 
@@ -48,6 +55,7 @@ def create(connection: psycopg.Connection, schema: str) -> None:
         return
     try:
         _bring_to_this_version(connection, schema)
+        _learn_salt(connection, schema)
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f'The ledger schema "{schema}" cannot be created:'
@@ -60,10 +68,39 @@ def _bring_to_this_version(connection: psycopg.Connection, schema: str) -> None:
     with connection.transaction():
         connection.execute(CREATION_LOCK)
         current = _version(connection, schema)
+        if current < SALTED:
+            _refuse_other_keys(connection, schema, has_runs=current > 0)
         if current == 0:
             _create_schema(connection, schema)
         for bring in VERSIONS[current:]:
             connection.execute(bring(schema))
+
+
+def _learn_salt(connection: psycopg.Connection, schema: str) -> None:
+    """Let a connection know the keys of a ledger that is younger than itself."""
+    if isinstance(connection, BoundedConnection) and not connection.lock_salt:
+        read_lock_salt(connection, schema)
+
+
+def _refuse_other_keys(connection: psycopg.Connection, schema: str, *, has_runs: bool) -> None:
+    """Leave the ledger as it is while somebody works under locks with the keys of before.
+
+    Raises:
+        LedgerError: a driver of an older version does, or Alembic where there is no ledger yet.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', 0))")
+    runs = connection.execute(sql.query("older_runs", schema)).fetchall() if has_runs else []
+    for tenant_schema, pids in connection.execute(sql.query("older_locks")).fetchall():
+        raise LedgerError(
+            f'Another session is migrating the tenant schema "{tenant_schema}" (server process'
+            f' {", ".join(map(str, pids))}), and began before the ledger "{schema}" had locks of'
+            " its own; run again when it has ended. Nothing was touched."
+        )
+    for run, kind in runs:
+        raise LedgerError(
+            f"Run {run} ({kind}) of an older tenantmig is at work, whose locks this version does"
+            " not share; run again when it has ended. Nothing was touched."
+        )
 
 
 def _version(connection: psycopg.Connection, schema: str) -> int:
@@ -75,7 +112,13 @@ def _version(connection: psycopg.Connection, schema: str) -> int:
     ).fetchone()
     if not (found and found[0]):
         return 0
-    version = connection.execute(sql.query("ledger_version", schema)).fetchone()
+    try:
+        version = connection.execute(sql.query("ledger_version", schema)).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PrivilegeError(
+            f'The role {connection.info.user} may not read tenantmig\'s ledger "{schema}":'
+            f" {error.diag.message_primary}. Grant it USAGE on it and SELECT on its tables."
+        ) from error
     return int(version[0]) if version and version[0] else 0
 
 

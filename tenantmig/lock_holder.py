@@ -11,13 +11,15 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from tenantmig.connection import salt_of
 from tenantmig.sql import query
 
 
 def name_holder(connection: psycopg.Connection, *locks: str) -> str:
     """Say who holds locks of these names (`tenantmig.tenant:acme`); "" if nobody does any more."""
+    facts = {"names": list(locks), "salt": salt_of(connection)}
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(query("lock_holder"), {"names": list(locks)}).fetchall()
+        rows: list[Any] = cursor.execute(query("lock_holder"), facts).fetchall()
     return " and ".join(
         f"server process {row.pid} of the role {row.role}"
         f" ({row.application or 'no application_name'}{_where(row.address)}{_when(row)})"

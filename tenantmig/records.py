@@ -88,7 +88,8 @@ class Records:
     def query(self, name: str, parameters: dict[str, Any] | None = None) -> list[Any]:
         """Run the named query and return its rows as named tuples."""
         with self.connection.cursor(row_factory=namedtuple_row) as cursor:
-            cursor.execute(sql.query(name, self.schema), parameters)
+            facts = {"salt": self.connection.lock_salt} | (parameters or {})
+            cursor.execute(sql.query(name, self.schema), facts)
             return cursor.fetchall() if cursor.description else []
 
     @property

@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 
 from tenantmig.backup_file import FORMAT, BackupFacts
 from tenantmig.client_programs import POLL_S, ClientPrograms, Connecting, Limits
-from tenantmig.connection import SessionOptions, binding, connect
+from tenantmig.connection import SessionOptions, binding, connect, salt_of
 from tenantmig.errors import (
     ClientProgramError,
     DependentObjectsError,
@@ -131,7 +131,7 @@ class _Statements:
         lock = sql.SQL(f"SELECT pg_try_advisory_xact_lock({TENANT_LOCK})")
         count = sql.SQL("SELECT to_json(ARRAY({}))").format(outside)
         self.bind = text(bind, **binding(options, (), name))
-        self.lock = text(lock, schema=tenant.schema)
+        self.lock = text(lock, schema=tenant.schema, salt=salt_of(connection))
         self.dependents = text(count, schema=tenant.schema)
         self.drop = text(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
         self.bind_tenant = text(bind, **binding(options, (tenant.schema,), name))

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 import psycopg
 from psycopg import sql
 
-from tenantmig.connection import SessionOptions, connect
+from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.scratch_worker import NotTried, move_scratch, step_scratch
 from tenantmig.errors import DependentObjectsError, NotTriedError, ScratchError
@@ -31,7 +31,7 @@ HINT = (
 )
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
-LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, 0))"
+LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, %s))"
 
 
 class Scratch:
@@ -91,7 +91,7 @@ def open_scratch(options: SessionOptions) -> Iterator[tuple[psycopg.Connection, 
     schema = SCRATCH + secrets.token_hex(6)
     with closing(connect(options)) as connection:
         _drop_abandoned(connection)
-        connection.execute(LOCK, [schema])
+        connection.execute(LOCK, [schema, salt_of(connection)])
         with connection.transaction():
             create_schema(connection, schema)
             comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
@@ -122,6 +122,7 @@ def _drop(connection: psycopg.Connection, schema: str) -> None:
 
 
 def _drop_abandoned(connection: psycopg.Connection) -> None:
-    found = connection.execute(query("abandoned_scratch"), {"prefix": SCRATCH, "mark": MARK})
+    facts = {"prefix": SCRATCH, "mark": MARK, "salt": salt_of(connection)}
+    found = connection.execute(query("abandoned_scratch"), facts)
     for (schema,) in found.fetchall():
         _drop(connection, schema)

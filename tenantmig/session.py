@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 
-from tenantmig.connection import SessionOptions, bind
+from tenantmig.connection import SessionOptions, bind, salt_of
 from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, TenantSessionError
 from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
@@ -41,7 +41,7 @@ from tenantmig.tenant import PLACEHOLDER
 
 LOCK_POLL_S = 0.1
 SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
-TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, 0)"
+TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, %(salt)s)"
 TRY_LOCK = f"""
     SELECT CASE WHEN NOT pg_try_advisory_lock({TENANT_LOCK}) THEN false
                 WHEN pg_try_advisory_lock({BESIDE_LOCK}) THEN pg_advisory_unlock({BESIDE_LOCK})
@@ -314,5 +314,6 @@ def translate_map(schema: str) -> dict[str | None, str | None]:
 
 
 def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
-    row = connection.execute(TRY_LOCK, {"schema": schema}).fetchone()
+    facts = {"schema": schema, "salt": salt_of(connection)}
+    row = connection.execute(TRY_LOCK, facts).fetchone()
     return bool(row and row[0])

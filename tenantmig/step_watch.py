@@ -16,10 +16,10 @@ from sqlalchemy.sql.expression import (
     SavepointClause,
 )
 
-from tenantmig.connection import SessionOptions, connect_as
+from tenantmig.connection import SessionOptions, connect_as, salt_of
 from tenantmig.script_connection import ScriptConnection
 
-BESIDE_LOCK = "hashtextextended('tenantmig.beside:' || %(schema)s, 0)"
+BESIDE_LOCK = "hashtextextended('tenantmig.beside:' || %(schema)s, %(salt)s)"
 """Held by each connection that a script opened, until it ends: who comes next waits for it."""
 SAVEPOINTS = SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause
 
@@ -96,7 +96,7 @@ def open_beside(
     connection = connect(options, () if schema is None else (schema,))
     if schema is not None:
         lock = f"SELECT pg_advisory_lock_shared({BESIDE_LOCK})"
-        connection.execute(lock, {"schema": schema})
+        connection.execute(lock, {"schema": schema, "salt": salt_of(connection)})
     connection.autocommit = False
     return connection
 

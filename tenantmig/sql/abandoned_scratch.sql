@@ -5,4 +5,4 @@ WITH scratch AS MATERIALIZED (
      WHERE starts_with(nspname, %(prefix)s) AND obj_description(oid, 'pg_namespace') = %(mark)s
 )
 SELECT nspname FROM scratch
- WHERE pg_try_advisory_lock(hashtextextended('tenantmig.scratch:' || nspname, 0))
+ WHERE pg_try_advisory_lock(hashtextextended('tenantmig.scratch:' || nspname, %(salt)s))

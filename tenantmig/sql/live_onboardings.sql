@@ -7,5 +7,5 @@ SELECT intent.tenant
                 WHERE locktype = 'advisory' AND granted
                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                   AND (classid::bigint << 32 | objid::bigint)
-                      = hashtextextended('tenantmig.run:' || run.id, 0))
+                      = hashtextextended('tenantmig.run:' || run.id, %(salt)s))
  ORDER BY tenant

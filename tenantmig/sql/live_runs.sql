@@ -5,5 +5,5 @@ SELECT id, kind, target, actor, host, driver_pid, started_at
                 WHERE locktype = 'advisory' AND granted
                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                   AND (classid::bigint << 32 | objid::bigint)
-                      = hashtextextended('tenantmig.run:' || id, 0))
+                      = hashtextextended('tenantmig.run:' || id, %(salt)s))
  ORDER BY id

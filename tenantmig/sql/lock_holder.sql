@@ -7,5 +7,5 @@ SELECT DISTINCT activity.pid, activity.usename::text AS role, activity.applicati
  WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()
    AND pg_locks.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
    AND (classid::bigint << 32 | objid::bigint)
-       = ANY (ARRAY(SELECT hashtextextended(name, 0) FROM unnest(%(names)s::text[]) AS name))
+       = ANY (ARRAY(SELECT hashtextextended(name, %(salt)s) FROM unnest(%(names)s::text[]) AS name))
  ORDER BY activity.pid

@@ -5,4 +5,4 @@ SELECT ARRAY(SELECT version_num::text FROM ONLY {table}) AS versions,
        EXISTS (SELECT FROM pg_locks
                 WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
                   AND (classid::bigint << 32 | objid::bigint)
-                      = hashtextextended('tenantmig.tenant:' || %(tenant_schema)s, 0)) AS is_locked
+                      = hashtextextended('tenantmig.tenant:' || %(tenant_schema)s, %(salt)s)) AS is_locked

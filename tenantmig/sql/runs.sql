@@ -4,7 +4,7 @@ SELECT id, kind, target, reason, started_at, direction, undoes, is_fleetwide, op
                  WHERE locktype = 'advisory' AND granted
                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                    AND (classid::bigint << 32 | objid::bigint)
-                       = hashtextextended('tenantmig.run:' || id, 0))
+                       = hashtextextended('tenantmig.run:' || id, %(salt)s))
             THEN 'interrupted' ELSE state END AS state,
        extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float AS duration_s
   FROM {ledger}.run

@@ -168,11 +168,16 @@ def test_a_schema_that_is_being_migrated_is_left(project: Project, database: Dat
     project.settings('names = "wide"\ntenant_lock_timeout = "500ms"\n')
     build(project, database, "acme", "r1")
     forget(database, "acme")
+    lock = "SELECT pg_advisory_lock(hashtextextended('tenantmig.tenant:' || 'acme', {}))"
+    with database.connect() as connection:  # by plain Alembic, before there was a ledger
+        connection.execute(lock.format(0).encode())
+        assert "Another session is migrating" in project.refuse("tenants", "adopt", "acme")
+    assert database.fetch("SELECT to_regclass('tenantmig.tenant')") == [(None,)]
+    project.run("onboard", "beta")
+    salt = "(SELECT lock_salt FROM tenantmig.ledger_version WHERE version = 4)"
     with database.connect() as connection:
-        connection.execute(
-            "SELECT pg_advisory_lock(hashtextextended('tenantmig.tenant:' || 'acme', 0))"
-        )
+        connection.execute(lock.format(salt).encode())
         text = project.run("tenants", "adopt", "acme", expect=3).out
     assert "Another session is migrating" in text
-    assert database.fetch("SELECT FROM tenantmig.tenant") == []
+    assert database.fetch("SELECT name FROM tenantmig.tenant") == [("beta",)]
     assert database.fetch("SELECT to_regclass('acme.alembic_version')") == [(None,)]

@@ -35,7 +35,7 @@ Open = Callable[[], Ledger]
 def open_ledger(database: Database) -> Iterator[Open]:
     """Open ledgers of the database, each with a control connection of its own."""
     opened = []
-    options = SessionOptions(DatabaseUrl.parse(database.url))
+    options = SessionOptions(DatabaseUrl.parse(database.url), ledger=SCHEMA)
 
     def open_one() -> Ledger:
         opened.append(Ledger(lambda: connect(options), SCHEMA))
@@ -57,7 +57,7 @@ def ledger(open_ledger: Open) -> Ledger:
 def tenant_connection(database: Database) -> psycopg.Connection:
     """A connection in the schema of `acme`, as a tenant session is."""
     database.execute("CREATE SCHEMA acme; CREATE SCHEMA elsewhere")
-    options = SessionOptions(DatabaseUrl.parse(database.url))
+    options = SessionOptions(DatabaseUrl.parse(database.url), ledger=SCHEMA)
     database._connections.append(connection := connect(options, ("acme",)))
     return connection
 
@@ -163,7 +163,8 @@ def test_a_role_that_may_not_make_it_is_told_what_it_needs(
 ) -> None:
     role = f"app_{database16.name}"
     database16.execute(f"CREATE ROLE {role} LOGIN")
-    options = SessionOptions(DatabaseUrl.parse(server16.url(database16.name, user=role)))
+    url = DatabaseUrl.parse(server16.url(database16.name, user=role))
+    options = SessionOptions(url, ledger=SCHEMA)
     ledger = Ledger(lambda: connect(options), SCHEMA)
     try:
         with pytest.raises(PrivilegeError, match="Grant CREATE on the database"):
@@ -243,9 +244,11 @@ def test_a_lock_in_another_database_keeps_no_run_alive(
     database: Database, ledger: Ledger, open_ledger: Open
 ) -> None:
     run = _begin(ledger)
+    salt = ledger.connection.lock_salt
+    assert salt
     ledger.close()
     with psycopg.connect(database.server.url(), autocommit=True) as stranger:
-        key = f"hashtextextended('tenantmig.run:{run}', 0)"
+        key = f"hashtextextended('tenantmig.run:{run}', {salt})"
         stranger.execute(f"SELECT pg_advisory_lock_shared({key})".encode())
         assert open_ledger().run(run).state is RunState.INTERRUPTED
 

@@ -1,19 +1,22 @@
-"""Any login role can take an advisory lock: whoever waits for one is told who holds it."""
+"""Any login role can take an advisory lock: our keys are secret, and who waits is told for whom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tenantmig import ledger_schema
 from tests.fixtures.command import Project
-from tests.fixtures.database import Database
+from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history
+from tests.fixtures.server import AnyServer
 
 STRANGER = "lock_stranger"
+SALT = "SELECT lock_salt FROM tenantmig.ledger_version WHERE version = 4"
 
 
 @pytest.fixture
@@ -31,13 +34,19 @@ def fleet(tmp_path: Path, database: Database) -> Project:
 
 
 @contextmanager
-def held(database: Database, lock: str, mode: str = "") -> Iterator[int]:
-    """Let a role that was granted nothing hold the lock of a name; hand out its server process."""
+def held(
+    database: Database, lock: str, mode: str = "", *, knows_salt: bool = True
+) -> Iterator[int]:
+    """Let a role that was granted nothing hold the lock of a name; hand out its server process.
+
+    It may have read the key in pg_locks (`knows_salt`), while a driver was at work.
+    """
+    salt = database.fetch(SALT)[0][0] if knows_salt else 0
     database.execute(f"CREATE ROLE {STRANGER} LOGIN")
     try:
         url = database.server.url(database.name, user=STRANGER)
         with psycopg.connect(url, autocommit=True, application_name="a job") as connection:
-            take = f"SELECT pg_advisory_lock{mode}(hashtextextended('{lock}', 0))"
+            take = f"SELECT pg_advisory_lock{mode}(hashtextextended('{lock}', {salt}))"
             connection.execute(take.encode())
             yield connection.info.backend_pid
     finally:
@@ -46,6 +55,37 @@ def held(database: Database, lock: str, mode: str = "") -> Iterator[int]:
 
 def named(pid: int) -> str:
     return f"server process {pid} of the role {STRANGER} (a job, from 127.0.0.1"
+
+
+@pytest.mark.parametrize("engine", ["auto", "alembic"])
+def test_who_cannot_read_the_ledger_is_in_nobodys_way(
+    fleet: Project, database: Database, engine: str
+) -> None:
+    locks = ("tenant:acme", "beside:acme", "fleet", "run:2", "run:3", "ledger")
+    with ExitStack() as holding:
+        database.execute(f"CREATE ROLE {STRANGER} LOGIN")
+        holding.callback(database.execute, f"DROP ROLE {STRANGER}")
+        url = database.server.url(database.name, user=STRANGER)
+        stranger = holding.enter_context(psycopg.connect(url, autocommit=True))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            stranger.execute(SALT.encode())
+        for lock in locks:
+            taken = f"SELECT pg_advisory_lock(hashtextextended('tenantmig.{lock}', 0))"
+            stranger.execute(taken.encode())
+        report = fleet.run("upgrade", "--engine", engine, "--json").json
+        fleet.run("-x", "tenant=acme", "downgrade", "r1", program="alembic")
+    assert report["counts"] == {"upgraded": 1}
+
+
+def test_each_ledger_has_keys_of_its_own(database: Database, server: AnyServer) -> None:
+    """The version is 4 everywhere, and the keys differ."""
+    salts = set()
+    with fresh_database(server) as other:
+        for one in (database, other):
+            with psycopg.connect(one.url, autocommit=True) as connection:
+                ledger_schema.create(connection, "tenantmig")
+            salts.add(one.fetch(SALT)[0][0])
+    assert len(salts) == 2
 
 
 @pytest.mark.parametrize("engine", ["auto", "alembic"])
@@ -90,3 +130,22 @@ def test_a_stranger_keeps_a_dead_run_alive(fleet: Project, database: Database) -
     with held(database, "tenantmig.run:1", "_shared") as pid:
         assert named(pid) in fleet.run("upgrade", expect=4).err
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
+
+
+def test_a_role_that_may_not_read_the_ledger_takes_no_lock(
+    fleet: Project, database: Database
+) -> None:
+    """It would not know the keys; a lock of its own would keep nobody out."""
+    fleet.settings('source = "query"\nsource_query = "SELECT \'acme\'"\n')
+    database.execute(f"CREATE ROLE {STRANGER} LOGIN; GRANT ALL ON SCHEMA acme TO {STRANGER}")
+    try:
+        fleet.url = database.server.url(database.name, user=STRANGER)
+        for schema in ([], ["-x", "schema=acme"]):
+            words = ["-x", "tenant=acme", *schema, "upgrade", "head"]
+            refused = fleet.run(*words, program="alembic", expect=None)
+            assert refused.code != 0
+            said = refused.out + refused.err
+            assert f"The role {STRANGER} may not read tenantmig's ledger" in said
+            assert "Traceback" not in said
+    finally:
+        database.execute(f"DROP OWNED BY {STRANGER}; DROP ROLE {STRANGER}")

@@ -38,8 +38,9 @@ REGISTER = f"""
 """
 TENANT_LOCKS = """
     SELECT count(*) FROM pg_locks
+    JOIN tenantmig.ledger_version ON version = 4
     JOIN tenantmig.tenant ON (classid::bigint << 32 | objid::bigint)
-                           = hashtextextended('tenantmig.tenant:' || schema, 0)
+                           = hashtextextended('tenantmig.tenant:' || schema, lock_salt)
     WHERE locktype = 'advisory'
 """
 

@@ -96,6 +96,18 @@ def test_its_runs_can_be_rolled_back(old: Database, fleet: Fleet) -> None:
     assert stands(old, "acme") == {"acme": "r1"}
 
 
+def test_a_driver_of_the_older_version_is_waited_for(old: Database, fleet: Fleet) -> None:
+    """Its locks have other keys, which this version would not heed."""
+    with psycopg.connect(old.url, autocommit=True) as driver:
+        lock = "SELECT pg_try_advisory_lock_shared(hashtextextended('tenantmig.run:3', 0))"
+        driver.execute(lock)
+        for use in (fleet.status, fleet.upgrade):
+            with pytest.raises(LedgerError, match=r"Run 3 .* of an older tenantmig is at work"):
+                use()
+        assert old.fetch("SELECT max(version) FROM tenantmig.ledger_version") == [(1,)]
+    assert outcomes(fleet.upgrade()) == {"acme": "upgraded", "beta": "upgraded"}
+
+
 def test_a_newer_ledger_is_refused(old: Database, fleet: Fleet) -> None:
     old.execute("INSERT INTO tenantmig.ledger_version (version) VALUES (99)")
     for use in (fleet.runs, fleet.upgrade, fleet.resume):

@@ -172,7 +172,9 @@ def test_another_source_is_not_registered(bench: Bench) -> None:
 def test_an_owner_who_is_no_superuser_can_restore(bench: Bench, tmp_path: Path) -> None:
     database, role = bench.database, f"owner_{bench.database.name}"
     database.execute(
-        f"CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {database.name} TO {role}"
+        f"CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {database.name} TO {role};"
+        f"GRANT USAGE ON SCHEMA tenantmig TO {role};"
+        f"GRANT SELECT ON tenantmig.ledger_version TO {role}"
     )
     try:
         url = database.server.url(database.name, user=role)
