@@ -14,6 +14,7 @@ CUT_OFF = "tests/integration/test_cut_off.py::test_"
 READ_BACK = "tests/integration/test_read_back.py::test_"
 OWN = "tests/integration/test_own_commits.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
+HOLDER = "tests/integration/test_lock_holder.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
 STATE = "tests/integration/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
@@ -253,6 +254,20 @@ CONTROLS = (
         ),
         (f"{LATER}nothing_of_a_killed_driver_goes_on",),
         "its statement goes on",
+    ),
+    Control(
+        "P7",
+        "the keys of locks are secret",
+        (Patch("connection.py", "connection.lock_salt = row[0] if row else 0", "pass"),),
+        (f"{HOLDER}who_cannot_read_the_ledger_is_in_nobodys_way[alembic]",),
+        "assert 4 == 0",
+    ),
+    Control(
+        "P6",
+        "a run has its lock or does not begin",
+        (Patch("ledger.py", "!= (True,):", "== ():"),),
+        (f"{HOLDER}a_stranger_holds_the_next_run",),
+        "assert 0 == 4",
     ),
     Control(
         "P6",
