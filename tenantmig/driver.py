@@ -31,7 +31,6 @@ from tenantmig.errors import (
     TenantSchemaMissingError,
 )
 from tenantmig.events import OnEvent, ignore
-from tenantmig.forkserver import refuse_in_worker
 from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import SHARED_NAME, Lineage
@@ -307,7 +306,6 @@ class Driver:
             EmptyFleetError: there are no tenants.
             SelectionError, ClientProgramError: an option does not fit.
         """
-        refuse_in_worker()
         self.require_tenants(plan)
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)

@@ -187,12 +187,12 @@ class WorkerDiedError(TenantmigError):
     """A worker process died; what it was doing was cut off."""
 
 
+class WorkerStartError(TenantmigError):
+    """No worker process could be started."""
+
+
 class SquawkError(TenantmigError):
     """Squawk is not installed, and lint needs it; run `pip install 'tenantmig[lint]'`."""
-
-
-class MainGuardError(TenantmigError):
-    """The program starts a run when it is imported; put it under `if __name__ == "__main__":`."""
 
 
 class ScratchError(TenantmigError):

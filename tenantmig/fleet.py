@@ -19,7 +19,6 @@ from tenantmig.draft import Draft, RevisionReport
 from tenantmig.driver import RunOptions
 from tenantmig.errors import SourceError, TenantStateError
 from tenantmig.fleet_reader import DEFAULT, FleetReader
-from tenantmig.forkserver import refuse_in_worker
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
@@ -254,7 +253,6 @@ class Fleet(FleetReader):
             TenantNameError, TenantExistsError, TenantSchemaMissingError: one of them cannot be a
                 tenant; nothing was touched.
         """
-        refuse_in_worker()
         self._require_registry()
         return adoption.adopt(self._driver, schemas, labels or {}, at, is_dry_run=is_dry_run)
 

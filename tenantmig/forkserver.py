@@ -1,44 +1,163 @@
-"""The fork server that worker processes come from."""
+"""The fork server that worker processes come from: it has the libraries and has opened nothing.
+
+A fork of the driver would share its sockets and threads; a new interpreter would import everything
+anew for each worker. The server forks a process for each request on a socket of the driver's, and
+says how each ended. Any of these processes may be killed at any moment: they share no lock, the
+server is started anew when it is missed, and there is no resource tracker as in `multiprocessing`.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import select
+import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import forkserver, resource_tracker, util
-from multiprocessing.context import BaseContext
-from pathlib import Path
-from typing import Any
+from multiprocessing.connection import Connection, Pipe, wait
 
-from tenantmig.errors import MainGuardError
+from tenantmig.errors import WorkerStartError
+from tenantmig.forking import NUMBER, become_server
 
-PRELOAD = [
-    "sqlalchemy.orm",
-    "sqlalchemy.dialects.postgresql.psycopg",
-    "tenantmig.engines.children",
-    "tenantmig.env",  # what each env.py imports
-]
+TRIES = 4  # of a start whose fork server, or whose new process, is killed meanwhile
+ANSWER_WITHIN_S = 60.0  # else the fork server is taken for dead
+GLANCE_S = 0.1  # how often a start that waits looks whether it is still wanted
+REPORT_WITHIN_S = 1.0  # in which the fork server says how a process ended
+SERVER_FD = 3
 
 
-ORPHANED = 3
+class Forked:
+    """A process that came from the fork server, and the pipe to it, which nobody else has."""
+
+    def __init__(self, pid: int, pipe: Connection, status: int) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self._status = status  # where the fork server says how it ended
+        self._pidfd: int | None = None
+        with suppress(AttributeError, OSError):  # not on this platform, or gone already
+            self._pidfd = os.pidfd_open(pid)
+
+    @property
+    def sentinel(self) -> int:
+        """What is ready to be read once the process has ended."""
+        return self._status if self._pidfd is None else self._pidfd
+
+    def has_ended(self, within_s: float = 0.0) -> bool:
+        """True when it has ended, or does so within that time."""
+        return bool(wait([self.sentinel], within_s))
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            if self._pidfd is not None:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            elif not self.has_ended():
+                os.kill(self.pid, signal.SIGKILL)
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of a process that has ended; None if its fork server is dead."""
+        with suppress(OSError):
+            if wait([self._status], REPORT_WITHIN_S):
+                return _read_number(self._status)
+        return None
+
+    def close(self, linger_s: float = 0.0) -> None:
+        """Let it end, which closing the pipe asks of it, or kill it; and forget it."""
+        self.pipe.close()
+        if not self.has_ended(linger_s):
+            self.kill()
+            self.has_ended(REPORT_WITHIN_S)
+        os.close(self._status)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
 
 
-def worker_context() -> BaseContext:
-    """Return a way to start workers that share nothing with the driver, and start quickly.
+class ForkServer:
+    """The driver's side of a fork server. May be used from many threads."""
 
-    A fork of the driver would share its sockets and threads; `spawn` would import everything
-    anew in each worker. Where the platform has no fork server, it is `spawn`.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._requests: socket.socket | None = None
+        self._pid = 0
+        self._owner = 0
+
+    def start(
+        self, entry: Callable[..., None], *arguments: object, is_wanted: Callable[[], bool]
+    ) -> Forked:
+        """Start a process that calls `entry(pipe, *arguments)`, a function of a module.
+
+        Raises:
+            WorkerStartError: it could not be started, or was not wanted any more.
+        """
+        for _ in range(TRIES):
+            forked = self._fork(is_wanted)
+            if forked is None:
+                continue
+            try:
+                forked.pipe.send((entry, arguments))
+            except OSError:  # killed before it heard anything
+                forked.close()
+            else:
+                return forked
+        raise WorkerStartError(f"A worker process was killed {TRIES} times while it was started.")
+
+    def _fork(self, is_wanted: Callable[[], bool]) -> Forked | None:
+        """Ask for a process; None if the server died."""
+        requests = self._running()
+        pipe, theirs = Pipe()
+        status, told = os.pipe()
+        pid: int | None = None
+        try:
+            with suppress(OSError):  # it is dead: nothing will come
+                socket.send_fds(requests, [b"f"], [theirs.fileno(), told])
+            theirs.close()
+            os.close(told)
+            pid = _read_pid(status, is_wanted)
+        finally:
+            if pid is None:
+                pipe.close()  # for the process, if there is one, the word to end
+                os.close(status)
+        if pid is None:
+            self._discard(requests)
+            return None
+        return Forked(pid, pipe, status)
+
+    def begin_as_fork(self) -> None:
+        """Make the server a fork of this process, which has imported everything already."""
+        with self._guard:
+            ours, theirs = socket.socketpair()
+            pid = os.fork()
+            if not pid:
+                become_server(theirs)
+            theirs.close()
+            self._requests, self._pid, self._owner = ours, pid, os.getpid()
+
+    def _running(self) -> socket.socket:
+        with self._guard:
+            if self._requests is not None and self._owner != os.getpid():
+                self._requests.close()  # this is a fork of the process that uses that server
+                self._requests = None
+            if self._requests is None:
+                self._requests, self._pid = start_server()
+                self._owner = os.getpid()
+            return self._requests
+
+    def _discard(self, requests: socket.socket) -> None:
+        """End a server that does not answer, unless another thread has done so."""
+        with self._guard:
+            if self._requests is not requests:
+                return
+            self._requests = None
+            requests.close()
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+
+FORK_SERVER = ForkServer()  # that of this process; it starts with the first worker
 
 
 def fork_early() -> None:
@@ -47,77 +166,45 @@ def fork_early() -> None:
     Only for a process with one thread that has opened nothing yet. It saves a second import, half
     of what a short command costs.
     """
-    if worker_context().get_start_method() != "forkserver" or sys.platform != "linux":
-        return
-    resource_tracker.ensure_running()
-    start = util.spawnv_passfds
-    util.spawnv_passfds = _fork_passfds  # type: ignore[assignment]
+    if sys.platform == "linux":
+        FORK_SERVER.begin_as_fork()
+
+
+def start_server() -> tuple[socket.socket, int]:
+    """Start a fork server in a new interpreter; requests wait until it has imported all."""
+    ours, theirs = socket.socketpair()
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r};"
+        f" from tenantmig.forking import serve; serve({SERVER_FD})"
+    )
+    command = [sys.executable, *(f"-W{option}" for option in sys.warnoptions), "-c", code]
+    kept = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), SERVER_FD)]
     try:
-        forkserver.ensure_running()
+        pid = os.posix_spawn(
+            sys.executable, command, os.environ, file_actions=kept, setsigmask=[signal.SIGINT]
+        )
+    except OSError as error:
+        ours.close()
+        raise WorkerStartError(f"No worker process could be started: {error}.") from error
     finally:
-        util.spawnv_passfds = start
+        theirs.close()
+    return ours, pid
 
 
-def _fork_passfds(_: object, arguments: Sequence[Any], passed: Sequence[int]) -> int:
-    """Do what `multiprocessing.util.spawnv_passfds` does, without a new interpreter.
-
-    The last argument is the Python to run, in 3.11 to 3.14.
-    """
-    child = os.fork()
-    if child:
-        return child
-    try:
-        _close_all_but(passed)
-        exec(str(arguments[-1]), {})  # noqa: S102  multiprocessing's own
-    finally:
-        os._exit(0)
-
-
-def _close_all_but(kept: Sequence[int]) -> None:
-    """The fork server ends when the last copy of a pipe is closed; it must not hold one itself."""
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        fd = int(entry.name)
-        if fd > 2 and fd not in kept:
-            with suppress(OSError):  # the one that listed them is closed already
-                os.close(fd)
+def _read_pid(status: int, is_wanted: Callable[[], bool]) -> int | None:
+    """Wait for the id of a new process; None if the server is dead."""
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    while not wait([status], GLANCE_S):
+        if not is_wanted():
+            raise WorkerStartError("The worker process is not needed any more.")
+        if time.monotonic() > deadline:
+            return None
+    number = _read_number(status)
+    if number is not None and number < 0:
+        raise WorkerStartError(f"No worker process could be started: {os.strerror(-number)}.")
+    return number
 
 
-def refuse_in_worker() -> None:
-    """Refuse to start a run while a worker process imports the program that started it.
-
-    Raises:
-        MainGuardError: the program calls tenantmig outside `if __name__ == "__main__":`.
-    """
-    # the mark that multiprocessing.spawn itself looks at for the same purpose
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise MainGuardError
-
-
-def end_with(driver: int) -> None:
-    """Let this worker process end when its driver does, whatever it is doing.
-
-    A worker is a child of the fork server and would go on migrating after its driver was killed.
-    When it ends, the server notices within `client_connection_check_interval`.
-    """
-
-    def wait() -> None:
-        _wait_for_end(driver)
-        os._exit(ORPHANED)
-
-    threading.Thread(target=wait, name="end with the driver", daemon=True).start()
-
-
-def _wait_for_end(process: int) -> None:
-    try:
-        select.select([os.pidfd_open(process)], [], [])
-    except (AttributeError, OSError):  # not on this platform, or it has ended
-        while _is_alive(process):
-            time.sleep(1)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _read_number(status: int) -> int | None:
+    told = os.read(status, NUMBER.size)
+    return int(NUMBER.unpack(told)[0]) if len(told) == NUMBER.size else None

@@ -1,50 +1,34 @@
 """The alembic engine: the user's env.py and scripts as they are, in long-lived worker processes.
 
-A worker that is killed costs the attempt it was making and nothing else (pebble replaces it;
-`concurrent.futures` loses the whole pool). Workers come from a fork server that has imported the
-libraries and opened nothing: a fork of the driver would share its sockets.
+A worker that is killed costs the attempt it was making and nothing else.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TypeVar
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
-
 from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import render_sql
-from tenantmig.errors import EnvironmentFileError, WorkerDiedError
+from tenantmig.engines.workers import Call, Workers
+from tenantmig.errors import (
+    EnvironmentFileError,
+    TenantmigError,
+    WorkerDiedError,
+    WorkerStartError,
+)
 from tenantmig.failure import Failure, FailureKind, Phase
-from tenantmig.forkserver import end_with, worker_context
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment, Path
 from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
-
-
-def new_workers(count: int) -> ProcessPool:
-    """Return a pool of worker processes; they start with the first attempt."""
-    return ProcessPool(
-        max_workers=count,
-        context=worker_context(),
-        initializer=end_with,
-        initargs=(os.getpid(),),
-    )
-
-
-def end_workers(workers: ProcessPool) -> None:
-    """End worker processes; an attempt in flight is cut off (its transaction rolls back)."""
-    workers.stop()  # type: ignore[no-untyped-call]
-    workers.join()
 
 
 class AlembicEngine(Engine):
@@ -58,7 +42,7 @@ class AlembicEngine(Engine):
     def __init__(
         self,
         options: WorkerOptions,
-        workers: ProcessPool,
+        workers: Workers,
         proofs: Callable[[], HistoryProofs] | None,
         *,
         is_shared: bool = True,
@@ -67,7 +51,7 @@ class AlembicEngine(Engine):
         self._proofs = proofs
         self._workers = workers
         self._is_shared = is_shared
-        self._in_flight: set[ProcessFuture[Attempt]] = set()
+        self._in_flight: set[Call] = set()
         self._is_closed = False
         self._is_scarce = False
         self._guard = threading.Lock()
@@ -81,19 +65,20 @@ class AlembicEngine(Engine):
                 return Attempt(failure=failure)
             if self._is_scarce:
                 assignment = replace(assignment, releases=True)
-            future = self._workers.schedule(
-                run_assignment,
-                args=(self.options, assignment),
-                timeout=self.options.attempt_timeout_s,
-            )
-            self._in_flight.add(future)
+            self._in_flight.add(call := Call())
         try:
-            made = future.result()
+            made = self._workers.call(
+                run_assignment,
+                self.options,
+                assignment,
+                timeout_s=self.options.attempt_timeout_s,
+                call=call,
+            )
         except (Exception, CancelledError) as error:  # noqa: BLE001  an engine never raises
             return Attempt(failure=self._failure(error), engine=self.name)
         finally:
             with self._guard:
-                self._in_flight.discard(future)
+                self._in_flight.discard(call)
         if made.failure is not None and made.failure.phase is Phase.CONNECT:
             self._is_scarce = True  # an idle worker must not keep what another needs
         return replace(made, engine=self.name)
@@ -101,10 +86,10 @@ class AlembicEngine(Engine):
     def _failure(self, error: BaseException) -> Failure:
         """Say why no attempt came back; unless no worker could start, a COMMIT may be lost."""
         match error:
-            case ProcessExpired():
-                message = f"the worker process died (exit code {error.exitcode})"
+            case WorkerStartError():
+                return Failure(FailureKind.TRANSIENT, _clause(error), Phase.PREPARE)
             case WorkerDiedError():
-                message = error.message[:1].lower() + error.message[1:].rstrip(".")
+                message = _clause(error)
             case TimeoutError():
                 message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
             case CancelledError():
@@ -138,20 +123,12 @@ class AlembicEngine(Engine):
             EnvironmentFileError: the process died, or took longer than an attempt may.
         """
         timeout, options = self.options.attempt_timeout_s, self.options
-        asked = self._workers.schedule(
-            run_in_child,
-            args=(options, self._loads_late, task, options, *arguments),
-            timeout=timeout,
-        )
         try:
-            return asked.result()  # type: ignore[no-any-return]
+            asked = (options, self._loads_late, task, options, *arguments)
+            return self._workers.call(run_in_child, *asked, timeout_s=timeout)  # type: ignore[no-any-return]
         except WorkerDiedError as death:
             message = death.message.rstrip(".")
             raise EnvironmentFileError(f"{message} while it ran env.py.") from death
-        except ProcessExpired as death:
-            raise EnvironmentFileError(
-                f"The worker process died (exit code {death.exitcode}) while it ran env.py."
-            ) from death
         except TimeoutError as error:
             raise EnvironmentFileError(f"env.py took longer than {timeout:g} s.") from error
 
@@ -161,6 +138,10 @@ class AlembicEngine(Engine):
             self._is_closed = True
             in_flight = list(self._in_flight)
         if not self._is_shared:
-            self._workers.stop()  # type: ignore[no-untyped-call]  # else each would be replaced
-        for future in in_flight:
-            future.cancel()  # type: ignore[no-untyped-call]
+            self._workers.stop()
+        for call in in_flight:
+            self._workers.cut(call)
+
+
+def _clause(error: TenantmigError) -> str:
+    return error.message[:1].lower() + error.message[1:].rstrip(".")

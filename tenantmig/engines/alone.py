@@ -11,8 +11,9 @@ from contextlib import closing, redirect_stdout
 import alembic.command
 
 from tenantmig.diagnosis import explain
-from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
+from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.workers import Workers
 from tenantmig.failure import Failure
 from tenantmig.revisions import alembic_config
 from tenantmig.session import TenantSession
@@ -20,12 +21,11 @@ from tenantmig.session import TenantSession
 
 def upgrade_alone(options: WorkerOptions, schema: str, destination: str) -> Failure | None:
     """Bring a schema to a revision by plain Alembic in a new process; say why that failed."""
-    workers = new_workers(1)
-    try:
-        with closing(AlembicEngine(options, workers, proofs=None, is_shared=False)) as engine:
-            return engine.ask(_upgrade, schema, destination)
-    finally:
-        end_workers(workers)
+    with (
+        closing(Workers(1)) as workers,
+        closing(AlembicEngine(options, workers, proofs=None, is_shared=False)) as engine,
+    ):
+        return engine.ask(_upgrade, schema, destination)
 
 
 def _upgrade(options: WorkerOptions, schema: str, destination: str) -> Failure | None:

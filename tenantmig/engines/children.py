@@ -1,4 +1,4 @@
-"""Children of a worker process, which itself runs no script and opens no connection.
+"""A worker process, which itself runs no script and opens no connection, and its children.
 
 Pure revisions run in one child for tenant after tenant, with one connection; whatever is not proved
 runs in a child of its own, which ends with the attempt. Each is a fork of a process that has loaded
@@ -10,21 +10,49 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
-from tenantmig.forkserver import end_with
+from tenantmig.forking import end_with
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment
 
 T = TypeVar("T")
 IDLE_S = 1.0  # so long a child that has nothing to do keeps its connection
+
+
+class Surroundings(NamedTuple):
+    """What a worker process has from its driver, as the driver had it when the worker started."""
+
+    driver: int
+    sys_path: tuple[str, ...]
+    argv: tuple[str, ...]
+    folder: str | None
+
+
+def serve_driver(pipe: Connection, here: Surroundings) -> None:
+    """In a worker process: call what the driver says, until it closes the pipe or ends."""
+    end_with(here.driver)
+    os.register_at_fork(after_in_child=pipe.close)  # else it outlived this process in a child
+    sys.path[:], sys.argv[:] = here.sys_path, here.argv
+    if here.folder is not None:
+        with suppress(OSError):
+            os.chdir(here.folder)
+    try:
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+    except (EOFError, OSError):
+        _shared_child.cache_clear()  # which closes the pipe to it
+        with suppress(ChildProcessError):
+            os.wait()
 
 
 def run_assignment(options: WorkerOptions, assignment: Assignment) -> Attempt:
@@ -156,6 +184,14 @@ def _result(task: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[bo
         return False, task(*arguments)
     except BaseException as error:  # noqa: BLE001  the parent raises it
         return True, error
+
+
+def _answer(packed: bytes) -> bytes:
+    try:
+        task, arguments = pickle.loads(packed)  # noqa: S301  from the driver
+    except Exception as error:  # noqa: BLE001  the driver raises it
+        return _packed(True, error)  # noqa: FBT003
+    return _packed(*_result(task, arguments))
 
 
 def _packed(is_raised: bool, result: Any) -> bytes:

@@ -19,11 +19,10 @@ from typing import Any, NamedTuple, TextIO, cast
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import Script
-from pebble import ProcessExpired
 
-from tenantmig.engines.alembic import end_workers, new_workers
 from tenantmig.engines.environment import Unheard
-from tenantmig.errors import EnvironmentFileError, TenantmigError
+from tenantmig.engines.workers import Workers
+from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
 from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import History, alembic_config
 from tenantmig.tenant import PLACEHOLDER
@@ -75,21 +74,19 @@ def write_history(
         EnvironmentFileError: env.py cannot be run offline, or the scripts do not end in time.
         HistoryError: the history is broken.
     """
-    workers = new_workers(1)
+    workers = Workers(1)
     try:
-        written = workers.schedule(_write_history, args=(ini, vouched), timeout=deadline_s).result()
+        written = workers.call(_write_history, ini, vouched, timeout_s=deadline_s)
     except TimeoutError:
         raise EnvironmentFileError(
             f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."
         ) from None
     except EnvironmentFileError as error:
         raise EnvironmentFileError(redact(error.message)) from None
-    except ProcessExpired as death:
-        raise EnvironmentFileError(
-            f"A script ended the process that wrote it offline (exit code {death.exitcode})."
-        ) from None
+    except WorkerDiedError as death:
+        raise EnvironmentFileError(f"{death.message} It was writing the scripts offline.") from None
     finally:
-        end_workers(workers)
+        workers.close()
     return tuple(
         replace(each, upgrade=_told(each.upgrade, redact), downgrade=_told(each.downgrade, redact))
         for each in written

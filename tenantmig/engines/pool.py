@@ -7,15 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from pebble import ProcessPool
-
 from tenantmig.engines import Engine
-from tenantmig.engines.alembic import AlembicEngine, end_workers, new_workers
+from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.auto import AutoEngine
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
+from tenantmig.engines.workers import Workers
 from tenantmig.plan import RunKind
 from tenantmig.proofs import HistoryProofs
 
@@ -36,7 +35,7 @@ class EnginePool:
         self.proofs = proofs
         self.choice = choice
         self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
-        self._kept: ProcessPool | None = None
+        self._kept: Workers | None = None
         self._is_keeping = False
         self._guard = threading.Lock()
 
@@ -50,7 +49,7 @@ class EnginePool:
             self._is_keeping = False
             kept, self._kept = self._kept, None
         if kept is not None:
-            end_workers(kept)
+            kept.close()
 
     @contextmanager
     def engine(self, kind: RunKind, workers: int) -> Iterator[Engine]:
@@ -98,14 +97,11 @@ class EnginePool:
             yield engine
 
     @contextmanager
-    def _workers(self, count: int) -> Iterator[ProcessPool]:
+    def _workers(self, count: int) -> Iterator[Workers]:
         if self._is_keeping:
             with self._guard:
-                self._kept = self._kept or new_workers(self.kept_workers)
+                self._kept = self._kept or Workers(self.kept_workers)
             yield self._kept
             return
-        workers = new_workers(count)
-        try:
+        with closing(Workers(count)) as workers:
             yield workers
-        finally:
-            end_workers(workers)

@@ -246,11 +246,7 @@ CONTROLS = (
         "P6",
         "workers end with their driver",
         (
-            Patch(
-                "engines/alembic.py",
-                "        initializer=end_with,\n        initargs=(os.getpid(),),\n",
-                "",
-            ),
+            Patch("engines/children.py", "    end_with(here.driver)\n", ""),
         ),
         (f"{LATER}nothing_of_a_killed_driver_goes_on",),
         "its statement goes on",

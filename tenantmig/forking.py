@@ -1,0 +1,166 @@
+"""What the fork server does, and each process that it forks until it begins its work.
+
+The server has the libraries and has opened nothing. It forks a process for each request on a socket
+of the driver's, and says how each ended. It ends when the driver does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+PRELOAD = [
+    "sqlalchemy.orm",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "tenantmig.engines.children",
+    "tenantmig.env",  # what each env.py imports
+]
+ORPHANED = 3
+NUMBER = struct.Struct("q")  # a process id, an exit code, or an error number below zero
+
+
+def serve(requests_fd: int) -> NoReturn:
+    """Serve requests until their socket is closed; in an interpreter that was started for it."""
+    _serve(socket.socket(fileno=requests_fd))
+
+
+def become_server(requests: socket.socket) -> NoReturn:
+    """Serve requests in a fork of the driver; it must hold no end of a pipe of the driver's."""
+    try:
+        for entry in list(Path("/proc/self/fd").iterdir()):
+            fd = int(entry.name)
+            if fd > 2 and fd != requests.fileno():
+                with suppress(OSError):  # the one that listed them is closed already
+                    os.close(fd)
+        _serve(requests)
+    finally:
+        os._exit(0)
+
+
+def _serve(requests: socket.socket) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the driver
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked until now
+    woken, wakes = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wakes, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    for module in PRELOAD:
+        with suppress(ImportError):
+            import_module(module)
+    statuses: dict[int, int] = {}
+    while True:
+        ready = wait([requests, woken])
+        if woken in ready:
+            os.read(woken, select.PIPE_BUF)
+            _report(statuses)
+        if requests in ready:
+            try:
+                word, fds, _, _ = socket.recv_fds(requests, 1, 2)
+            except OSError:
+                word = b""
+            if not word:  # the driver has ended
+                os._exit(0)
+            if len(fds) == 2:  # else there is no number left for them: the driver asks again
+                pipe, told = fds
+                _fork_one(pipe, told, (requests.fileno(), woken, wakes), statuses)
+                fds.remove(told)
+            for fd in fds:
+                os.close(fd)
+
+
+def _report(statuses: dict[int, int]) -> None:
+    """Say how the processes ended that have ended."""
+    with suppress(ChildProcessError):
+        while ended := os.waitpid(-1, os.WNOHANG):
+            pid, status = ended
+            if not pid:
+                return
+            if pid in statuses:
+                _tell(statuses.pop(pid), os.waitstatus_to_exitcode(status), is_last=True)
+
+
+def _fork_one(pipe: int, told: int, not_its: tuple[int, ...], statuses: dict[int, int]) -> None:
+    try:
+        pid = os.fork()
+    except OSError as error:
+        _tell(told, -(error.errno or 1), is_last=True)
+        return
+    if not pid:
+        _become_worker(pipe, (told, *not_its, *statuses.values()))
+    statuses[pid] = told
+    _tell(told, pid)
+
+
+def _tell(status: int, number: int, *, is_last: bool = False) -> None:
+    with suppress(OSError):  # nobody listens any more
+        os.write(status, NUMBER.pack(number))
+    if is_last:
+        os.close(status)
+
+
+def _become_worker(pipe_fd: int, not_its: tuple[int, ...]) -> NoReturn:
+    """In the new process: do what the first message says, and end."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for fd in not_its:
+            os.close(fd)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        pipe: Connection = Connection(pipe_fd)
+        entry, arguments = _first_message(pipe)
+        entry(pipe, *arguments)
+        code = 0
+    except (EOFError, OSError):  # the driver has ended, or needs it no more
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _first_message(pipe: Connection) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    entry, arguments = pipe.recv()
+    return entry, arguments
+
+
+def end_with(driver: int) -> None:
+    """Let this worker process end when its driver does, whatever it is doing.
+
+    A worker is a child of the fork server and would go on migrating after its driver was killed.
+    When it ends, the server notices within `client_connection_check_interval`.
+    """
+
+    def wait_and_end() -> None:
+        _wait_for_end(driver)
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait_and_end, name="end with the driver", daemon=True).start()
+
+
+def _wait_for_end(process: int) -> None:
+    try:
+        wait([os.pidfd_open(process)])
+    except (AttributeError, OSError):  # not on this platform, or it has ended
+        while _is_alive(process):
+            time.sleep(1)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
