@@ -20,7 +20,7 @@ from tenantmig.engines.workers import Call, Workers
 from tenantmig.errors import TenantmigError, WorkerDiedError, WorkerStartError
 from tenantmig.forkserver import FORK_SERVER, Forked
 from tests.fixtures import tasks
-from tests.fixtures.family import parent_of
+from tests.fixtures.dying import children_of, parent_of
 from tests.fixtures.processes import wait_until
 
 LIMIT_S = 60.0
@@ -33,10 +33,6 @@ def workers() -> Iterator[Workers]:
         yield lent
     server = FORK_SERVER._pid
     wait_until(lambda: children_of(server) == [], "a worker lives on")
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(one) for one in os.listdir("/proc") if one.isdigit() and parent_of(int(one)) == pid]
 
 
 def say(workers: Workers, said: object) -> object:

@@ -1,0 +1,178 @@
+"""A worker, a child of one or the fork server is killed: it costs the attempt that met it, at most.
+
+Here at marked moments in the driver of a Python program; `test_random_kills` does it by chance.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenantmig import Fleet, RunReport, Selection
+from tenantmig import forkserver as product_forkserver
+from tenantmig.engines import workers as product_workers
+from tenantmig.forkserver import FORK_SERVER, Forked
+from tests.fixtures.database import Database
+from tests.fixtures.dying import OWN_R3, children_of, counters, tenants_at
+from tests.fixtures.faults import TENANTS
+from tests.fixtures.holds import HELD_R2, fleet_of, held, held_backends, state_of
+from tests.fixtures.processes import wait_until
+
+LIMIT_S = 60.0
+EVERYONE = Selection(is_all=True)
+
+
+Kill = Callable[[pytest.MonkeyPatch, list[int]], None]
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: state_of(pid) in {"", "Z"}, "SIGKILL does not kill")
+
+
+def _at_the_task(
+    patch: pytest.MonkeyPatch, strike: Callable[[Forked], None], send: Callable[[Forked], None]
+) -> None:
+    """Strike when a worker is to be given its first task, and when it has been given it."""
+    actual = product_workers._ask
+    first = threading.Lock()
+
+    def ask(worker: Forked, packed: bytes, timeout_s: float) -> bytes | None:
+        if not first.acquire(blocking=False):
+            return actual(worker, packed, timeout_s)
+        strike(worker)
+        threading.Timer(0.3, send, [worker]).start()
+        return actual(worker, packed, timeout_s)
+
+    patch.setattr(product_workers, "_ask", ask)
+
+
+def _before_it_gets_the_task(patch: pytest.MonkeyPatch, killed: list[int]) -> None:
+    def strike(worker: Forked) -> None:
+        _end(worker.pid)
+        killed.append(worker.pid)
+
+    _at_the_task(patch, strike, lambda _: None)
+
+
+def _before_it_takes_the_task(patch: pytest.MonkeyPatch, killed: list[int]) -> None:
+    def strike(worker: Forked) -> None:
+        os.kill(worker.pid, signal.SIGSTOP)
+
+    def send(worker: Forked) -> None:
+        _end(worker.pid)
+        killed.append(worker.pid)
+
+    _at_the_task(patch, strike, send)
+
+
+def _while_it_starts(patch: pytest.MonkeyPatch, killed: list[int]) -> None:
+    class Killed(Forked):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            if not killed:
+                killed.append(self.pid)
+                self.kill()
+
+    patch.setattr(product_forkserver, "Forked", Killed)
+
+
+def _the_fork_server_before_all(_: pytest.MonkeyPatch, killed: list[int]) -> None:
+    if FORK_SERVER._pid:
+        _end(FORK_SERVER._pid)
+    killed.append(FORK_SERVER._pid)
+
+
+def _the_fork_server_when_workers_are_there(patch: pytest.MonkeyPatch, killed: list[int]) -> None:
+    def strike(_: Forked) -> None:
+        killed.append(FORK_SERVER._pid)
+        _end(FORK_SERVER._pid)
+
+    _at_the_task(patch, strike, lambda _: None)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, victim_database: Database) -> Iterator[Fleet]:
+    """A fleet at r1 whose attempts all go through workers, in a program that keeps them."""
+    project = fleet_of(tmp_path, victim_database, HELD_R2, OWN_R3)
+    with Fleet.open(
+        project.ini, database_url=project.url, engine="alembic", parallel=2, canary="0"
+    ) as fleet:
+        yield fleet
+
+
+MARKED: tuple[Kill, ...] = (
+    _before_it_gets_the_task,
+    _before_it_takes_the_task,
+    _while_it_starts,
+    _the_fork_server_before_all,
+    _the_fork_server_when_workers_are_there,
+)
+
+
+def test_a_kill_at_each_marked_moment(
+    fleet: Fleet,
+    victim_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Once in the child that tenants share, and once in a child of each tenant's own."""
+    for kill in MARKED:
+        for counted, target in enumerate(("r2", "r3"), 1):
+            fleet.close()  # so that workers start, and are idle later
+            fleet.__enter__()
+            killed: list[int] = []
+            with monkeypatch.context() as patch:
+                kill(patch, killed)
+                report = fleet.upgrade(target)
+            assert len(killed) == 1, kill
+            _assert_done(report, victim_database, counted)
+        assert fleet.downgrade("r1", EVERYONE).is_complete
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_kill_while_tenants_are_at_work(
+    fleet: Fleet, victim_database: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for moment in ("it works", "its child works", "it answers", "it is idle"):
+        reports: list[RunReport] = []
+        running = threading.Thread(target=lambda told=reports: told.append(fleet.upgrade("r2")))
+        with held(victim_database):
+            running.start()
+            held_backends(victim_database, 2)
+            worker = children_of(FORK_SERVER._pid)[0]
+            if moment == "it works":
+                _end(worker)
+            elif moment == "its child works":
+                _end(children_of(worker)[0])
+            elif moment == "it answers":
+                os.kill(worker, signal.SIGSTOP)
+        if moment == "it answers":  # its child has committed; nobody hears it
+            wait_until(
+                lambda: tenants_at(victim_database, "r2") == len(TENANTS), "no commit", LIMIT_S
+            )
+            _end(worker)
+        running.join(LIMIT_S)
+        _assert_done(reports[0], victim_database, 1)
+        if moment == "it is idle":
+            _end(worker)
+            report = fleet.upgrade("r3")
+            _assert_done(report, victim_database, 2)
+            assert sum(tenant.attempts for tenant in report.tenants) == len(TENANTS)
+        assert fleet.downgrade("r1", EVERYONE).is_complete
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def _assert_done(report: RunReport, database: Database, counted: int) -> None:
+    """All tenants are there, by at most one attempt more; each revision ran once."""
+    assert report.counts == {"upgraded": len(TENANTS)}, report
+    assert sum(tenant.attempts for tenant in report.tenants) <= len(TENANTS) + 1
+    assert counters(database) == {counted}
