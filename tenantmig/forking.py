@@ -6,6 +6,7 @@ of the driver's, and says how each ended. It ends when the driver does.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -27,6 +28,7 @@ PRELOAD = [
     "tenantmig.env",  # what each env.py imports
 ]
 ORPHANED = 3
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NUMBER = struct.Struct("q")  # a process id, an exit code, or an error number below zero
 
 
@@ -70,14 +72,21 @@ def _serve(requests: socket.socket) -> NoReturn:
                 word, fds, _, _ = socket.recv_fds(requests, 1, 2)
             except OSError:
                 word = b""
-            if not word:  # the driver has ended
-                os._exit(0)
+            if not word:
+                _end(statuses)
             if len(fds) == 2:  # else there is no number left for them: the driver asks again
                 pipe, told = fds
                 _fork_one(pipe, told, (requests.fileno(), woken, wakes), statuses)
                 fds.remove(told)
             for fd in fds:
                 os.close(fd)
+
+
+def _end(living: Iterable[int]) -> NoReturn:
+    """End with the driver, and end its workers, also one whose thread for that never runs."""
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)  # not reaped yet: the number is still its own
+    os._exit(0)
 
 
 def _report(statuses: dict[int, int]) -> None:
@@ -148,6 +157,18 @@ def end_with(driver: int) -> None:
         os._exit(ORPHANED)
 
     threading.Thread(target=wait_and_end, name="end with the driver", daemon=True).start()
+
+
+def be_killed_with(parent: int) -> None:
+    """Let the kernel kill this child of `parent` when that ends, where the kernel can.
+
+    A thread cannot end a process whose code never lets go of the interpreter (a regular expression
+    that backtracks for hours).
+    """
+    with suppress(AttributeError, OSError):  # not on this platform
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended meanwhile
+        os._exit(ORPHANED)
 
 
 def _wait_for_end(process: int) -> None:

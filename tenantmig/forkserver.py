@@ -150,9 +150,9 @@ class ForkServer:
             if self._requests is not requests:
                 return
             self._requests = None
-            requests.close()
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # before it hears of an end and ends its workers
                 os.kill(self._pid, signal.SIGKILL)
+            requests.close()
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
 

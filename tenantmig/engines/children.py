@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
-from tenantmig.forking import end_with
+from tenantmig.forking import be_killed_with, end_with
 from tenantmig.outcome import Attempt
 from tenantmig.plan import Assignment
 
@@ -161,6 +161,7 @@ class Child:
 def _serve(pipe: Connection, parent: int) -> NoReturn:
     """In the child: do what the parent says until it closes the pipe or ends."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    be_killed_with(parent)
     end_with(parent)
     code = 0
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from tenantmig.errors import TenantmigError, WorkerDiedError, WorkerStartError
 from tenantmig.forkserver import FORK_SERVER, Forked
 from tests.fixtures import tasks
 from tests.fixtures.dying import children_of, parent_of
+from tests.fixtures.holds import group_of
 from tests.fixtures.processes import wait_until
 
 LIMIT_S = 60.0
@@ -128,7 +131,10 @@ def test_a_process_killed_at_work_costs_its_call(workers: Workers, task: Any) ->
     assert say(workers, "again") == "again"
 
 
-@pytest.mark.parametrize("task", [tasks.hang, tasks.hanging_child])
+HANGING = [tasks.hang, tasks.hanging_child, tasks.hang_in_child_with_the_interpreter]
+
+
+@pytest.mark.parametrize("task", HANGING)
 def test_a_killed_worker_takes_its_child_with_it_and_nobody_else(
     workers: Workers, tmp_path: Path, task: Any
 ) -> None:
@@ -142,7 +148,7 @@ def test_a_killed_worker_takes_its_child_with_it_and_nobody_else(
     assert say(workers, "again") == "again"
 
 
-@pytest.mark.parametrize("task", [tasks.hang, tasks.hanging_child])
+@pytest.mark.parametrize("task", HANGING)
 def test_a_call_that_takes_too_long_ends(workers: Workers, tmp_path: Path, task: Any) -> None:
     marker = tmp_path / "begun"
     with pytest.raises(TimeoutError):
@@ -323,3 +329,21 @@ def test_closing_ends_calls_and_processes(tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         begun.result(LIMIT_S)
     wait_until(lambda: is_gone(idle) and is_gone(pid), "one lives on")
+
+
+@pytest.mark.parametrize("task", ["hang", "hold_interpreter", "hang_in_child_with_the_interpreter"])
+def test_nothing_outlives_a_killed_driver(tmp_path: Path, task: str) -> None:
+    """Whatever it does: its fork server, its worker and the worker's child."""
+    marker = tmp_path / "begun"
+    code = (
+        "from tenantmig.engines.workers import Workers\n"
+        f"from tests.fixtures.tasks import {task}\n"
+        f"Workers(1).call({task}, {str(marker)!r}, timeout_s=60)"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], process_group=0
+    )
+    wait_until(lambda: marker.exists() and marker.read_text() != "", "it does not begin", LIMIT_S)
+    driver.kill()
+    driver.wait(LIMIT_S)
+    wait_until(lambda: group_of(driver.pid) == [], "a process lives on", LIMIT_S)
