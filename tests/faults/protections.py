@@ -25,6 +25,8 @@ CONFINED = "tests/integration/test_confined.py::test_"
 LINEAGES = "tests/integration/test_lineages.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
+WORKERS = "tests/unit/test_workers.py::test_"
+TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
    AND EXISTS (SELECT FROM pg_locks
@@ -247,6 +249,7 @@ CONTROLS = (
         "workers end with their driver",
         (
             Patch("engines/children.py", "    end_with(here.driver)\n", ""),
+            Patch("forking.py", "os.kill(pid, signal.SIGKILL)  # not", "pass  # not"),
         ),
         (f"{LATER}nothing_of_a_killed_driver_goes_on",),
         "its statement goes on",
@@ -264,6 +267,44 @@ CONTROLS = (
         (Patch("ledger.py", "!= (True,):", "== ():"),),
         (f"{HOLDER}a_stranger_holds_the_next_run",),
         "assert 0 == 4",
+    ),
+    Control(
+        "P6",
+        "the child of a dying worker ends with it",
+        (
+            Patch("engines/children.py", "    be_killed_with(parent)\n", ""),
+            Patch("engines/children.py", "    end_with(parent)\n", ""),
+        ),
+        (f"{TAKES}[hanging_child]",),
+        "its child lives on",
+    ),
+    Control(
+        "P6",
+        "the child of a dying worker is killed by the kernel",
+        (Patch("engines/children.py", "    be_killed_with(parent)\n", ""),),
+        (f"{TAKES}[hang_in_child_with_the_interpreter]",),
+        "its child lives on",
+    ),
+    Control(
+        "P7",
+        "a dying fork server is replaced",
+        (Patch("forkserver.py", "            self._discard(requests)\n", ""),),
+        (f"{WORKERS}a_dead_fork_server_costs_nothing",),
+        "WorkerStartError",
+    ),
+    Control(
+        "P7",
+        "a worker dying while it is idle is replaced",
+        (
+            Patch("engines/workers.py", "if not worker.has_ended():", "if True:"),
+            Patch(
+                "engines/workers.py",
+                "    except ConnectionError:\n        return None\n",
+                "    finally:\n        pass\n",
+            ),
+        ),
+        (f"{WORKERS}a_worker_killed_while_idle_costs_nothing",),
+        "BrokenPipeError",
     ),
     Control(
         "P6",
