@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from types import MappingProxyType
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tenantmig.errors import DatabaseUrlError
+from tenantmig.redaction import SECRET_PARAMETERS, find_secrets, redact_line
 
-SECRET_PARAMETERS = frozenset(
-    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
-)
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 ADVICE = "give one like postgresql://user@host:5432/name"
 
 
@@ -28,10 +28,14 @@ class DatabaseUrl:
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
     shown: str
     embedded_folder: Path | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What `redact` takes out of a text."""
 
     @classmethod
-    def parse(cls, text: str) -> DatabaseUrl:
+    def parse(cls, text: str, environment: Mapping[str, str] = NOWHERE) -> DatabaseUrl:
         """Read a URL, echoing nothing of it but what is safe.
+
+        `environment` holds the variables that libpq reads, for the secrets in them.
 
         Raises:
             DatabaseUrlError: not a PostgreSQL URL, or a secret stands in its query string
@@ -44,7 +48,7 @@ class DatabaseUrl:
             raise DatabaseUrlError(f"The database URL cannot be read; {ADVICE}.") from error
         kind = url.drivername.partition("+")[0]
         if kind == "embedded":
-            return cls._embedded(url)
+            return cls._embedded(url, environment)
         if kind not in {"postgresql", "postgres"}:
             raise DatabaseUrlError(f'The database URL is for "{kind}", not PostgreSQL; {ADVICE}.')
         secrets = sorted(SECRET_PARAMETERS & {key.lower() for key in url.query})
@@ -53,10 +57,12 @@ class DatabaseUrl:
                 f"The database URL carries {secrets[0]!r} in its query string, where logs show it;"
                 " put the password before the @, in PGPASSWORD or in a passfile."
             )
-        return cls(_libpq_parameters(url), url.render_as_string(hide_password=True))
+        pairs = _libpq_parameters(url)
+        known = find_secrets(dict(pairs), environment)
+        return cls(pairs, url.render_as_string(hide_password=True), secrets=known)
 
     @classmethod
-    def _embedded(cls, url: URL) -> DatabaseUrl:
+    def _embedded(cls, url: URL, environment: Mapping[str, str]) -> DatabaseUrl:
         if url.host or not url.database:
             raise DatabaseUrlError(
                 "The embedded URL names no absolute folder; write embedded:///folder, with three"
@@ -69,6 +75,7 @@ class DatabaseUrl:
             (("version", str(version)),),
             url.render_as_string(hide_password=True),
             Path("/" + url.database.lstrip("/")),
+            find_secrets({}, environment),
         )
 
     def __str__(self) -> str:
@@ -85,15 +92,8 @@ class DatabaseUrl:
         return self.parameters.get("dbname", "")
 
     def redact(self, text: str) -> str:
-        """Return `text` on one line with this URL's password, in any spelling, replaced by ***."""
-        password = self.parameters.get("password", "")
-        spelled = {password, quote(password), quote(password, safe=""), quote_plus(password)}
-        for secret in spelled - {""}:
-            text = text.replace(secret, "***")
-        line = " ".join(text.split())
-        for secret in {" ".join(secret.split()) for secret in spelled} - {""}:
-            line = line.replace(secret, "***")
-        return line
+        """Return `text` on one line with every known secret, in any spelling, replaced by ***."""
+        return redact_line(text, self.secrets)
 
 
 def _libpq_parameters(url: URL) -> tuple[tuple[str, str], ...]:

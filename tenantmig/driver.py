@@ -362,8 +362,10 @@ class Driver:
         return WavePolicy(canary, self.settings.wave, budget)
 
     def _gate(self) -> Callable[..., str | None] | None:
-        command = self.settings.gate
-        return CommandGate.of(command, self.settings.gate_timeout) if command else None
+        command, settings = self.settings.gate, self.settings
+        if not command:
+            return None
+        return CommandGate.of(command, settings.gate_timeout, settings.gate_environment)
 
     def programs(self, ledger: Ledger) -> ClientPrograms:
         """Find pg_dump, pg_restore and psql that fit the server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,4 +49,4 @@ def resolve(url: DatabaseUrl) -> DatabaseUrl:
         raise ConnectError(
             f"The embedded PostgreSQL in {folder} does not start: {error}"
         ) from error
-    return DatabaseUrl.parse(server.get_uri())
+    return replace(DatabaseUrl.parse(server.get_uri()), secrets=url.secrets)

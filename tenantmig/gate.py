@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from tenantmig.errors import SettingsError
 from tenantmig.rollout import WaveReport
@@ -30,9 +31,11 @@ class CommandGate:
 
     command: tuple[str, ...]
     timeout_s: float
+    environment: Mapping[str, str] = field(repr=False)
+    """Its variables, none of which holds a secret of ours."""
 
     @classmethod
-    def of(cls, command: str, timeout_s: float) -> CommandGate:
+    def of(cls, command: str, timeout_s: float, environment: Mapping[str, str]) -> CommandGate:
         """Read a command line.
 
         Raises:
@@ -47,7 +50,7 @@ class CommandGate:
                 f"The gate {command!r} cannot be run: there is no program {(words or ('',))[0]!r};"
                 " it is run without a shell (say sh -c '...' for one)."
             )
-        return cls(words, timeout_s)
+        return cls(words, timeout_s, environment)
 
     def __call__(self, report: WaveReport, stop: StopSignal) -> str | None:
         """Ask; return why the run should stop, or None."""
@@ -55,6 +58,7 @@ class CommandGate:
             self.command,
             stdin=subprocess.PIPE,
             stdout=sys.stderr,
+            env=dict(self.environment),
             text=True,
             process_group=0,  # so that what it starts can be ended with it
         )

@@ -28,8 +28,9 @@ from pydantic_settings import (
 )
 
 from tenantmig.database_url import DatabaseUrl
-from tenantmig.errors import SettingsError
+from tenantmig.errors import SettingsError, TenantmigError
 from tenantmig.lineage import Lineage
+from tenantmig.redaction import find_secrets, redact_line, without_secrets
 from tenantmig.tenant import NameRules
 from tenantmig.waves import Canary, FailureBudget
 
@@ -204,7 +205,24 @@ class Settings(BaseSettings):
             DatabaseUrlError: it cannot be used.
         """
         text = self.database_url.get_secret_value() if self.database_url else self._ini_url()
-        return DatabaseUrl.parse(text)
+        return DatabaseUrl.parse(text, os.environ)
+
+    def redact(self, text: str) -> str:
+        """Return a text on one line without the secrets of the URL and of the environment."""
+        return redact_line(text, self.secrets)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets that are known, also where the URL cannot be used."""
+        try:
+            return self.url.secrets
+        except TenantmigError:
+            return find_secrets({}, os.environ)
+
+    @property
+    def gate_environment(self) -> dict[str, str]:
+        """The environment of the gate: this process's, without the secrets that are known."""
+        return without_secrets(os.environ, self.secrets)
 
     def _ini_url(self) -> str:
         ini = read_ini(self.config)

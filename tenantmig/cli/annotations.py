@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tenantmig.lint import SQUAWK, Finding, LintReport
+from tenantmig.safe_text import lines
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -32,7 +33,8 @@ def _message(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Write a message as GitHub reads it: escaped, on one line."""
+    return lines(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

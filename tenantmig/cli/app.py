@@ -20,6 +20,8 @@ from tenantmig.cli import (
     rollouts,
     tenants,
 )
+from tenantmig.cli.options import Invocation
+from tenantmig.cli.printing import say
 
 app = typer.Typer(
     name="tenantmig",
@@ -33,7 +35,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(version("tenantmig"))
+        say(version("tenantmig"))
         raise typer.Exit
 
 
@@ -52,7 +54,7 @@ def configure(
     ] = False,
 ) -> None:
     """Schema-per-tenant migrations on PostgreSQL, with Alembic."""
-    ctx.obj = config
+    ctx.ensure_object(Invocation).config = config
 
 
 app.command()(init.init)

@@ -10,7 +10,7 @@ from tenantmig.check import CheckReport, Downgrade
 from tenantmig.cli import replay_check
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
-from tenantmig.cli.render import print_json
+from tenantmig.cli.printing import print_json, say
 
 ReplayFlag = Annotated[
     bool,
@@ -32,7 +32,7 @@ def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False
         if replayed is not None:
             replay_check.print_report(replayed)
         elif replay:
-            print("The engines were not compared, because a revision was not tried.")
+            say("The engines were not compared, because a revision was not tried.")
     is_same = replayed is None or replayed.is_same
     raise typer.Exit(_exit_code(report) if is_same else FOUND)
 
@@ -59,21 +59,21 @@ def _as_json(report: CheckReport) -> dict[str, object]:
 def _print(report: CheckReport) -> None:
     for revision in report.revisions:
         if revision.downgrade is not Downgrade.SOUND:
-            typer.echo(f"{revision.revision}: {_said(revision.downgrade)}: {revision.reason}")
+            say(f"{revision.revision}: {_said(revision.downgrade)}: {revision.reason}")
     counts = {kind: sum(r.downgrade is kind for r in report.revisions) for kind in Downgrade}
     said = ", ".join(f"{count} {_said(kind)}" for kind, count in counts.items() if count)
     total = len(report.revisions)
-    typer.echo(f"Downgrades of {total} revision{'s' * (total != 1)}: {said or 'none'}")
+    say(f"Downgrades of {total} revision{'s' * (total != 1)}: {said or 'none'}")
     if not report.is_complete:
-        typer.echo(f"Models: not compared; the head {report.head} was not reached")
+        say(f"Models: not compared; the head {report.head} was not reached")
     elif report.changes is None:
-        typer.echo("Models: not compared; env.py gives no target_metadata")
+        say("Models: not compared; env.py gives no target_metadata")
     elif not report.changes:
-        typer.echo(f"Models: as the history's head {report.head}")
+        say(f"Models: as the history's head {report.head}")
     else:
-        typer.echo(f"Models: the history's head {report.head} lacks")
+        say(f"Models: the history's head {report.head} lacks")
         for change in report.changes:
-            typer.echo(f"  {change}")
+            say(f"  {change}")
 
 
 def _said(kind: Downgrade) -> str:

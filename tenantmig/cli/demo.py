@@ -17,7 +17,7 @@ import typer
 from psycopg import sql
 
 from tenantmig import embedded
-from tenantmig.cli.render import console
+from tenantmig.cli.printing import console
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError
 
@@ -45,7 +45,8 @@ class Story:
 
     def say(self, text: str) -> None:
         """Print a line of the story."""
-        self.out.print(f"\n# {text}", style="bold")
+        self.out.print("")
+        self.out.print(f"# {text}", style="bold")
 
     def run(self, command: str, expected: int = 0) -> None:
         """Show a command, run it, and stop the demo if it does not end as the story says."""

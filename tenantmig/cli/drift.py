@@ -9,7 +9,8 @@ import typer
 
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
-from tenantmig.cli.render import SHOWN, console, print_json, table
+from tenantmig.cli.printing import console, print_json, say_lines, say_sql, table
+from tenantmig.cli.render import SHOWN
 from tenantmig.drift import Difference, DriftGroup, FleetDrift, told
 from tenantmig.errors import SettingsError
 from tenantmig.fleet import Fleet
@@ -133,7 +134,7 @@ def print_differences(
         for side, side_of in (("reference", one.reference), ("tenant", one.tenant)):
             if side_of is not None and side_of.text:
                 text = side_of.text.replace("\n", "\n             ")
-                out.print(f"    {side + ':':<10} {text}")
+                say_lines(f"    {side + ':':<10} {text}")
     _print_rest(len(differences), most, "differences", hint)
 
 
@@ -148,7 +149,7 @@ def _print_proposal(fleet: Fleet, found: FleetDrift) -> None:
     for group in found.drifted:
         for tenant in group.tenants:
             path = fleet.settings.extension_schemas
-            out.print("\n".join(propose(tenant, group.differences, path)) + "\n")
+            say_sql("\n".join(propose(tenant, group.differences, path)) + "\n")
     for one in found.problems:
         problem = " ".join(f"{one.tenant.name}: {one.problem}".split())
         out.print(f"-- not compared: {problem}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import psycopg
@@ -11,10 +12,13 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from tenantmig.cli.render import print_json, silence
+from tenantmig.cli.options import Invocation
+from tenantmig.cli.printing import print_json, say, say_lines, silence
 from tenantmig.errors import TenantmigError
 from tenantmig.outcome import RunReport, RunState
+from tenantmig.redaction import redact, redact_line
 from tenantmig.retry import is_connection_loss
+from tenantmig.safe_text import lines
 
 OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
@@ -28,52 +32,75 @@ def exit_code(report: RunReport) -> int:
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; errors become one line, or JSON with --json."""
-    is_json = "--json" in arguments
+    is_json, invocation = "--json" in arguments, Invocation()
+    warnings.formatwarning = _format_warning
     try:
-        code = get_command(app).main(
-            list(arguments) or ["--help"], "tenantmig", standalone_mode=False
-        )
-    except TyperException as error:
-        return _refuse(error.format_message(), "UsageError", REFUSED, is_json)
-    except typer.Abort:
-        return _refuse("Nothing was done.", "Abort", INTERRUPTED, is_json)
-    except KeyboardInterrupt:
-        return _refuse(
-            "Interrupted; `tenantmig runs` shows what was done.",
-            "Interrupted",
-            INTERRUPTED,
-            is_json,
-        )
-    except TenantmigError as error:
-        return _refuse(error.message, type(error).__name__, error.exit_code, is_json)
-    except psycopg.errors.InsufficientPrivilege as error:
-        message = f"This role lacks a right: {error.diag.message_primary}. Grant it and run again."
-        return _refuse(message, "InsufficientPrivilege", REFUSED, is_json)
-    except psycopg.Error as error:
-        reason = " ".join(str(error).split())
-        what = (
-            "The connection to the database was lost"
-            if is_connection_loss(error)
-            else (f"The ledger could not be read or written [{error.sqlstate}]")
-        )
-        message = f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
-        return _refuse(message, "DatabaseError", INCOMPLETE, is_json)
+        return _call(app, arguments, invocation)
     except BrokenPipeError:  # the reader of a result went away
         silence(sys.stdout)
         return OK
-    except Exception as error:  # noqa: BLE001  the last line of defence
-        traceback.print_exc()
-        message = f"This is a bug in tenantmig: {type(error).__name__}: {error}"
-        return _refuse(message, "Bug", BUG, is_json)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last line of defence
+        kind, code, message = _explain(error)
+        if code == BUG:
+            say_lines(redact(traceback.format_exc(), invocation.secrets), is_error=True)
+        return _refuse(redact_line(message, invocation.secrets), kind, code, is_json=is_json)
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,  # noqa: ARG001  Python's signature
+) -> str:
+    """Write a warning of Python; SQLAlchemy's may hold names of a tenant's."""
+    return lines(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+
+
+def _call(app: typer.Typer, arguments: Sequence[str], invocation: Invocation) -> int:
+    code = get_command(app).main(
+        list(arguments) or ["--help"], "tenantmig", standalone_mode=False, obj=invocation
+    )
     return code if isinstance(code, int) else OK
 
 
-def _refuse(message: str, kind: str, code: int, is_json: bool) -> int:
-    if is_json:
-        print_json({"error": {"type": kind, "message": message}}, indent=None)
-        return code
+def _explain(error: BaseException) -> tuple[str, int, str]:
+    """Return the kind of an error as JSON has it, its exit code, and its sentence."""
+    match error:
+        case TyperException():
+            return "UsageError", REFUSED, error.format_message()
+        case typer.Abort():
+            return "Abort", INTERRUPTED, "Nothing was done."
+        case KeyboardInterrupt():
+            message = "Interrupted; `tenantmig runs` shows what was done."
+            return "Interrupted", INTERRUPTED, message
+        case TenantmigError():
+            return type(error).__name__, error.exit_code, error.message
+        case psycopg.errors.InsufficientPrivilege():
+            told = error.diag.message_primary
+            message = f"This role lacks a right: {told}. Grant it and run again."
+            return "InsufficientPrivilege", REFUSED, message
+        case psycopg.Error():
+            return "DatabaseError", INCOMPLETE, _database_problem(error)
+    return "Bug", BUG, f"This is a bug in tenantmig: {type(error).__name__}: {error}"
+
+
+def _database_problem(error: psycopg.Error) -> str:
+    what = (
+        "The connection to the database was lost"
+        if is_connection_loss(error)
+        else f"The ledger could not be read or written [{error.sqlstate}]"
+    )
+    reason = " ".join(str(error).split())
+    return f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
+
+
+def _refuse(message: str, kind: str, code: int, *, is_json: bool) -> int:
     try:
-        print(f"Error: {message}", file=sys.stderr, flush=True)
+        if is_json:
+            print_json({"error": {"type": kind, "message": message}}, indent=None)
+        else:
+            say(f"Error: {message}", is_error=True)
     except BrokenPipeError:
         silence(sys.stderr)
     return code

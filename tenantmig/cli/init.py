@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tenantmig.cli.options import DryRunFlag
+from tenantmig.cli.printing import say
 from tenantmig.scaffold import scaffold_files, write_scaffold
 
 
@@ -21,11 +22,11 @@ def init(
     """Write alembic.ini, alembic/env.py and tenantmig.toml into a project; never overwrites."""
     if dry_run:
         for name in scaffold_files(is_shared=shared):
-            typer.echo(f"would write {folder / name}")
+            say(f"would write {folder / name}")
         return
     for path in write_scaffold(folder, is_shared=shared):
-        typer.echo(f"wrote {path}")
-    typer.echo(
+        say(f"wrote {path}")
+    say(
         "Next: put the database's URL into alembic.ini (or TENANTMIG_DATABASE_URL), write a first"
         " revision with `tenantmig revision -m ...`, then `tenantmig onboard NAME`."
     )

@@ -10,7 +10,7 @@ import typer
 from tenantmig.cli.annotations import github_lines, sarif, shown_path
 from tenantmig.cli.exits import FOUND, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
-from tenantmig.cli.render import console, print_json
+from tenantmig.cli.printing import console, print_json, say_command
 from tenantmig.lint import Finding, LintReport
 
 
@@ -60,7 +60,7 @@ def lint(
         print_json(sarif(report))
     elif chosen is Format.GITHUB:
         for line in github_lines(report):
-            typer.echo(line)
+            say_command(line)
     else:
         print_lint(report)
     return OK if report.is_clean else FOUND

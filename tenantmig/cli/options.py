@@ -18,6 +18,15 @@ from tenantmig.lineage import Lineage
 from tenantmig.settings import load_settings
 from tenantmig.tenant import EVERYONE, Selection
 
+
+@dataclass
+class Invocation:
+    """One call of the command: where its settings are, and which secrets it must not tell."""
+
+    config: Path = Path("alembic.ini")
+    secrets: tuple[str, ...] = ()
+
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRunFlag = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")
@@ -229,4 +238,7 @@ LineageFlag = Annotated[
 
 def open_fleet(ctx: typer.Context, **flags: object) -> Fleet:
     """Open the fleet of the `--config` before the command, with a command's flags as settings."""
-    return Fleet(load_settings(config=ctx.obj, **flags))
+    invocation = ctx.ensure_object(Invocation)
+    settings = load_settings(config=invocation.config, **flags)
+    invocation.secrets = settings.secrets
+    return Fleet(settings)

@@ -20,7 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tenantmig.cli.render import SHOWN, console, failure_line, undertaking
+from tenantmig.cli.printing import console
+from tenantmig.cli.render import SHOWN, failure_line, undertaking
 from tenantmig.driver import RunOptions
 from tenantmig.events import (
     AttemptFailed,

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, open_fleet, takes
+from tenantmig.cli.printing import print_json, say, say_sql
 from tenantmig.cli.render import (
     plan_json,
-    print_json,
     print_plan,
     print_run,
     print_runs,
@@ -48,9 +48,10 @@ def plan(
         return
     for group, text in fleet.plan_sql(found):
         source, goal = show_heads(group.path.source) or "base", show_heads(group.path.target)
-        typer.echo(f"-- {len(group.tenants)} tenants from {source} to {goal},")
-        typer.echo(f'-- written for the first of them, "{group.tenants[0].name}"\n')
-        typer.echo(text)
+        say(f"-- {len(group.tenants)} tenants from {source} to {goal},")
+        say(f'-- written for the first of them, "{group.tenants[0].name}"')
+        say("")
+        say_sql(text)
 
 
 def runs(

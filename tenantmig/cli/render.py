@@ -1,63 +1,18 @@
-"""Results as tables and as JSON. Tenant names and errors are never read as markup."""
+"""Results as tables and as JSON values."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from tenantmig.cli.printing import console, table
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport, TenantOutcome
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
 from tenantmig.status import FleetStatus, Standing
 
 SHOWN = 20
-
-
-class QuietConsole(Console):
-    """A console that goes quiet when its reader is gone: the run matters, not who watches it."""
-
-    def on_broken_pipe(self) -> None:
-        """Print nothing more."""
-        self.quiet = True
-        silence(sys.stderr if self.stderr else sys.stdout)
-
-
-def silence(stream: TextIO) -> None:
-    """Let what is written to a stream go nowhere (Python docs, signal, "Note on SIGPIPE")."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def console(*, is_error: bool = False) -> Console:
-    """Return a console on stdout, or on stderr for progress."""
-    return QuietConsole(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
-def print_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON on stdout."""
-    try:
-        print(json.dumps(value, indent=indent, ensure_ascii=False), flush=True)
-    except BrokenPipeError:
-        silence(sys.stdout)
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a plain table."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    return made
 
 
 def _tenant_json(tenant: TenantOutcome) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
+from tenantmig.cli.printing import say
 
 if TYPE_CHECKING:
     from tenantmig.replay_check import ReplayReport
@@ -27,17 +27,17 @@ def as_json(report: ReplayReport) -> dict[str, object]:
 def print_report(report: ReplayReport) -> None:
     """Print it for people, what matters last."""
     for revision, reason in report.obstacles.items():
-        typer.echo(f"{revision}: not replayed: {reason}")
+        say(f"{revision}: not replayed: {reason}")
     if report.without_rows:
-        typer.echo(f"Made-up rows: none; with them the history fails: {report.without_rows}")
+        say(f"Made-up rows: none; with them the history fails: {report.without_rows}")
     for table, reason in report.empty.items():
-        typer.echo(f"Made-up rows: none in {table}: {reason}")
+        say(f"Made-up rows: none in {table}: {reason}")
     for name in report.left_out:
-        typer.echo(f"Not compared: {name} differs between two runs of plain Alembic")
+        say(f"Not compared: {name} differs between two runs of plain Alembic")
     counts = f"{report.replayed} of {report.revisions} revisions replayed"
     if report.is_same:
-        typer.echo(f"Replay: {counts}; catalogs and rows are as plain Alembic makes them")
+        say(f"Replay: {counts}; catalogs and rows are as plain Alembic makes them")
         return
-    typer.echo(f"Replay: {counts}; what differs from plain Alembic:")
+    say(f"Replay: {counts}; what differs from plain Alembic:")
     for difference in report.differences:
-        typer.echo(f"  {difference}")
+        say(f"  {difference}")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tenantmig.cli.options import JsonFlag, LineageFlag, open_fleet
-from tenantmig.cli.render import print_json
+from tenantmig.cli.printing import print_json, say, say_lines
 from tenantmig.draft import Draft, RevisionReport
 from tenantmig.lineage import Lineage
 
@@ -84,17 +84,17 @@ def _as_json(report: RevisionReport) -> dict[str, object]:
 
 def _print(report: RevisionReport) -> None:
     if not report.scripts:
-        typer.echo(NOTHING)
+        say(NOTHING)
     for script in report.scripts:
-        typer.echo(f"wrote {script.path}" if script.path else script.text)
+        say(f"wrote {script.path}") if script.path else say_lines(script.text)
     if any(change.startswith(LOSING) for change in report.changes):
-        typer.echo(
+        say(
             "The script drops columns or tables, with what they hold; read it before you run it.",
-            err=True,
+            is_error=True,
         )
     for rename in report.renames:
-        typer.echo(
+        say(
             f"{rename.table}.{rename.old} was taken for {rename.new}, with a new name;"
             " read the script before you run it.",
-            err=True,
+            is_error=True,
         )

@@ -22,8 +22,9 @@ from tenantmig.cli.options import (
     open_fleet,
     takes,
 )
+from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
-from tenantmig.cli.render import plan_json, print_json, print_plan, print_run, run_json
+from tenantmig.cli.render import plan_json, print_plan, print_run, run_json
 from tenantmig.driver import RunOptions
 from tenantmig.fleet import Fleet
 from tenantmig.fleet_reader import DEFAULT

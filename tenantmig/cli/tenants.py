@@ -18,7 +18,7 @@ from tenantmig.cli.options import (
     parse_labels,
     takes,
 )
-from tenantmig.cli.render import console, print_json, table
+from tenantmig.cli.printing import console, print_json, table
 from tenantmig.errors import SelectionError
 from tenantmig.tenant import Selection, Tenant, TenantState
 

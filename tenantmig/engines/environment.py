@@ -22,6 +22,7 @@ from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.revisions import History, alembic_config
+from tenantmig.safe_text import lines
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import Tenant
 from tenantmig.translation import OPTION
@@ -44,7 +45,10 @@ class WorkerOptions:
 
 
 class Unheard(io.TextIOBase):
-    """A stream whose reader may go away: what a script prints must not fail its revision."""
+    """A stream whose reader may go away: what a script prints must not fail its revision.
+
+    What it prints may come from a tenant, so that it is made safe for a terminal.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -56,7 +60,7 @@ class Unheard(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write, or go on if nobody reads."""
         with suppress(OSError):
-            self.stream.write(text)
+            self.stream.write(lines(text))
         return len(text)
 
     def flush(self) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
-from tenantmig.errors import TenantmigError
 from tenantmig.lint import OURS, SQUAWK, Finding, LintReport, Told
 from tenantmig.lint.allowances import heed_allowances, read_allowances
 from tenantmig.lint.losses import lossy_downgrade
@@ -47,9 +46,7 @@ def lint(
     chosen = {script.revision for script in history.scripts(revision_range)}
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
-    written = write_history(
-        ini, settings.attempt_timeout, _redaction(settings), settings.pure_modules
-    )
+    written = write_history(ini, settings.attempt_timeout, settings.redact, settings.pure_modules)
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))
@@ -60,14 +57,6 @@ def lint(
         findings=tuple(found for found in findings if found.allowed is None),
         allowed=tuple(found for found in findings if found.allowed is not None),
     )
-
-
-def _redaction(settings: Settings) -> Callable[[str], str]:
-    """Take the password out of a text, if a database is configured: lint needs none."""
-    try:
-        return settings.url.redact
-    except TenantmigError:
-        return str
 
 
 def _look(
