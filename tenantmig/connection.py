@@ -41,8 +41,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     server = ""
     """The system identifier and the timeline: a promoted standby has another timeline."""
     lock_salt: int | None = 0
-    """What the keys of advisory locks begin with; 0 where there is no ledger, None where this role
-    may not read it."""
+    """What the keys of advisory locks begin with; 0 where there is no ledger, None where it cannot
+    be read."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer, for `answer_within_s` at most."""
@@ -154,23 +154,23 @@ def read_lock_salt(connection: BoundedConnection, ledger: str) -> None:
     """Read from the ledger what the keys of advisory locks begin with."""
     try:
         row = connection.execute(sql.query("lock_salt", ledger)).fetchone()
-    except errors.InsufficientPrivilege:
-        connection.lock_salt = None
-    else:
-        connection.lock_salt = row[0] if row else 0
+    except (psycopg.ProgrammingError, psycopg.DataError):  # no right, or the table is damaged
+        row = None
+    connection.lock_salt = row[0] if row and isinstance(row[0], int) else None
 
 
 def salt_of(connection: psycopg.Connection) -> int:
     """Return what the keys of advisory locks begin with on this connection.
 
     Raises:
-        PrivilegeError: this role may not read it.
+        PrivilegeError: it cannot be read.
     """
     salt = connection.lock_salt if isinstance(connection, BoundedConnection) else 0
     if salt is None:
         raise PrivilegeError(
             f"The role {connection.info.user} may not read tenantmig's ledger, and so cannot take"
-            " its locks. Grant it USAGE on the ledger's schema and SELECT on its tables."
+            " its locks. Grant it USAGE on the ledger's schema and SELECT on its tables; if it has"
+            " both, the row of version 4 in ledger_version is damaged."
         )
     return salt
 

@@ -35,6 +35,7 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
     unfinished = {
         tenant.schema: tenant.state for tenant in registered if tenant.state in UNFINISHED
     }
+    problems = {tenant.schema: tenant.problem for tenant in registered}
     database = ledger.connection.info.dbname
     fleet = [
         Tenant(
@@ -43,6 +44,7 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
             tenant.database or database,
             unfinished.get(tenant.schema, tenant.state),
             tenant.labels,
+            problems.get(tenant.schema),
         )
         for tenant in _read_source(settings, ledger)
     ]

@@ -149,8 +149,8 @@ def _order(group: DriftGroup) -> tuple[str, bool, str]:
 
 def _refused(tenant: Tenant, version: Version, history: History) -> TenantDrift | None:
     """Say why a tenant cannot be compared, or None."""
-    problem = version.problem
-    if tenant.state in UNFINISHED:
+    problem = tenant.problem or version.problem
+    if tenant.problem is None and tenant.state in UNFINISHED:
         problem = f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` again"
     elif problem is None:
         try:

@@ -153,6 +153,10 @@ class LedgerError(TenantmigError):
     """The ledger cannot be used."""
 
 
+class LedgerRowError(LedgerError):
+    """A row of the ledger cannot be used: it is not as tenantmig wrote it."""
+
+
 class FleetBusyError(TenantmigError):
     """Another run holds the fleet; nothing was touched."""
 

@@ -17,7 +17,7 @@ from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.lint import LintReport
 from tenantmig.lint.linter import lint
-from tenantmig.outcome import RunReport
+from tenantmig.outcome import RunReport, UnreadableRun
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
 from tenantmig.settings import Settings, load_settings
@@ -93,6 +93,11 @@ class FleetReader:
         """Return the newest runs, newest first, without their tenants."""
         with self._driver.ledger() as ledger:
             return ledger.runs(limit)
+
+    def all_runs(self, limit: int = 20) -> tuple[RunReport | UnreadableRun, ...]:
+        """Return the same, with those whose row in the ledger cannot be used in their places."""
+        with self._driver.ledger() as ledger:
+            return ledger.all_runs(limit)
 
     def run(self, run: int) -> RunReport:
         """Return one run with what it did to each tenant.

@@ -199,8 +199,18 @@ def read_back_gone(connection: psycopg.Connection, ledger: str, assignment: Assi
 
 
 def read_parts(connection: psycopg.Connection, ledger: str, schema: str) -> Sequence[Part]:
-    """Return what an unfinished revision left committed in a tenant schema, in order."""
-    rows = connection.execute(sql.query("read_parts", ledger), {"schema": schema})
+    """Return what an unfinished revision left committed in a tenant schema, in order.
+
+    Raises:
+        PartialRevisionError: a row cannot be used; nothing may be run.
+    """
+    rows = connection.execute(sql.query("read_parts", ledger), {"schema": schema}).fetchall()
+    for revision, direction, position, _, is_done, _ in rows:
+        if direction not in [*RunKind] or None in {revision, position, is_done}:
+            raise PartialRevisionError(
+                f'The ledger has a row on a part of a revision in "{schema}" that cannot be used:'
+                f" {revision}, {direction}, {position}, {is_done}."
+            )
     return [Part(row[0], RunKind(row[1]), *row[2:]) for row in rows]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -21,6 +22,10 @@ VERSIONS: Final[tuple[Callable[[str], psycopg.sql.Composed], ...]] = (
 LEDGER_VERSION = len(VERSIONS)
 SALTED: Final = 4
 """From this version on, locks have other keys; drivers of an older one would not heed them."""
+VERSION: Final = "ledger_version"
+TABLES: Final = ("run", "run_tenant", "tenant", "part", "doubt")
+DAMAGED: Final = frozenset({"21", "22", "42"})
+"""Classes of SQLSTATE of statements that are sound where the tables are as we made them."""
 CREATION_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))"
 
 
@@ -105,21 +110,60 @@ def _refuse_other_keys(connection: psycopg.Connection, schema: str, *, has_runs:
 
 def _version(connection: psycopg.Connection, schema: str) -> int:
     # a scan of pg_class: to_regclass may answer from a stale cache inside a transaction
-    found = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
-        " WHERE nspname = %s AND relname = 'ledger_version')",
-        [schema],
-    ).fetchone()
-    if not (found and found[0]):
+    rows = connection.execute(
+        "SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
+        " WHERE nspname = %s AND relname = ANY(%s) AND relkind IN ('r', 'p')",
+        [schema, [VERSION, *TABLES]],
+    )
+    found = {name for (name,) in rows}
+    if VERSION not in found:
+        if found:
+            raise _damage(schema, f"it has no table {VERSION}, but {', '.join(sorted(found))}")
         return 0
+    with refusing_damage(schema), _refusing_strangers(connection, schema):
+        told = [row[0] for row in connection.execute(sql.query("ledger_version", schema))]
+    numbers = [int(text) for text in told if text and text.isdecimal() and len(text) < 10]
+    if len(numbers) != len(told) or 0 in numbers or not (numbers or not found - {VERSION}):
+        said = ", ".join("NULL" if text is None else repr(text[:20]) for text in told) or "nothing"
+        raise _damage(schema, f"its table {VERSION} says {said}, which is no version")
+    return max(numbers, default=0)
+
+
+@contextmanager
+def _refusing_strangers(connection: psycopg.Connection, schema: str) -> Iterator[None]:
     try:
-        version = connection.execute(sql.query("ledger_version", schema)).fetchone()
+        yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f'The role {connection.info.user} may not read tenantmig\'s ledger "{schema}":'
             f" {error.diag.message_primary}. Grant it USAGE on it and SELECT on its tables."
         ) from error
-    return int(version[0]) if version and version[0] else 0
+
+
+@contextmanager
+def refusing_damage(schema: str) -> Iterator[None]:
+    """Say in words that the ledger's tables are not as tenantmig made them.
+
+    Raises:
+        LedgerError: a table or column is not there, or holds what does not fit.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        state = error.sqlstate
+        is_ours = state is None and isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
+        is_server = (state or "")[:2] in DAMAGED and state != "42501"
+        if not (is_ours or is_server):
+            raise
+        reason = error.diag.message_primary or " ".join(str(error).split())
+        raise _damage(schema, reason) from error
+
+
+def _damage(schema: str, reason: str) -> LedgerError:
+    return LedgerError(
+        f'The ledger "{schema}" is not as tenantmig made it: {reason}. Repair it, or restore the'
+        " schema from a backup of the database."
+    )
 
 
 def _create_schema(connection: psycopg.Connection, schema: str) -> None:

@@ -104,6 +104,14 @@ class TenantOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableRun:
+    """A run whose row in the ledger cannot be used, and why."""
+
+    run: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A run and what it did to each tenant.
 
@@ -125,6 +133,8 @@ class RunReport:
     warnings: tuple[Warned, ...] = ()
     lineage: Lineage = Lineage.TENANT
     shared: RunReport | None = None
+    problems: tuple[str, ...] = ()
+    """Rows of the ledger that belong to the run and cannot be used, a sentence each."""
 
     @property
     def counts(self) -> dict[str, int]:

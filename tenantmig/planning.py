@@ -56,15 +56,14 @@ class _Planner:
         self._at_target.append((tenant, heads))
 
     def _check(self, tenant: Tenant, version: Version) -> None:
-        problem = _unfinished(tenant)
+        problem = tenant.problem
         if self.moves is RunKind.STAMP:
-            problem = problem or (version.problem if version.is_schema_missing else None)
+            missing = version.problem if version.is_schema_missing else None
+            problem = problem or _unfinished(tenant) or missing
         elif self.moves is not RunKind.OFFBOARD:
-            problem = problem or version.problem
+            problem = problem or _unfinished(tenant) or version.problem
             if not problem:
                 self.history.check_heads(version.heads)
-        else:
-            problem = None
         if problem:
             raise SelectionError(problem)
 
@@ -148,7 +147,9 @@ def plan_rollback(
             f"Run {run} is of kind {record.direction}; only an upgrade, a downgrade, a stamp or a"
             " rollback can be rolled back."
         )
-    moved = [r for r in record.tenants if r.outcome.to_revision != r.outcome.from_revision]
+    moved = [
+        r for r in record.tenants if r.problem or r.outcome.to_revision != r.outcome.from_revision
+    ]
     if not moved:
         raise SelectionError(f"Run {run} moved no tenant; there is nothing to roll back.")
     planner = _Planner(history, moves)
@@ -169,7 +170,9 @@ def _undo(
     """Plan to bring a tenant from where a run left it to where that run found it."""
     before, after = known.outcome.from_revision, known.outcome.to_revision
     stands = show_heads(version.heads)
-    if replaced:
+    if known.problem:
+        planner.refuse(tenant, known.problem, version.heads)
+    elif replaced:
         planner.refuse(
             tenant,
             f"{replaced} put another in its place since run {run};"
@@ -207,9 +210,13 @@ def plan_resumption(
     planner = _Planner(history, record.direction)
     for tenant, version, known in _stand(read, rest, fleet, planner):
         if known.destination is None and undone is not None:  # it was refused before
-            before = next(r for r in undone.tenants if r.outcome.tenant == tenant.name)
+            rows = (r for r in undone.tenants if r.outcome.tenant == tenant.name)
+            before = next(rows, None)
             again = (replaced or {}).get(tenant.name)
-            _undo(planner, tenant, version, before, undone.report.run, again)
+            if before is None:
+                planner.refuse(tenant, f"run {undone.report.run} has no row for it in the ledger")
+            else:
+                _undo(planner, tenant, version, before, undone.report.run, again)
         else:
             planner.add(tenant, version, known.destination or report.target)
     facts = {"undoes": report.undoes} | _of(record)
@@ -232,7 +239,9 @@ def _stand(
     for record in records:
         name, schema = record.outcome.tenant, record.outcome.schema
         tenant = named.get(name)
-        if tenant is None and planner.moves is RunKind.OFFBOARD:
+        if record.problem:
+            planner.refuse(tenant or Tenant(name, schema), record.problem)
+        elif tenant is None and planner.moves is RunKind.OFFBOARD:
             planner.arrived(Tenant(name, schema), ())
         elif tenant is None or tenant.schema != schema:
             planner.refuse(Tenant(name, schema), "there is no such tenant any more")

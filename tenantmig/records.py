@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, sql
 from tenantmig.connection import BoundedConnection
-from tenantmig.errors import ConnectError, UnknownRunError
+from tenantmig.errors import ConnectError, LedgerRowError, UnknownRunError
+from tenantmig.ledger_rows import Row
 from tenantmig.lineage import Lineage
 from tenantmig.notices import Warned
-from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
+from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome, UnreadableRun
 from tenantmig.plan import RunKind
 
 
@@ -37,6 +40,8 @@ class TenantRecord:
     outcome: TenantOutcome
     target: str | None
     destination: str | None
+    problem: str | None = None
+    """Why the row cannot be used: where the tenant came from is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,15 @@ class Records:
             self._connection.close()
 
     def query(self, name: str, parameters: dict[str, Any] | None = None) -> list[Any]:
-        """Run the named query and return its rows as named tuples."""
-        with self.connection.cursor(row_factory=namedtuple_row) as cursor:
+        """Run the named query and return its rows as named tuples.
+
+        Raises:
+            LedgerError: the ledger's tables are not as tenantmig made them.
+        """
+        with (
+            ledger_schema.refusing_damage(self.schema),
+            self.connection.cursor(row_factory=namedtuple_row) as cursor,
+        ):
             facts = {"salt": self.connection.lock_salt} | (parameters or {})
             cursor.execute(sql.query(name, self.schema), facts)
             return cursor.fetchall() if cursor.description else []
@@ -106,9 +118,19 @@ class Records:
 
     def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
         """Return the newest runs, newest first, without their tenants' rows."""
+        return tuple(run for run in self.all_runs(limit) if isinstance(run, RunReport))
+
+    def all_runs(self, limit: int = 20) -> tuple[RunReport | UnreadableRun, ...]:
+        """Return the same with those whose row cannot be used, in their places."""
         if not self.exists:
             return ()
-        return tuple(_report(row, ()) for row in self.query("runs", {"run": None, "limit": limit}))
+        found: list[RunReport | UnreadableRun] = []
+        for row in self.query("runs", {"run": None, "limit": limit}):
+            try:
+                found.append(_report(row, Row(row.facts, _named(row))))
+            except LedgerRowError as error:
+                found.append(UnreadableRun(row.id, error.message))
+        return tuple(found)
 
     def run(self, run: int) -> RunReport:
         """Return one run with what it did to each tenant.
@@ -123,33 +145,51 @@ class Records:
 
         Raises:
             UnknownRunError: there is no such run.
+            LedgerRowError: its row cannot be used.
         """
-        rows = self.query("runs", {"run": run, "limit": 1}) if self.exists else []
+        is_possible = 0 < run < 2**63 and self.exists
+        rows = self.query("runs", {"run": run, "limit": 2}) if is_possible else []
         if not rows:
             raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
-        row = rows[0]
-        tenants = tuple(self._tenant_records(run))
+        if len(rows) > 1:
+            raise LedgerRowError(f"The ledger has several rows for run {run}; leave the right one.")
+        row, facts = rows[0], Row(rows[0].facts, _named(rows[0]))
+        tenants, problems = self._tenant_records(run)
+        report = replace(
+            _report(row, facts), tenants=tuple(t.outcome for t in tenants), problems=problems
+        )
+        facts.number("epoch")
         return RunRecord(
-            report=_report(row, (tenant.outcome for tenant in tenants)),
-            direction=RunKind(row.direction or row.kind),
-            is_fleetwide=row.is_fleetwide,
-            options=row.options,
-            server=row.server,
+            report=report,
+            direction=facts.optional_one_of("direction", RunKind) or report.kind,
+            is_fleetwide=facts.flag("is_fleetwide"),
+            options=facts.mapping("options"),
+            server=facts.optional_text("server"),
             tenants=tenants,
         )
 
-    def _tenant_records(self, run: int) -> Iterator[TenantRecord]:
+    def _tenant_records(self, run: int) -> tuple[tuple[TenantRecord, ...], tuple[str, ...]]:
+        """Return the tenants of a run, and what is wrong in rows that name none."""
+        found: dict[str, TenantRecord] = {}
+        problems = []
         for row in self.query("run_tenants", {"run": run}):
-            facts = row._asdict()
-            target, destination = facts.pop("target"), facts.pop("destination")
-            # an intent never carried out
-            facts["outcome"] = Outcome(facts["outcome"] or Outcome.INTERRUPTED)
-            yield TenantRecord(TenantOutcome(**facts), target, destination)
+            if not row.tenant:
+                problems.append(f"A row of run {run} in the ledger names no tenant.")
+                continue
+            known = _tenant_record(row, run)
+            if row.tenant in found:
+                why = f"the ledger has several rows for it in run {run}; leave the right one"
+                known = _unusable(row.tenant, known.outcome.schema, why)
+            found[row.tenant] = known
+        return tuple(found.values()), tuple(problems)
 
     def troubled_tenants(self) -> dict[str, Trouble]:
         """Return the tenants whose latest run failed or left them in doubt, and why."""
         rows = self.query("troubled_tenants") if self.exists else []
-        return {row.tenant: Trouble(row.run, Outcome(row.outcome), row.error) for row in rows}
+        return {
+            str(row.tenant): Trouble(row.run, Outcome(row.outcome), _text(row.error))
+            for row in rows
+        }
 
     def replaced_since(self, run: int) -> dict[str, str]:
         """Return the tenants that are no longer those of a run: what later run saw to that."""
@@ -164,26 +204,98 @@ class Records:
     def partial_schemas(self) -> dict[str, str]:
         """Return the tenant schemas in which a revision committed a part of itself, and which."""
         rows = self.query("partial_schemas") if self.exists else []
-        return {row.schema: row.revision for row in rows}
+        return {str(row.schema): str(row.revision) for row in rows if row.schema is not None}
 
     def fleet_target(self) -> tuple[RunKind, str] | None:
         """Return the kind of the newest run over the whole fleet, and its target."""
-        rows = self.query("fleet_target") if self.exists else []
+        facts = {"kinds": [*RunKind]}
+        rows = self.query("fleet_target", facts) if self.exists else []
         return (RunKind(rows[0].kind), rows[0].target) if rows else None
 
 
-def _report(row: Any, tenants: Iterable[TenantOutcome]) -> RunReport:
+def _named(row: Any) -> str:
+    return f"Run {row.id} in the ledger"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _report(row: Any, facts: Row) -> RunReport:
+    """Read a run without its tenants."""
+    options, started = facts.mapping("options"), facts.time("started_at")
+    ended = facts.optional_time("finished_at") or datetime.fromisoformat(row.now)
+    run = facts.optional_id("id")
+    state = facts.one_of("state", RunState)
+    lineage = Row(json.dumps(options), facts.what).optional_one_of("lineage", Lineage)
     return RunReport(
-        run=row.id,
-        kind=RunKind(row.kind),
-        target=row.target,
-        state=RunState(row.state),
-        tenants=tuple(tenants),
-        started_at=row.started_at,
-        duration_s=row.duration_s,
-        reason=row.reason,
-        undoes=row.undoes,
-        obstacles=row.options.get("obstacles", {}),
-        warnings=tuple(Warned(**warned) for warned in row.options.get("warnings", ())),
-        lineage=Lineage(row.options.get("lineage", Lineage.TENANT)),
+        run=run,
+        kind=facts.one_of("kind", RunKind),
+        target=facts.text("target"),
+        state=RunState.INTERRUPTED if row.is_cut_off else state,
+        tenants=(),
+        started_at=started,
+        duration_s=(ended - started).total_seconds(),
+        reason=facts.optional_text("reason"),
+        undoes=facts.optional_id("undoes"),
+        obstacles=_obstacles(options.get("obstacles")),
+        warnings=tuple(_warnings(options.get("warnings"))),
+        lineage=lineage or Lineage.TENANT,
     )
+
+
+def _obstacles(found: object) -> dict[str, str]:
+    if not isinstance(found, dict):
+        return {}
+    return {revision: why for revision, why in found.items() if isinstance(why, str)}
+
+
+def _warnings(found: object) -> Iterator[Warned]:
+    """Read the warnings of a run; one that is not as we wrote it is left out."""
+    for one in found if isinstance(found, list) else ():
+        with suppress(LedgerRowError):
+            facts = Row(json.dumps(one), "A warning")
+            yield Warned(
+                facts.optional_text("revision") or "",
+                facts.optional_text("sqlstate") or "",
+                facts.optional_text("message") or "",
+                facts.number("count"),
+                facts.number("tenants"),
+                facts.optional_text("example") or "",
+            )
+
+
+def _tenant_record(row: Any, run: int) -> TenantRecord:
+    """Read what a run has on one tenant; of a row that cannot be used nothing is believed."""
+    what = f'The row of "{row.tenant}" for run {run} in the ledger'
+    schema = ""
+    try:
+        intent = Row(row.intent, what)
+        schema = intent.text("schema")
+        doubt = Row(row.doubt or "{}", what)
+        outcome = TenantOutcome(
+            intent.text("tenant"),
+            schema,
+            # an intent never carried out
+            intent.optional_one_of("outcome", Outcome)
+            or (Outcome.IN_DOUBT if row.doubt else Outcome.INTERRUPTED),
+            intent.optional_text("from_revision"),
+            intent.optional_text("to_revision"),
+            intent.optional_text("engine"),
+            intent.number("attempts"),
+            intent.number("wave"),
+            intent.seconds("duration_s"),
+            intent.optional_text("sqlstate") or doubt.optional_text("sqlstate"),
+            intent.optional_text("error") or doubt.optional_text("error"),
+            intent.optional_text("backup"),
+            intent.transaction("lost_xid") or doubt.transaction("lost_xid"),
+        )
+        target, destination = intent.optional_text("target"), intent.optional_text("destination")
+    except LedgerRowError as error:
+        return _unusable(row.tenant, schema, error.message)
+    return TenantRecord(outcome, target, destination)
+
+
+def _unusable(tenant: str, schema: str, problem: str) -> TenantRecord:
+    outcome = TenantOutcome(tenant, schema, Outcome.IN_DOUBT, error=problem)
+    return TenantRecord(outcome, None, None, problem)

@@ -14,7 +14,7 @@ from tenantmig.driver import Driver, RunOptions
 from tenantmig.engines.restoring import RestoringEngine
 from tenantmig.errors import SelectionError
 from tenantmig.ledger import Ledger
-from tenantmig.outcome import RunReport, RunState
+from tenantmig.outcome import RunReport, RunState, UnreadableRun
 from tenantmig.plan import MOVES_FLEET, RESUMABLE, Plan, PlanGroup, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
@@ -44,7 +44,12 @@ def find_run(ledger: Ledger, run: int | None) -> RunRecord:
 
 
 def _newest(ledger: Ledger) -> int:
-    for report in ledger.runs(limit=1000):
+    for report in ledger.all_runs(limit=1000):
+        if isinstance(report, UnreadableRun):
+            raise SelectionError(
+                f"{report.problem} So it is not known which run is the newest; name the run to be"
+                " resumed (`tenantmig runs` lists them)."
+            )
         if report.kind in RESUMABLE & MOVES_FLEET and report.run is not None:
             if report.state is RunState.COMPLETE:
                 raise SelectionError(
@@ -91,7 +96,8 @@ def resume(
 
 
 def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
-    backup = options.backup or record.options.get("backup")
+    stored = record.options.get("backup")
+    backup = options.backup or (stored if isinstance(stored, str) else None)
     return replace(
         options,
         skip_irreversible=options.skip_irreversible

@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tenantmig.errors import TenantExistsError
+from tenantmig.errors import LedgerRowError, TenantExistsError
 from tenantmig.journal import forget_parts
 from tenantmig.ledger import Ledger
+from tenantmig.ledger_rows import Row
 from tenantmig.tenant import Tenant, TenantState
 from tenantmig.tenant_schema import create_schema, drop_schema
 
+NAMELESS: Final = "(without a name)"
+
 
 def list_tenants(ledger: Ledger) -> list[Tenant]:
-    """Return every tenant of the registry by name, whatever its state."""
+    """Return every tenant of the registry by name, whatever its state.
+
+    One whose row cannot be used has a `problem`, and the others none.
+    """
     if not ledger.exists:
         return []
+    found: dict[str, Tenant] = {}
+    for row in ledger.query("list_tenants"):
+        tenant = _read(row.facts, row.database)
+        if tenant.name in found:
+            why = f"The registry has several rows for the tenant {tenant.name!r}; leave one."
+            tenant = replace(found[tenant.name], problem=why)
+        found[tenant.name] = tenant
+    schemas = Counter(tenant.schema for tenant in found.values())
     return [
-        Tenant(row.name, row.schema, row.database, TenantState(row.state), row.labels)
-        for row in ledger.query("list_tenants")
+        tenant
+        if tenant.problem or schemas[tenant.schema] == 1
+        else replace(tenant, problem=f"The registry has its schema {tenant.schema!r} twice.")
+        for tenant in found.values()
     ]
+
+
+def _read(facts: str, database: str) -> Tenant:
+    """Read a row; what cannot be used is a tenant's problem."""
+    name, schema, database = NAMELESS, "", str(database)
+    try:
+        row = Row(facts, "A row of the registry")
+        schema = row.optional_text("schema") or ""
+        name = row.text("name")
+        row.what = f"The row of {name!r} in the registry"
+        labels = row.mapping("labels")
+        return Tenant(name, row.text("schema"), database, row.one_of("state", TenantState), labels)
+    except LedgerRowError as error:
+        return Tenant(name, schema, database, problem=error.message)
 
 
 def add_tenant(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:

@@ -345,7 +345,8 @@ class _Running:
             lineage=self.plan.lineage,
         )
         if self.rollout.resumed is not None:  # what earlier drivers did belongs to it
-            report = replace(report, tenants=self.ledger.run(self.claim.run).tenants)
+            told = self.ledger.run(self.claim.run)
+            report = replace(report, tenants=told.tenants, problems=told.problems)
         self.options.on_event(RunFinished(report))
         return report
 

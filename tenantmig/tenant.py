@@ -45,6 +45,8 @@ class Tenant:
     database: str = ""
     state: TenantState = TenantState.ACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    """What is wrong in its row of the registry: nothing is run for it until that is corrected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from tenantmig.sql import query, quoted
 
 CHUNK = 500  # version tables read by one statement
 PART = 1500  # schemas that one connection takes at a time, and looks up in the catalogs
+LONGEST = 1000  # characters of what may be a revision
+REMEDY = "say where the tenant stands with `tenantmig stamp REV -t NAME`"
 MISSING_SCHEMA = "the tenant schema does not exist"
 EMPTY = (
     "the version table is empty though the schema holds tables; say where it stands with"
@@ -155,12 +157,27 @@ def _read_chunk(
     full = _with_tables(connection, empty, version_table)
     versions = {}
     for schema in schemas:
-        heads = tuple(sorted(rows.get(schema, ())))
+        heads, wrong = _heads(rows.get(schema, ()))
         facts = found.get(schema)
-        problem = EMPTY if schema in full else _problem(facts, version_table)
+        problem = EMPTY if schema in full else wrong or _problem(facts, version_table)
         is_bare = facts is not None and not facts.has_version_table
         versions[schema] = Version(heads, problem, is_unstamped=is_bare or schema in full)
     return versions
+
+
+def _heads(rows: Sequence[str | None]) -> tuple[Heads, str | None]:
+    """Return the revisions that the rows of a version table name, and what is wrong with them."""
+    heads = tuple(sorted({row for row in rows if row and len(row) <= LONGEST}))
+    if len(heads) == len(rows):
+        return heads, None
+    if None in rows:
+        found = "NULL"
+    elif "" in rows:
+        found = "an empty text"
+    else:
+        is_long = any(row and len(row) > LONGEST for row in rows)
+        found = "a text that is too long for a revision" if is_long else "a revision twice"
+    return heads, f"the version table holds {found}; {REMEDY}"
 
 
 def _with_tables(
@@ -175,7 +192,7 @@ def _with_tables(
 
 def _read_rows(
     connection: psycopg.Connection, schemas: Sequence[str], version_table: str
-) -> dict[str, list[str]]:
+) -> dict[str, list[str | None]]:
     if not schemas:
         return {}
     one = sql.SQL("SELECT {}, version_num::text FROM {}")
@@ -183,7 +200,7 @@ def _read_rows(
         one.format(sql.Literal(index), sql.Identifier(schema, version_table))
         for index, schema in enumerate(schemas)
     )
-    rows: dict[str, list[str]] = {}
+    rows: dict[str, list[str | None]] = {}
     for index, revision in connection.execute(statement):
         rows.setdefault(schemas[index], []).append(revision)
     return rows

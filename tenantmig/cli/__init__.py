@@ -43,7 +43,8 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
             setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):  # a name that its encoding lacks ends no command
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with suppress(OSError):
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _end(code: int) -> None:

@@ -26,7 +26,7 @@ OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 def exit_code(report: RunReport) -> int:
     """0 every selected tenant is at the target, 3 some are not, 130 interrupted."""
     if report.state is RunState.COMPLETE:
-        return OK
+        return INCOMPLETE if report.problems else OK
     return INTERRUPTED if report.state is RunState.INTERRUPTED else INCOMPLETE
 
 

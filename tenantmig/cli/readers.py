@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from tenantmig.cli.render import (
     run_json,
     status_json,
 )
+from tenantmig.outcome import RunReport, UnreadableRun
 from tenantmig.plan import show_heads
 
 
@@ -60,14 +62,16 @@ def runs(
     json: JsonFlag = False,
 ) -> None:
     """List the newest runs of the ledger."""
-    found = open_fleet(ctx).runs(limit)
+    listed = open_fleet(ctx).all_runs(limit)
+    found = [run for run in listed if isinstance(run, RunReport)]
+    unreadable = [run for run in listed if isinstance(run, UnreadableRun)]
     if not json:
-        print_runs(found)
+        print_runs(found, unreadable)
         return
     rows = [run_json(report) for report in found]
     for row in rows:
-        del row["tenants"], row["counts"], row["shared"]
-    print_json({"runs": rows})
+        del row["tenants"], row["counts"], row["shared"], row["problems"]
+    print_json({"runs": rows, "unreadable": [asdict(run) for run in unreadable]})
 
 
 def show(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tenantmig.cli.printing import console, table
 from tenantmig.lineage import Lineage
-from tenantmig.outcome import RunReport, TenantOutcome
+from tenantmig.outcome import RunReport, TenantOutcome, UnreadableRun
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
 from tenantmig.status import FleetStatus, Standing
 
@@ -48,6 +48,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "lineage": report.lineage.value,
         "shared": run_json(report.shared) if report.shared else None,
         "tenants": [_tenant_json(tenant) for tenant in report.tenants],
+        "problems": list(report.problems),
     }
 
 
@@ -67,6 +68,8 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
             f"warning [{one.sqlstate}] in revision {one.revision}, {one.tenants} tenants"
             f" (such as {one.example}): {one.message}"
         )
+    for problem in report.problems:
+        out.print(problem)
     failed = [tenant for tenant in report.tenants if not tenant.outcome.is_at_target]
     for tenant in failed if everyone else failed[:SHOWN]:
         out.print(failure_line(tenant))
@@ -123,8 +126,8 @@ def _headline(report: RunReport) -> str:
     )
 
 
-def print_runs(reports: Iterable[RunReport]) -> None:
-    """Print a list of runs."""
+def print_runs(reports: Iterable[RunReport], unreadable: Sequence[UnreadableRun] = ()) -> None:
+    """Print a list of runs, and why others are not in it."""
     rows = [
         (
             r.run,
@@ -138,7 +141,10 @@ def print_runs(reports: Iterable[RunReport]) -> None:
         for r in reports
     ]
     names = ("run", "kind", "target", "state", "started", "seconds", "reason")
-    console().print(table(names, rows) if rows else "No run yet.")
+    if rows or not unreadable:
+        console().print(table(names, rows) if rows else "No run yet.")
+    for run in unreadable:
+        console().print(run.problem)
 
 
 def status_json(status: FleetStatus) -> dict[str, Any]:

@@ -150,13 +150,19 @@ def _tenant_json(tenant: Tenant) -> dict[str, Any]:
         "database": tenant.database,
         "state": tenant.state.value,
         "labels": dict(tenant.labels),
+        "problem": tenant.problem,
     }
 
 
 def _print_tenants(tenants: Sequence[Tenant]) -> None:
     """Print tenants with their state and labels."""
     rows = [
-        (t.name, t.schema, t.state.value, " ".join(f"{k}={v}" for k, v in t.labels.items()))
+        (
+            t.name,
+            t.schema,
+            "unusable" if t.problem else t.state.value,
+            t.problem or " ".join(f"{k}={v}" for k, v in t.labels.items()),
+        )
         for t in tenants
     ]
     console().print(table(("tenant", "schema", "state", "labels"), rows) if rows else "No tenants.")

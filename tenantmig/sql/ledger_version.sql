@@ -1,1 +1,1 @@
-SELECT max(version) AS version FROM {ledger}.ledger_version
+SELECT version::text AS version FROM {ledger}.ledger_version

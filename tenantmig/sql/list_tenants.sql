@@ -1,3 +1,3 @@
-SELECT name, schema, state, labels, current_database() AS database
-  FROM {ledger}.tenant
- ORDER BY name
+SELECT to_jsonb(entry)::text AS facts, current_database() AS database
+  FROM {ledger}.tenant AS entry
+ ORDER BY entry.name

@@ -1,6 +1,6 @@
-SELECT id, kind, target, actor, host, driver_pid, started_at
+SELECT id, kind, target, actor, host, driver_pid, started_at::text AS started_at
   FROM {ledger}.run
- WHERE state = 'running' AND kind = ANY(%(kinds)s)
+ WHERE state = 'running'
    AND EXISTS (SELECT FROM pg_locks
                 WHERE locktype = 'advisory' AND granted
                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

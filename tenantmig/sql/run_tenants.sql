@@ -1,10 +1,5 @@
-SELECT tenant, schema,
-       coalesce(outcome, CASE WHEN doubt.run IS NOT NULL THEN 'in_doubt' END) AS outcome,
-       from_revision, to_revision, target, destination, engine, attempts, wave, duration_s, backup,
-       coalesce(intent.sqlstate, doubt.sqlstate) AS sqlstate,
-       coalesce(intent.error, doubt.error) AS error,
-       coalesce(intent.lost_xid, doubt.lost_xid) AS lost_xid
+SELECT intent.tenant::text AS tenant, to_jsonb(intent)::text AS intent, to_jsonb(doubt)::text AS doubt
   FROM {ledger}.run_tenant AS intent
-  LEFT JOIN {ledger}.doubt USING (run, tenant)
- WHERE run = %(run)s
- ORDER BY tenant
+  LEFT JOIN {ledger}.doubt AS doubt ON doubt.run = intent.run AND doubt.tenant = intent.tenant
+ WHERE intent.run = %(run)s
+ ORDER BY intent.tenant

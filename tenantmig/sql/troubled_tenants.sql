@@ -6,7 +6,7 @@ WITH told AS (
            is_claimed OR coalesce(outcome, 'in_doubt') <> 'failed' AS is_settling
       FROM {ledger}.run_tenant AS intent
       LEFT JOIN {ledger}.doubt USING (run, tenant)
-     WHERE (attempts > 0 OR outcome = 'already_current')
+     WHERE tenant IS NOT NULL AND (attempts > 0 OR outcome = 'already_current')
        AND (outcome IS NOT NULL OR doubt.run IS NOT NULL)
        AND coalesce(outcome, '') NOT IN ('skipped', 'interrupted')
 ), latest AS (
