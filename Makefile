@@ -35,6 +35,9 @@ random-scripts: install ## 2,000 random scripts, compared with plain Alembic
 random-kills: install ## 500 random kills of workers, their children and the fork server
 	RANDOM_KILLS=500 $(BIN)/pytest tests/faults/test_random_kills.py -m '' -n 2 --timeout 1200
 
+corruptions: install ## 2,000 damaged ledgers and version tables, told in words
+	CORRUPTIONS=2000 $(BIN)/pytest tests/integration/test_damaged_ledger.py -k random -n 2 --timeout 14400
+
 soak: install ## 200 random kills of a rollout over 30 tenants
 	$(BIN)/python -m tests.faults.soak
 
@@ -63,4 +66,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
-.PHONY: help install demo test test-debian test-faults random-scripts random-kills soak controls check lint bench lock
+.PHONY: help install demo test test-debian test-faults random-scripts random-kills corruptions soak controls check lint bench lock

@@ -103,6 +103,9 @@ def _where(error: BaseException | None) -> str:
 
 
 def _classify(error: psycopg.Error, session: TenantSession | None, phase: Phase) -> FailureKind:
+    is_ours = isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None
+    if is_ours and not (session is not None and session.is_broken):
+        return FailureKind.PERMANENT  # psycopg refused to send it: no connection was lost
     is_race = error.sqlstate == "XX000" and "tuple concurrently" in str(error.diag.message_primary)
     return classify(
         phase,

@@ -47,7 +47,7 @@ class Row:
             raise self._refuse(column, "which is no text")
         return value
 
-    def text(self, column: str) -> str:
+    def required(self, column: str) -> str:
         """A text that is not empty."""
         value = self.optional_text(column)
         if value is None:

@@ -231,7 +231,7 @@ def _report(row: Any, facts: Row) -> RunReport:
     return RunReport(
         run=run,
         kind=facts.one_of("kind", RunKind),
-        target=facts.text("target"),
+        target=facts.required("target"),
         state=RunState.INTERRUPTED if row.is_cut_off else state,
         tenants=(),
         started_at=started,
@@ -271,10 +271,10 @@ def _tenant_record(row: Any, run: int) -> TenantRecord:
     schema = ""
     try:
         intent = Row(row.intent, what)
-        schema = intent.text("schema")
+        schema = intent.required("schema")
         doubt = Row(row.doubt or "{}", what)
         outcome = TenantOutcome(
-            intent.text("tenant"),
+            intent.required("tenant"),
             schema,
             # an intent never carried out
             intent.optional_one_of("outcome", Outcome)

@@ -50,10 +50,12 @@ def _read(facts: str, database: str) -> Tenant:
     try:
         row = Row(facts, "A row of the registry")
         schema = row.optional_text("schema") or ""
-        name = row.text("name")
+        name = row.required("name")
         row.what = f"The row of {name!r} in the registry"
         labels = row.mapping("labels")
-        return Tenant(name, row.text("schema"), database, row.one_of("state", TenantState), labels)
+        return Tenant(
+            name, row.required("schema"), database, row.one_of("state", TenantState), labels
+        )
     except LedgerRowError as error:
         return Tenant(name, schema, database, problem=error.message)
 

@@ -175,6 +175,14 @@ class Settings(BaseSettings):
         """Read the canary now, so that a mistake is told with the setting's name."""
         return str(Canary.parse(str(value)))
 
+    @field_validator("ledger_schema", "shared_schema", "version_table")
+    @classmethod
+    def check_name(cls, value: str) -> str:
+        """Refuse what psycopg takes for a placeholder, or SQLAlchemy for one of its own."""
+        if not value or set("%[]\0") & set(value):
+            raise ValueError("a name must not be empty nor hold %, [ or ]")
+        return value
+
     @field_validator("max_failures", mode="before")
     @classmethod
     def check_budget(cls, value: object) -> str:

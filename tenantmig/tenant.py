@@ -53,7 +53,8 @@ class Tenant:
 class NameRules:
     """Which names a tenant and its schema may have.
 
-    `is_wide` admits any NFC text of at most 63 bytes without control characters; the default
+    `is_wide` admits any NFC text of at most 63 bytes without control characters and square
+    brackets (SQLAlchemy's schema_translate_map refuses those); the default
     admits `[a-z][a-z0-9_]{0,62}` alone. `reserved` schemas are refused in both modes.
     """
 
@@ -104,6 +105,8 @@ class NameRules:
             return "it holds a control character or a character that is not text"
         if name != name.strip():
             return "it begins or ends with a blank"
+        if "[" in name or "]" in name:
+            return "it holds a square bracket, which SQLAlchemy takes in no schema that it replaces"
         if unicodedata.normalize("NFC", name) != name:
             return "it is not in Unicode's composed form (NFC)"
         return None

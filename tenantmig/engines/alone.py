@@ -6,13 +6,13 @@ Alembic's own upgrade with the project's env.py: none of our steps, no journal, 
 from __future__ import annotations
 
 import sys
-from contextlib import closing, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 
 import alembic.command
 
 from tenantmig.diagnosis import explain
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.environment import Unheard, WorkerOptions
 from tenantmig.engines.workers import Workers
 from tenantmig.failure import Failure
 from tenantmig.revisions import alembic_config
@@ -33,7 +33,8 @@ def _upgrade(options: WorkerOptions, schema: str, destination: str) -> Failure |
     config = alembic_config(options.ini, options.lineage, x)
     session: TenantSession | None = None
     try:
-        with redirect_stdout(sys.stderr):
+        heard = Unheard(sys.stderr)
+        with redirect_stdout(heard), redirect_stderr(heard):
             session = TenantSession(options.session)
             session.enter(schema)
             config.attributes["connection"] = session.sqlalchemy

@@ -23,6 +23,9 @@ SCRATCH = "tests/integration/test_scratch.py::test_"
 OPTIONS = "tests/integration/test_server_options.py::test_"
 CONFINED = "tests/integration/test_confined.py::test_"
 LINEAGES = "tests/integration/test_lineages.py::test_"
+FOREIGN = "tests/integration/test_foreign_text.py::test_"
+DAMAGED = "tests/integration/test_damaged_ledger.py::test_"
+WIDE = "tests/integration/test_wide_names.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
 WORKERS = "tests/unit/test_workers.py::test_"
@@ -623,5 +626,87 @@ CONTROLS = (
         (Patch("connection.py", "timeout or self.answer_within_s)", "timeout)"),),
         (f"{LATER}a_server_that_never_answers_is_given_up",),
         "Timeout",
+    ),
+    Control(
+        "SEC",
+        "foreign text made safe before it is printed",
+        (
+            Patch(
+                "cli/printing.py",
+                "one_line(o) if isinstance(o, str) else o for o in objects",
+                "o for o in objects",
+            ),
+        ),
+        (f"{FOREIGN}no_command_prints_what_a_terminal_or_a_ci_obeys",),
+        "U+",
+    ),
+    Control(
+        "SEC",
+        "what scripts print made safe",
+        (Patch("engines/environment.py", "write(lines(text))", "write(text)"),),
+        (f"{FOREIGN}no_command_prints_what_a_terminal_or_a_ci_obeys",),
+        "U+",
+    ),
+    Control(
+        "SEC",
+        "secrets of the environment known",
+        (
+            Patch(
+                "redaction.py",
+                "[environment[key] for key in SECRET_VARIABLES if key in environment]",
+                "[]",
+            ),
+        ),
+        (f"{FOREIGN}a_password_of_the_environment_is_told_nowhere",),
+        "Zq",
+    ),
+    Control(
+        "SEC",
+        "the gate's environment without secrets",
+        (Patch("gate.py", "            env=dict(self.environment),\n", ""),),
+        (f"{FOREIGN}the_gate_gets_no_secret",),
+        "PGPASSWORD",
+    ),
+    Control(
+        "SEC",
+        "a version table read with care",
+        (
+            Patch(
+                "version_table.py",
+                "wrong or _problem(facts, version_table)",
+                "_problem(facts, version_table)",
+            ),
+        ),
+        (f"{DAMAGED}a_stamp_is_needed_where_a_version_table_is_wrong",),
+        "complete",
+    ),
+    Control(
+        "SEC",
+        "no tenant moved by a row of the ledger that is wrong",
+        (
+            Patch(
+                "planning.py",
+                "        if record.problem:\n"
+                "            planner.refuse(tenant or Tenant(name, schema), record.problem)\n"
+                "        elif",
+                "        if",
+            ),
+            Patch(
+                "planning.py",
+                "    if known.problem:\n"
+                "        planner.refuse(tenant, known.problem, version.heads)\n"
+                "    elif",
+                "    if",
+            ),
+        ),
+        (f"{DAMAGED}a_row_that_is_wrong_is_no_ground_to_move_a_tenant[outcome-'florp']",),
+        "assert",
+    ),
+    Control(
+        "SEC",
+        "brackets refused in names",
+        (Patch("tenant.py", 'if "[" in name or "]" in name:', "if False:"),),
+        (f"{WIDE}a_bracket_is_refused_before_anything_is_made[a[b]]",),
+        "",
     ),
 )  # fmt: skip

@@ -21,6 +21,16 @@ from tests.fixtures.server import AnyServer
 
 CASES = int(os.environ.get("CORRUPTIONS", "24"))
 SEED = int(os.environ.get("CORRUPTION_SEED", "11"))
+KEYLESS = (
+    "ALTER TABLE acme.alembic_version DROP CONSTRAINT alembic_version_pkc,"
+    " ALTER version_num DROP NOT NULL"
+)
+TEXT = "ALTER TABLE acme.alembic_version ALTER version_num TYPE text"
+LOOSE = (
+    "ALTER TABLE tenantmig.tenant DROP CONSTRAINT tenant_pkey, DROP CONSTRAINT tenant_schema_key,"
+    " DROP CONSTRAINT tenant_state_check, ALTER schema DROP NOT NULL"
+)
+ACME = "SELECT * FROM tenantmig.tenant WHERE name = 'acme'"
 TENANTS = ("acme", "beta", "ceta", "delta")
 SETTINGS = (
     'canary = "0"\nmax_failures = "100%"\nparallel = 2\nattempts = 1\nreconnect_timeout = "1s"\n'
@@ -120,3 +130,114 @@ def test_damage_at_random_is_told_in_words(
             except BaseException as error:
                 error.add_note(f"case {SEED}:{case}, damaged by {done}")
                 raise
+
+
+# -- what is wrong in one place stays there --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damaged", "told"),
+    [
+        (f"{KEYLESS}; UPDATE acme.alembic_version SET version_num = NULL", "holds NULL"),
+        (f"{KEYLESS}; INSERT INTO acme.alembic_version VALUES ('r2')", "a revision twice"),
+        ("UPDATE acme.alembic_version SET version_num = ''", "an empty text"),
+        (f"{TEXT}; UPDATE acme.alembic_version SET version_num = repeat('x', 9999)", "too long"),
+        ("UPDATE acme.alembic_version SET version_num = 'r9'", "'r9', which is not in"),
+        ("ALTER TABLE acme.alembic_version ALTER version_num TYPE int USING 5", "'5', which"),
+        ("UPDATE tenantmig.tenant SET labels = '[]' WHERE name = 'acme'", "its labels is []"),
+        (f"{LOOSE}; UPDATE tenantmig.tenant SET state = 'florp' WHERE name = 'acme'", '"florp"'),
+        (f"{LOOSE}; UPDATE tenantmig.tenant SET schema = NULL WHERE name = 'acme'", "is NULL"),
+        (f"{LOOSE}; INSERT INTO tenantmig.tenant {ACME}", "several rows"),
+        ("UPDATE tenantmig.tenant SET schema = 'gone' WHERE name = 'acme'", "does not exist"),
+    ],
+)  # fmt: skip
+def test_a_tenant_that_is_wrong_keeps_nobody(
+    damaged: str, told: str, fleet: tuple[Project, Database]
+) -> None:
+    project, database = fleet
+    database.execute(damaged)
+    status = {t["tenant"]: t for t in project.run("status", "--json").json["tenants"]}
+    assert (status["acme"]["standing"], told in status["acme"]["problem"]) == ("failed", True)
+    assert {status[name]["standing"] for name in ("beta", "ceta")} == {"behind"}
+    plan = project.run("plan", "--json").json
+    assert [p["tenant"] for p in plan["problems"]] == ["acme"]
+    report = project.run("upgrade", "--json", expect=3).json
+    outcomes = {t["tenant"]: t["outcome"] for t in report["tenants"]}
+    assert outcomes == {"acme": "failed"} | dict.fromkeys(TENANTS[1:], "upgraded")
+    assert stands(database, *TENANTS[1:]) == dict.fromkeys(TENANTS[1:], "r3")
+
+
+def test_a_stamp_is_needed_where_a_version_table_is_wrong(
+    fleet: tuple[Project, Database],
+) -> None:
+    project, database = fleet
+    database.execute("UPDATE acme.alembic_version SET version_num = ''")
+    assert project.run("upgrade", "-t", "acme", "--json", expect=None).json["state"] != "complete"
+    project.run("stamp", "r2", "-t", "acme")
+    assert project.run("upgrade", "--json").json["state"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("kind", "'florp'", 'its kind is "florp", which this tenantmig does not know'),
+        ("options", "'[]'", "its options is []"),
+        ("options", """'{"lineage": "florp"}'""", 'its lineage is "florp"'),
+        ("started_at", "'infinity'", 'its started_at is "infinity", which is no time'),
+        ("target", "''", 'its target is ""'),
+    ],
+)
+def test_a_run_that_is_wrong_is_told_among_the_others(
+    column: str, value: str, told: str, fleet: tuple[Project, Database]
+) -> None:
+    project, database = fleet
+    database.execute(f"UPDATE tenantmig.run SET {column} = {value} WHERE id = 2")
+    runs = project.run("runs", "--json").json
+    assert [run["run"] for run in runs["runs"]] == [1]
+    assert [run["run"] for run in runs["unreadable"]] == ["2"]
+    assert told in project.run("runs").out
+    for command in (("show", "2"), ("resume", "2", "--dry-run"), ("resume", "--dry-run")):
+        assert told in project.refuse(*command)
+    assert "Run 2" in project.refuse("rollback", "2", "--yes")
+    assert project.run("upgrade", "--json").json["state"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("outcome", "'florp'"), ("from_revision", "''"), ("attempts", "-1"), ("duration_s", "'NaN'")],
+)
+def test_a_row_that_is_wrong_is_no_ground_to_move_a_tenant(
+    column: str, value: str, fleet: tuple[Project, Database]
+) -> None:
+    project, database = fleet
+    database.execute(f"UPDATE tenantmig.run_tenant SET {column} = {value} WHERE tenant = 'acme'")
+    shown = {t["tenant"]: t for t in project.run("show", "2", "--json").json["tenants"]}
+    assert shown["acme"]["outcome"] == "in_doubt"
+    assert f"its {column} is" in shown["acme"]["error"]
+    report = project.run("rollback", "2", "--yes", "--json", expect=3).json
+    outcomes = {t["tenant"]: t["outcome"] for t in report["tenants"]}
+    assert outcomes == {"acme": "failed", "beta": "downgraded", "ceta": "downgraded"}
+    assert stands(database, "acme", "beta") == {"acme": "r2", "beta": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "told"),
+    [
+        ("INSERT INTO tenantmig.ledger_version VALUES (99)", "has version 99"),
+        ("DELETE FROM tenantmig.ledger_version", "says nothing, which is no version"),
+        ("UPDATE tenantmig.ledger_version SET version = -version", "which is no version"),
+        ("DROP TABLE tenantmig.ledger_version", "has no table ledger_version"),
+        ("DROP TABLE tenantmig.tenant", "does not exist"),
+        ("ALTER TABLE tenantmig.run_tenant RENAME tenant TO customer", "does not exist"),
+        ("ALTER TABLE tenantmig.ledger_version ALTER version TYPE text USING 'x' || version",
+         "'x1', 'x2'"),
+    ],
+)  # fmt: skip
+def test_a_ledger_that_is_not_ours_is_refused_in_words(
+    damaged: str, told: str, fleet: tuple[Project, Database]
+) -> None:
+    project, database = fleet
+    database.execute(damaged)
+    for command in ("status", "upgrade"):
+        assert told in project.refuse(command)
+    assert stands(database, "acme") == {"acme": "r2"}
