@@ -260,7 +260,7 @@ CONTROLS = (
     Control(
         "P7",
         "the keys of locks are secret",
-        (Patch("connection.py", "    connection.lock_salt = row[0] if row and isinstance(row[0], int) else None", "    pass"),),
+        (Patch("connection.py", "    connection.lock_salt = row[0] if row", "    _ = row[0] if row"),),
         (f"{HOLDER}who_cannot_read_the_ledger_is_in_nobodys_way[alembic]",),
         "assert 4 == 0",
     ),
