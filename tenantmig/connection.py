@@ -6,12 +6,15 @@ transaction) and ours, for a server or a network that never answers. Knows no te
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 
 from tenantmig import sql
 from tenantmig.database_url import DatabaseUrl
@@ -28,6 +31,7 @@ from tenantmig.settings import Settings
 T = TypeVar("T")
 C = TypeVar("C", bound="BoundedConnection")
 OLDEST_SERVER = 14_00_00  # client_connection_check_interval
+EVERY_SCHEMA = "*"
 GRACE_S = 5.0  # how long after its own limit the server may take to say so
 
 
@@ -38,6 +42,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     answer_within_s: float | None = None
+    trusted_schemas: frozenset[str] = frozenset()
+    """Tenant schemas in which what may run as the migrator is meant to be there."""
     server = ""
     """The system identifier and the timeline: a promoted standby has another timeline."""
     lock_salt: int | None = 0
@@ -68,6 +74,8 @@ class SessionOptions:
     idle_timeout_s: float = 300.0
     connect_timeout_s: float = 10.0
     tenant_lock_timeout_s: float = 10.0
+    row_security: str = "off"
+    trusted_schemas: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -84,6 +92,8 @@ class SessionOptions:
             idle_timeout_s=settings.idle_in_transaction_timeout,
             connect_timeout_s=settings.connect_timeout,
             tenant_lock_timeout_s=settings.tenant_lock_timeout,
+            row_security=settings.row_security,
+            trusted_schemas=settings.trusted_schemas,
         )
 
 
@@ -115,6 +125,7 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
         message = options.url.redact(str(error))
         raise ConnectError(f"Cannot connect to {options.url}: {message}") from None
     connection.answer_within_s = options.statement_timeout_s + GRACE_S
+    connection.trusted_schemas = frozenset(options.trusted_schemas)
     try:
         _refuse_unsafe_server(connection, options)
         bind(connection, options, schemas, options.application_name)
@@ -200,9 +211,34 @@ def binding(
         "lock_timeout": f"{round(options.lock_timeout_s * 1000)}ms",
         "statement_timeout": f"{round(options.statement_timeout_s * 1000)}ms",
         "idle_timeout": f"{round(options.idle_timeout_s * 1000)}ms",
+        "row_security": options.row_security,
         # pg_temp alone would make current_schema() create one, and ask for the TEMP privilege
         "path": [*(schemas or ("pg_catalog",)), *options.extension_schemas, "pg_temp"],
     }
+
+
+def trusts(connection: psycopg.Connection, schema: str) -> bool:
+    """True when the settings allow what a tenant schema holds to run as the migrator."""
+    named = connection.trusted_schemas if isinstance(connection, BoundedConnection) else ()
+    return schema in named or EVERY_SCHEMA in named
+
+
+@contextmanager
+def in_catalog(connection: psycopg.Connection) -> Iterator[None]:
+    """Let names and operators mean those of pg_catalog for the block, whatever the path was.
+
+    An operator of a tenant's own that fits better than PostgreSQL's is called in its place as long
+    as its schema is on the path (PostgreSQL docs, 10.2).
+    """
+    is_local = connection.info.transaction_status is not TransactionStatus.IDLE
+    # with parameters in the texts: sent apart, they would keep a snapshot in an open transaction
+    cursor = psycopg.ClientCursor(connection)
+    found = cursor.execute(sql.query("enter_catalog"), [is_local]).fetchone()
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # lost, or in a transaction that is rolled back
+            cursor.execute(sql.query("leave_catalog"), [found and found[0], is_local])
 
 
 def refuse_other_server(connection: BoundedConnection, server: str | None, run: int) -> None:

@@ -26,6 +26,11 @@ BESIDE = (
     " (a connection that the script opened waited; if the lock is the revision's own, the script"
     " must call op.get_bind().commit() before)"
 )
+HIDDEN_ROWS = (
+    " (row-level security would hide rows of this table from the migrator, and the revision would"
+    " change only the others; let a role with BYPASSRLS run it, or take FORCE ROW LEVEL SECURITY"
+    ' from the table, or set row_security = "on" if it is meant so)'
+)
 KINDS: dict[type[TenantmigError], FailureKind] = {
     TenantLockedError: FailureKind.LOCKED,
     PartialRevisionError: FailureKind.IN_DOUBT,
@@ -54,6 +59,7 @@ def explain(
         kind, sqlstate = _classify(origin, session, phase), origin.sqlstate
         message = origin.diag.message_primary or str(origin) or type(origin).__name__
         message += f" ({origin.diag.message_hint})" if origin.diag.message_hint else ""
+        message += HIDDEN_ROWS if is_hiding_rows(origin) else ""
         is_beside = session is not None and session.is_beside
         message += BESIDE if is_beside and origin.sqlstate in LOCKED else ""
     elif isinstance(origin, TenantmigError):
@@ -84,6 +90,17 @@ def origin_of(error: BaseException, *, is_broken: bool = False) -> BaseException
             return found
         found = found.__cause__ or found.__context__
     return error
+
+
+def is_hiding_rows(error: BaseException) -> bool:
+    """True when a statement was refused because a policy would hide rows from it.
+
+    The error has no name of its own; its text is in the server's language.
+    """
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if not isinstance(origin, psycopg.errors.InsufficientPrivilege):
+        return False
+    return origin.diag.source_function == "check_enable_rls"
 
 
 def is_read_only(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from psycopg import sql
 import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded, entities
 from tenantmig.connection import SessionOptions, connect, set_limits
+from tenantmig.diagnosis import HIDDEN_ROWS, is_hiding_rows
 from tenantmig.discovery import discover
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.errors import (
@@ -37,6 +38,7 @@ from tenantmig.lineage import SHARED_NAME
 from tenantmig.plan import show_heads
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.settings import Settings, load_settings
+from tenantmig.version_table import refuse_danger
 
 HEADS = "tenantmig_heads"
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
@@ -86,13 +88,18 @@ class LineageEnv:
             url = embedded.resolve(self.settings.url)
             options = SessionOptions.of(self.settings, url, f"tenantmig env {self.name}")
             with closing(TenantSession(options)) as session:
-                session.enter(self.schema)
+                session.lock(self.schema)
+                with session.outside_transaction() as connection:
+                    refuse_danger(connection, self.schema, self.settings.version_table)
+                session.bind(self.schema)
                 session.follow(_context)
                 session.sqlalchemy.info["tenantmig_options"] = options
                 try:
                     yield session.sqlalchemy
                     self._read_back(session)
                 except sa.exc.DBAPIError as error:
+                    if is_hiding_rows(error):
+                        error.add_note(HIDDEN_ROWS.strip())
                     self._note_elsewhere(error, session)
                     raise
 
@@ -199,7 +206,7 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     """
     if ctx.as_sql or ctx.connection is None:
         return
-    current = ctx.connection.execute(sa.text("SELECT current_schema()")).scalar()
+    current = ctx.connection.execute(sa.text("SELECT pg_catalog.current_schema()")).scalar()
     expected = ctx.connection.info.get("tenantmig_schema")
     if current != expected:
         raise TenantSessionError(

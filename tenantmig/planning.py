@@ -58,8 +58,8 @@ class _Planner:
     def _check(self, tenant: Tenant, version: Version) -> None:
         problem = tenant.problem
         if self.moves is RunKind.STAMP:
-            missing = version.problem if version.is_schema_missing else None
-            problem = problem or _unfinished(tenant) or missing
+            forbidden = version.problem if version.forbids_stamp else None
+            problem = problem or _unfinished(tenant) or forbidden
         elif self.moves is not RunKind.OFFBOARD:
             problem = problem or _unfinished(tenant) or version.problem
             if not problem:

@@ -25,6 +25,7 @@ from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
 from tenantmig.light_tables import mark_light_tables
 from tenantmig.lock_holder import name_holder
+from tenantmig.qualified import has_table
 from tenantmig.script_connection import ScriptConnection
 from tenantmig.step_watch import (
     BESIDE_LOCK,
@@ -80,6 +81,7 @@ class TenantSession:
             hide_parameters=True,
         )
         event.listen(engine, "before_execute", mark_light_tables)
+        engine.dialect.has_table = has_table  # type: ignore[method-assign]
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
         assert isinstance(driver, ScriptConnection)
@@ -182,7 +184,7 @@ class TenantSession:
         if spent > least and not is_aborted:  # else what comes is a ROLLBACK TO SAVEPOINT
             rest = max(self.options.lock_timeout_s - spent, least)
             setting = f"{max(1, round(rest * 1000))}ms"
-            self.driver.execute("SELECT set_config('lock_timeout', %s, true)", [setting])
+            self.driver.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [setting])
 
     def begin_revision(self, watcher: StepWatch) -> None:
         """Tell `watcher` how the revision that runs now commits."""
@@ -269,8 +271,9 @@ class TenantSession:
         """
         with self.outside_transaction() as connection:
             row = connection.execute(
-                "SELECT CASE WHEN has_schema_privilege(oid, 'USAGE') THEN current_schema() END"
-                " FROM pg_namespace WHERE nspname = %s::text",
+                "SELECT CASE WHEN pg_catalog.has_schema_privilege(oid, 'USAGE')"
+                " THEN pg_catalog.current_schema() END FROM pg_catalog.pg_namespace"
+                " WHERE nspname OPERATOR(pg_catalog.=) %s::pg_catalog.text",
                 [self.schema],
             ).fetchone()
         current = row[0] if row else None
@@ -292,7 +295,7 @@ class TenantSession:
         """Give up the tenant's lock; the connection can serve another tenant."""
         self.schema = None
         with self.outside_transaction() as connection:
-            connection.execute("SELECT pg_advisory_unlock_all()")
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock_all()")
 
     @property
     def is_broken(self) -> bool:

@@ -32,7 +32,9 @@ DEFINES = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re
 PUT_TOGETHER = "a setting whose name is put together"
 DOTTED = re.compile(r"[a-z_][\w$]*(?:\.[a-z_][\w$]*)+", re.IGNORECASE)
 SHOWN = 3
-BOUND = "application_name client_connection_check_interval client_min_messages search_path"
+BOUND = (
+    "application_name client_connection_check_interval client_min_messages row_security search_path"
+)
 OURS = frozenset(f"SET {name}" for name in BOUND.split())
 """What a session is bound with, beside its limits."""
 LOGINS = frozenset({"SET ROLE", "SET SESSION AUTHORIZATION"})

@@ -152,6 +152,12 @@ class Settings(BaseSettings):
         (),
         description="modules that scripts use and that keep no state and ask nothing of the tenant",
     )
+    trusted_schemas: tuple[str, ...] = Field(
+        (), description="tenant schemas that may hold what runs as the migrator; * for all"
+    )
+    row_security: Literal["off", "on"] = Field(
+        "off", description="on: policies may hide rows from revisions; off: such a revision fails"
+    )
     recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod

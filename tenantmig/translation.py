@@ -20,6 +20,7 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import BatchOperations, Operations
 from sqlalchemy.sql.elements import quoted_name
 
+from tenantmig.qualified import qualify
 from tenantmig.session import translate_map
 
 SchemaMap = Mapping[str | None, str | None]
@@ -55,7 +56,7 @@ class TenantImpl(PostgresqlImpl):
 
     def _exec(self, construct: Any, *args: Any, **options: Any) -> Any:
         if not (self.schemas and isinstance(construct, AlterTable)):
-            return super()._exec(construct, *args, **options)
+            return super()._exec(qualify(construct), *args, **options)
         moved = copy(construct)
         schema = self.schemas.get(moved.schema, moved.schema)
         moved.schema = None if schema is None else quoted_name(schema, None)  # keeps its dots

@@ -16,10 +16,13 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from tenantmig.connection import in_catalog, trusts
+from tenantmig.errors import VersionTableError
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads
 from tenantmig.sql import query, quoted
 
+SHOWN = 3
 CHUNK = 500  # version tables read by one statement
 PART = 1500  # schemas that one connection takes at a time, and looks up in the catalogs
 LONGEST = 1000  # characters of what may be a revision
@@ -42,6 +45,8 @@ class Version:
     heads: Heads = ()
     problem: str | None = None
     is_unstamped: bool = False
+    is_unsafe: bool = False
+    """The tenant's own role may have put something there that would run as the migrator."""
 
     def seen_from(self, lineage: Lineage) -> Version:
         """Return what it means for a lineage: the shared one begins at base where nothing is said.
@@ -55,10 +60,32 @@ class Version:
         """True when there is no such tenant schema."""
         return self.problem == MISSING_SCHEMA
 
+    @property
+    def forbids_stamp(self) -> bool:
+        """True when the version table cannot be written either."""
+        return self.is_schema_missing or self.is_unsafe
+
 
 class _Facts(NamedTuple):
     has_version_table: bool
     has_version_column: bool
+    shadows: list[str]
+    oddities: list[str]
+
+    def danger(self, schema: str, version_table: str) -> str | None:
+        """Say what is there that may run as the migrator, and what to do."""
+        found = [
+            *(f"{thing} has a name of PostgreSQL's own" for thing in sorted(self.shadows)),
+            *(f"{version_table}: {oddity}" for oddity in self.oddities),
+        ]
+        if not found:
+            return None
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return (
+            "the tenant schema could run code as the migrator, so nothing was run or read there:"
+            f" {'; '.join(found[:SHOWN])}{more}. Drop what should not be there. If it is meant, add"
+            f' "{schema}" to `trusted_schemas`'
+        )
 
 
 ReadVersions = Callable[[Sequence[str]], Mapping[str, Version]]
@@ -76,7 +103,8 @@ def read_versions(
     that read beside the first.
 
     A schema without a version table, or with an empty one beside other tables, has a problem:
-    Alembic would run its history from base there.
+    Alembic would run its history from base there. So has one in which something may run as the
+    migrator, unless the schema is among `trusted_schemas`; its version table is not read.
     """
     parts = list(_chunks(schemas, PART))
     if not helpers:
@@ -151,7 +179,14 @@ def _read_chunk(
     found: Mapping[str, _Facts],
     version_table: str,
 ) -> dict[str, Version]:
-    readable = [s for s in schemas if s in found and found[s].has_version_column]
+    dangers = {
+        schema: found[schema].danger(schema, version_table)
+        for schema in schemas
+        if schema in found and not trusts(connection, schema)
+    }
+    readable = [
+        s for s in schemas if s in found and found[s].has_version_column and not dangers.get(s)
+    ]
     rows = _read_rows(connection, readable, version_table)
     empty = [schema for schema in readable if schema not in rows]
     full = _with_tables(connection, empty, version_table)
@@ -159,9 +194,12 @@ def _read_chunk(
     for schema in schemas:
         heads, wrong = _heads(rows.get(schema, ()))
         facts = found.get(schema)
-        problem = EMPTY if schema in full else wrong or _problem(facts, version_table)
+        danger = dangers.get(schema)
+        found_wrong = EMPTY if schema in full else wrong or _problem(facts, version_table)
+        problem = danger or found_wrong
         is_bare = facts is not None and not facts.has_version_table
-        versions[schema] = Version(heads, problem, is_unstamped=is_bare or schema in full)
+        is_unstamped = not danger and (is_bare or schema in full)
+        versions[schema] = Version(heads, problem, is_unstamped, is_unsafe=danger is not None)
     return versions
 
 
@@ -195,7 +233,7 @@ def _read_rows(
 ) -> dict[str, list[str | None]]:
     if not schemas:
         return {}
-    one = sql.SQL("SELECT {}, version_num::text FROM {}")
+    one = sql.SQL("SELECT {}, version_num::pg_catalog.text FROM {}")
     statement = sql.SQL(" UNION ALL ").join(
         one.format(sql.Literal(index), sql.Identifier(schema, version_table))
         for index, schema in enumerate(schemas)
@@ -225,8 +263,12 @@ def write_version(
     """Make the version table say `heads`, in the caller's transaction; create it if it is missing.
 
     The table is the one Alembic makes (alembic.runtime.migration, `version_num VARCHAR(32)`).
+
+    Raises:
+        VersionTableError: something else is in its place, or would run as the migrator.
     """
     table = sql.Identifier(schema, version_table)
+    refuse_danger(connection, schema, version_table)
     connection.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (version_num varchar(32) NOT NULL,"
@@ -237,3 +279,16 @@ def write_version(
     for revision in heads:
         insert = sql.SQL("INSERT INTO {} VALUES (%s)").format(quoted(schema, version_table))
         connection.execute(insert, [revision])
+
+
+def refuse_danger(connection: psycopg.Connection, schema: str, version_table: str) -> None:
+    """Make sure that nothing in a tenant schema can run as the migrator where versions are kept.
+
+    Raises:
+        VersionTableError: something can, and the schema is not among `trusted_schemas`.
+    """
+    with in_catalog(connection):
+        facts = _read_facts(connection, [schema], version_table).get(schema)
+    danger = facts.danger(schema, version_table) if facts else None
+    if danger and not trusts(connection, schema):
+        raise VersionTableError(danger)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
+from tenantmig.connection import in_catalog
 from tenantmig.engines import Engine
 from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
@@ -188,7 +189,9 @@ class AutoEngine(Engine):
 
     def _read_outlines(self, schemas: Sequence[str]) -> Mapping[str, Outline]:
         assert self._run is not None
-        return read_outlines(self.replay.connection(self._run), schemas)
+        connection = self.replay.connection(self._run)
+        with in_catalog(connection):  # it may be bound to the tenant before
+            return read_outlines(connection, schemas)
 
     # -- what is replayed -----------------------------------------------------------------------
 

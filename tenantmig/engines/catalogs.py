@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
+from tenantmig.connection import in_catalog
 from tenantmig.fingerprint import CHUNK, Outline, read_fingerprints
 
 Read = Callable[[Sequence[str]], Mapping[str, Outline]]
@@ -63,7 +64,8 @@ class Catalogs:
         try:
             for start in range(0, len(expected), CHUNK):
                 chunk = list(expected)[start : start + CHUNK]
-                found = read_fingerprints(connection, chunk)
+                with in_catalog(connection):
+                    found = read_fingerprints(connection, chunk)
                 differing += [schema for schema in chunk if found.get(schema) != expected[schema]]
         except psycopg.Error:
             with self._arrivals:

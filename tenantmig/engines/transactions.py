@@ -105,8 +105,8 @@ class TextMaker:
         """Read what is there after the last COMMIT, and give up the lock."""
         named = sorted({name for template in templates for name in template.named})
         marked = sql.SQL(
-            ", EXISTS (SELECT FROM unnest({}::text[]) AS name"
-            " WHERE current_setting(name, true) IS NOT NULL)"
+            ", EXISTS (SELECT FROM pg_catalog.unnest({}::pg_catalog.text[]) AS name"
+            " WHERE pg_catalog.current_setting(name, true) IS NOT NULL)"
         ).format(named)
         return self._format(
             text("replay_left"), run=run, marked=marked if named else sql.SQL(", false")
@@ -125,7 +125,9 @@ class TextMaker:
     def _enter(self, run: int, limits: sql.Composed) -> str:
         """Clear the session, and bind it to the tenant."""
         # as `bind_session` has it, to the letter: SET search_path FROM CURRENT keeps it
-        quoted = sql.SQL(" || ', ' || quote_ident({})")
+        quoted = sql.SQL(
+            " OPERATOR(pg_catalog.||) ', ' OPERATOR(pg_catalog.||) pg_catalog.quote_ident({})"
+        )
         rest = [quoted.format(name) for name in (*self.options.extension_schemas, "pg_temp")]
         path = sql.SQL("").join(rest)
         return self._format(
@@ -134,6 +136,7 @@ class TextMaker:
             path=path,
             limits=limits,
             application_name=session_name(run),
+            row_security=self.options.row_security,
         )
 
     def _transaction(
@@ -163,7 +166,8 @@ class TextMaker:
         if not source:
             return self._format("INSERT INTO {table} VALUES ({target})", target=show_heads(target))
         return self._format(
-            "UPDATE {table} SET version_num = {target} WHERE version_num = {source}",
+            "UPDATE {table} SET version_num = {target}"
+            " WHERE version_num OPERATOR(pg_catalog.=) {source}",
             target=show_heads(target or source),
             source=show_heads(source),
         )
@@ -184,10 +188,11 @@ class TextMaker:
     def _end_birth(self) -> str:
         if self.is_registry_source:
             return self._format(
-                "UPDATE {ledger}.tenant SET state = 'active', updated_at = clock_timestamp()"
-                " WHERE name = {name}"
+                "UPDATE {ledger}.tenant"
+                " SET state = 'active', updated_at = pg_catalog.clock_timestamp()"
+                " WHERE name OPERATOR(pg_catalog.=) {name}"
             )
-        return self._format("DELETE FROM {ledger}.tenant WHERE name = {name}")
+        return self._format("DELETE FROM {ledger}.tenant WHERE name OPERATOR(pg_catalog.=) {name}")
 
 
 def _together(templates: Sequence[Template]) -> list[list[Template]]:

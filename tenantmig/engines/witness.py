@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultExecutionContext
 
+from tenantmig.connection import in_catalog
 from tenantmig.engines.literals import Literals, UnwritableError
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.fingerprint import read_fingerprints, read_outlines
@@ -25,7 +26,7 @@ from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
 
 VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
-OWN_CHECK = "SELECT current_schema()"  # of env.py's own callback, see `tenantmig.env`
+OWN_CHECK = "SELECT pg_catalog.current_schema()"  # of env.py's own callback, see `tenantmig.env`
 
 
 class Witness:
@@ -86,6 +87,8 @@ class Witness:
         """A revision is about to be committed; `memo` is what Alembic remembers."""
         source, self.stands = self.stands, target
         before, self.outline = self.outline, self._read_outline()
+        with in_catalog(self._driver):
+            found = read_fingerprints(self._driver, [self.schema]).get(self.schema)
         if not self._is_own_role():
             self.note_environment("it runs under another role than the one that logged in")
         self._recordings.append(
@@ -97,7 +100,7 @@ class Witness:
                 target,
                 tuple(self._statements),
                 before,
-                read_fingerprints(self._driver, [self.schema]).get(self.schema),
+                found,
                 self._obstacle or self._left,
                 is_written=revision in self.formats,
                 memo=memo,
@@ -139,12 +142,13 @@ class Witness:
         self._general = self._general or obstacle
 
     def _is_own_role(self) -> bool:
-        row = self._driver.execute("SELECT current_user = session_user").fetchone()
-        return bool(row and row[0])
+        row = self._driver.execute("SELECT current_user, session_user").fetchone()
+        return bool(row and row[0] == row[1])
 
     def _read_outline(self) -> str | None:
         """Look at the tenant's catalog as its own transaction sees it."""
-        found = read_outlines(self._driver, [self.schema]).get(self.schema)
+        with in_catalog(self._driver):
+            found = read_outlines(self._driver, [self.schema]).get(self.schema)
         return found.mark if found else None
 
     # -- what is watched ----------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.connection import refuse_other_server
+from tenantmig.connection import in_catalog, refuse_other_server
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
@@ -243,7 +243,7 @@ class Worker(ScriptEnvironment):
             end_onboarding(connection, self.options.ledger, assignment.tenant, keep=is_kept)
 
     def _read_heads(self, session: TenantSession, tenant: Tenant) -> Heads:
-        with session.outside_transaction() as connection:
+        with session.outside_transaction() as connection, in_catalog(connection):
             versions = read_versions(connection, [tenant.schema], self.options.version_table)
         version = versions[tenant.schema].seen_from(self.options.lineage)
         if version.problem:

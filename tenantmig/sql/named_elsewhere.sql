@@ -22,10 +22,10 @@ WITH found (catalog, oid, name, namespace) AS (
     SELECT 'pg_ts_config'::regclass, oid, cfgname, cfgnamespace FROM pg_ts_config
      WHERE %(sqlstate)s::text = '42704' AND cfgname = ANY (%(names)s::text[])
 )
-SELECT found.name::text, nspname::text, extname::text, has_schema_privilege(n.oid, 'USAGE')
+SELECT found.name::text, nspname::text, extname::text, pg_catalog.has_schema_privilege(n.oid, 'USAGE')
   FROM found
   JOIN pg_namespace AS n ON n.oid = namespace
-  LEFT JOIN pg_depend AS d ON d.classid = catalog AND d.objid = found.oid AND d.deptype = 'e'
+  LEFT JOIN pg_depend AS d ON d.classid = catalog::oid AND d.objid = found.oid AND d.deptype = 'e'
   LEFT JOIN pg_extension AS e ON e.oid = d.refobjid
  WHERE nspname <> ALL (current_schemas(true))
    AND nspname NOT IN (%(ledger)s, 'information_schema')

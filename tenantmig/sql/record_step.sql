@@ -2,9 +2,12 @@ WITH whole AS (
     DELETE FROM {ledger}.part WHERE schema = %(tenant_schema)s
 )
 UPDATE {ledger}.run_tenant
-   SET to_revision = %(revision)s, outcome = %(outcome)s, xid = pg_current_xact_id()::text,
-       updated_at = clock_timestamp()
- WHERE run = %(run)s AND tenant = %(tenant)s AND attempts = %(attempt)s
+   SET to_revision = %(revision)s, outcome = %(outcome)s,
+       xid = pg_catalog.pg_current_xact_id()::pg_catalog.text,
+       updated_at = pg_catalog.clock_timestamp()
+ WHERE run OPERATOR(pg_catalog.=) %(run)s AND tenant OPERATOR(pg_catalog.=) %(tenant)s
+   AND attempts OPERATOR(pg_catalog.=) %(attempt)s
    AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)
-   AND (%(schema)s::text IS NULL OR current_schema() = %(schema)s)
+   AND (%(schema)s::pg_catalog.text IS NULL
+        OR pg_catalog.current_schema() OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.text)
 RETURNING xid

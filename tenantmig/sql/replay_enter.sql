@@ -7,10 +7,11 @@ UNLISTEN *;
 DEALLOCATE ALL;
 DISCARD SEQUENCES;
 DISCARD TEMP;
-SELECT pg_advisory_unlock_all(),
-       set_config('application_name', {application_name}, false),
-       set_config('client_connection_check_interval', '1s', false),
-       set_config('client_min_messages', 'notice', false),
+SELECT pg_catalog.pg_advisory_unlock_all(),
+       pg_catalog.set_config('application_name', {application_name}, false),
+       pg_catalog.set_config('client_connection_check_interval', '1s', false),
+       pg_catalog.set_config('client_min_messages', 'notice', false),
+       pg_catalog.set_config('row_security', {row_security}, false),
        {limits},
-       set_config('search_path', quote_ident({schema}){path}, false),
+       pg_catalog.set_config('search_path', pg_catalog.quote_ident({schema}){path}, false),
        {ledger}.enter({run}, {name}, {schema})

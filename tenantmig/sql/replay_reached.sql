@@ -1,5 +1,7 @@
 SELECT {ledger}.reached(
     {run}, {epoch}, {name}, {attempt},
-    current_schema() = {schema}
-        AND (SELECT version_num = {stands} AND xmin = pg_current_xact_id()::xid FROM {table}),
+    pg_catalog.current_schema() OPERATOR(pg_catalog.=) {schema}
+        AND (SELECT version_num OPERATOR(pg_catalog.=) {stands}
+                AND xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.xid
+               FROM {table}),
     {reached}, {outcome}, {done})

@@ -5,24 +5,26 @@ SELECT 'SET ' || name AS what, setting AS value
  WHERE source = 'session' AND setting IS DISTINCT FROM reset_val
    AND name NOT IN ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')
 UNION ALL
-SELECT 'SET ' || name, current_setting(name, true)
-  FROM unnest(%(named)s::text[]) AS custom (name)
- WHERE current_setting(name, true) IS NOT NULL
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS set
-                    WHERE lower(set) = lower(name || '=' || current_setting(name, true)))
+SELECT 'SET ' || name, pg_catalog.current_setting(name, true)
+  FROM pg_catalog.unnest(%(named)s::text[]) AS custom (name)
+ WHERE pg_catalog.current_setting(name, true) IS NOT NULL
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS set
+                    WHERE pg_catalog.lower(set) = pg_catalog.lower(
+                          name || '=' || pg_catalog.current_setting(name, true)))
 UNION ALL
 VALUES ('SET ROLE', current_user::text), ('SET SESSION AUTHORIZATION', session_user::text)
 UNION ALL
-SELECT 'a temporary object:', pg_describe_object(classid, objid, objsubid)
+SELECT 'a temporary object:', pg_catalog.pg_describe_object(classid, objid, objsubid)
   FROM pg_catalog.pg_depend
- WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = pg_my_temp_schema()
+ WHERE refclassid = 'pg_catalog.pg_namespace'::regclass::oid
+   AND refobjid = pg_catalog.pg_my_temp_schema()
 UNION ALL
 SELECT 'PREPARE', name FROM pg_catalog.pg_prepared_statements
 UNION ALL
 SELECT 'a cursor WITH HOLD:', name FROM pg_catalog.pg_cursors WHERE is_holdable
 UNION ALL
-SELECT 'LISTEN', channel FROM pg_listening_channels() AS channel
+SELECT 'LISTEN', channel FROM pg_catalog.pg_listening_channels() AS channel
 UNION ALL
-SELECT 'an advisory lock:', format('%%s, %%s, %%s', classid, objid, mode)
+SELECT 'an advisory lock:', pg_catalog.format('%%s, %%s, %%s', classid, objid, mode)
   FROM pg_catalog.pg_locks
- WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+ WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()

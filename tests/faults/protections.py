@@ -30,6 +30,9 @@ DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
 WORKERS = "tests/unit/test_workers.py::test_"
 TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
+HOSTILE = "tests/integration/test_hostile_tenants.py::test_"
+BY_NAME = f"{HOSTILE}a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs"
+NOT_CALLED = f"{HOSTILE}what_a_trusted_schema_holds_is_not_called_for_versions_either"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
    AND EXISTS (SELECT FROM pg_locks
@@ -260,7 +263,7 @@ CONTROLS = (
     Control(
         "P7",
         "the keys of locks are secret",
-        (Patch("connection.py", "    connection.lock_salt = row[0] if row", "    _ = row[0] if row"),),
+        (Patch("connection.py", "    connection.lock_salt = row[0] if", "    _ = row[0] if"),),
         (f"{HOLDER}who_cannot_read_the_ledger_is_in_nobodys_way[alembic]",),
         "assert 4 == 0",
     ),
@@ -708,5 +711,78 @@ CONTROLS = (
         (Patch("tenant.py", 'if "[" in name or "]" in name:', "if False:"),),
         (f"{WIDE}a_bracket_is_refused_before_anything_is_made[a[b]]",),
         "",
+    ),
+    Control(
+        "P13",
+        "a tenant whose role could run code is refused",
+        (
+            Patch(
+                "version_table.py",
+                "        if schema in found and not trusts(connection, schema)\n",
+                "        if False\n",
+            ),
+        ),
+        (f"{BY_NAME}[newest-alembic]",),
+        "'trigger': ['trigger']",
+    ),
+    Control(
+        "P13",
+        "Alembic's version statements name their operator",
+        (Patch("translation.py", "qualify(construct)", "construct"),),
+        (f"{NOT_CALLED}[newest-alembic]",),
+        "varchar=varchar",
+    ),
+    Control(
+        "P13",
+        "looking for the version table names its operators",
+        (
+            Patch(
+                "session.py",
+                "        engine.dialect.has_table = has_table  # type: ignore[method-assign]\n",
+                "",
+            ),
+        ),
+        (f"{NOT_CALLED}[newest-alembic]",),
+        "name=varchar",
+    ),
+    Control(
+        "P13",
+        "a replay's version statements name their operators",
+        (
+            Patch(
+                "engines/transactions.py",
+                " WHERE version_num OPERATOR(pg_catalog.=) {source}",
+                " WHERE version_num = {source}",
+            ),
+        ),
+        (f"{NOT_CALLED}[newest-auto]",),
+        "varchar=varchar",
+    ),
+    Control(
+        "P13",
+        "plain Alembic looks a schema through",
+        (
+            Patch(
+                "env.py",
+                "refuse_danger(connection, self.schema, self.settings.version_table)",
+                "pass",
+            ),
+        ),
+        (f"{HOSTILE}plain_alembic_refuses_as_well[newest]",),
+        "AssertionError",
+    ),
+    Control(
+        "P13",
+        "a policy that hides rows fails the revision",
+        (
+            Patch("connection.py", '"row_security": options.row_security', '"row_security": "on"'),
+            Patch(
+                "engines/transactions.py",
+                "row_security=self.options.row_security",
+                'row_security="on"',
+            ),
+        ),
+        (f"{HOSTILE}a_policy_that_hides_rows_fails_the_revision[newest-auto]",),
+        "AssertionError",
     ),
 )  # fmt: skip
