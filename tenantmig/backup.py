@@ -11,26 +11,32 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
+import psycopg
+
 from tenantmig.backup_file import check_backup
+from tenantmig.backup_proof import hash_file, prepare_record, record_hash, write_signature
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits
-from tenantmig.connection import SessionOptions
+from tenantmig.connection import SessionOptions, connect
 from tenantmig.errors import BackupError, TenantmigError
 from tenantmig.ledger import session_name
 from tenantmig.tenant import Tenant
+
+Record = Callable[[str, int, Tenant], None]
 
 
 class Backups:
     """The backups in one folder. `write` may be called from any number of threads.
 
-    `deadline_s` is the longest that one tenant may take; default: the statement timeout.
+    `deadline_s` is the longest that one tenant may take; default: the statement timeout. With `key`
+    each file is signed; `record` is told the SHA-256 of each before it gets its name.
     """
 
     def __init__(
@@ -41,12 +47,16 @@ class Backups:
         *,
         deadline_s: float | None = None,
         stop: Event | None = None,
+        key: str | None = None,
+        record: Record | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.programs = programs
         self.options = options
         self.deadline_s = options.statement_timeout_s if deadline_s is None else deadline_s
         self.stop = stop
+        self.key = key
+        self.record = record
 
     def check(self) -> None:
         """Make the folder if it is missing, and make sure that files can be written to it.
@@ -84,7 +94,10 @@ class Backups:
                 self._dump(run, tenant, path, limits)
                 check_backup(self.programs, path, tenant.schema, limits)
                 os.fsync(file.fileno())
-                return self._keep(path, name)
+                digest = hash_file(path)
+                if self.record is not None:
+                    self.record(digest, run, tenant)
+                return self._keep(path, name, digest)
         except (TenantmigError, OSError) as error:
             reason = error.message if isinstance(error, TenantmigError) else error.strerror
             raise BackupError(
@@ -131,7 +144,7 @@ class Backups:
                     path.unlink()
                 raise
 
-    def _keep(self, partial: Path, name: str) -> Path:
+    def _keep(self, partial: Path, name: str, digest: str) -> Path:
         """Give a finished file its final name, or the next one that is free (`+` is in no name).
 
         Whoever holds the partial file is alone with its names.
@@ -139,6 +152,8 @@ class Backups:
         suffixes = ("" if number == 1 else f"+{number}" for number in count(1))
         names = (self.folder / f"{name}{suffix}.dump" for suffix in suffixes)
         final = next(path for path in names if not path.exists())
+        if self.key is not None:
+            write_signature(final, digest, self.key)
         partial.rename(final)
         folder = os.open(self.folder, os.O_RDONLY)
         try:
@@ -146,6 +161,27 @@ class Backups:
         finally:
             os.close(folder)
         return final
+
+
+def ledger_record(
+    connection: psycopg.Connection[Any], options: SessionOptions, ledger: str
+) -> Record | None:
+    """Return what lets the ledger know a backup; None if the role may not make its table there.
+
+    It opens a connection for each: several threads take backups.
+    """
+    if not prepare_record(connection, ledger):
+        return None
+
+    def record(digest: str, run: int, tenant: Tenant) -> None:
+        try:
+            with closing(connect(options)) as own:
+                record_hash(own, ledger, digest, run, tenant.name)
+        except psycopg.Error as error:
+            reason = options.url.redact(str(error))
+            raise BackupError(f"the ledger cannot note the backup: {reason}") from error
+
+    return record
 
 
 def literal_pattern(schema: str) -> str:

@@ -147,7 +147,7 @@ class ClientPrograms:
             ClientProgramError: it cannot be started.
         """
         command = [str(self.folder / program), *arguments]
-        environment = dict(os.environ)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TENANTMIG_")}
         if connecting is not None:
             command[1:1] = connecting.arguments
             environment |= connecting.environment

@@ -14,7 +14,7 @@ import psycopg
 from tenantmig import embedded, planning
 from tenantmig.activity import live_onboardings
 from tenantmig.attempts import Backup
-from tenantmig.backup import Backups
+from tenantmig.backup import Backups, ledger_record
 from tenantmig.capacity import catalog_helpers, default_parallel, reading_helpers
 from tenantmig.catalog import CatalogOptions, CatalogReader
 from tenantmig.client_programs import ClientPrograms, find_programs
@@ -383,6 +383,8 @@ class Driver:
             self.programs(ledger),
             self.session_options,
             deadline_s=self.settings.attempt_timeout,
+            key=self.settings.signing_key,
+            record=ledger_record(ledger.connection, self.session_options, ledger.schema),
         )
         backups.check()
         return lambda run, tenant: str(backups.write(run, tenant))

@@ -139,6 +139,14 @@ class BackupFileError(TenantmigError):
     """The file is not the backup of one tenant; nothing was touched."""
 
 
+class BackupRefusedError(BackupFileError):
+    """The backup holds a statement that is none of a tenant's backup; nothing was touched."""
+
+
+class UntrustedBackupError(BackupFileError):
+    """Nothing proves that the backup is one of yours; say --trust-file if you know it is."""
+
+
 class RestoreError(TenantmigError):
     """The tenant was not restored; it is as it was before."""
 

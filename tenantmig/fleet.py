@@ -180,18 +180,28 @@ class Fleet(FleetReader):
         """
         return recovery.resume(self._driver, run, options, given or {})
 
-    def restore(self, name: str, backup: str | Path, options: RunOptions = DEFAULT) -> RunReport:
+    def restore(
+        self,
+        name: str,
+        backup: str | Path,
+        options: RunOptions = DEFAULT,
+        *,
+        trust_file: bool = False,
+    ) -> RunReport:
         """Bring one tenant back from its backup: its schema is replaced by what the file holds.
 
         A tenant that was offboarded is registered again. One transaction: there is the old tenant
-        or the restored one, whatever is killed.
+        or the restored one, whatever is killed. `trust_file` takes a file that nothing proves to be
+        a backup of ours; what does not belong in a backup is refused all the same.
 
         Raises:
+            UntrustedBackupError: nothing proves that the file is ours.
+            BackupRefusedError: it holds a statement that is none of a tenant's backup.
             BackupFileError, ClientProgramError: the file or the programs cannot be used; nothing
                 was touched.
             FleetBusyError: a run moves the fleet.
         """
-        return recovery.restore(self._driver, name, Path(backup), options)
+        return recovery.restore(self._driver, name, Path(backup), options, trust_file=trust_file)
 
     # -- the history --------------------------------------------------------------------------
 

@@ -261,7 +261,9 @@ class FleetReader:
             record = recovery.find_run(ledger, run)
             return recovery.plan_resumption(self._driver, ledger, record, options)
 
-    def plan_restore(self, name: str, backup: str | Path) -> Plan:
+    def plan_restore(self, name: str, backup: str | Path, *, trust_file: bool = False) -> Plan:
         """Return what `restore` would do; nothing is changed."""
         with self._driver.ledger() as ledger:
-            return recovery.plan_restore(self._driver, ledger, name, Path(backup))[0]
+            return recovery.plan_restore(
+                self._driver, ledger, name, Path(backup), trust_file=trust_file
+            ).plan

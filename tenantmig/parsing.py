@@ -6,6 +6,8 @@ The parser is imported when it is needed: a command that finds nothing to do nev
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sbt]|%[sbt]")  # psycopg's; the parser knows $1
@@ -15,12 +17,15 @@ class UnreadableError(Exception):
     """The text is no SQL to PostgreSQL, or nests too deeply for the parser's trees."""
 
 
-def parse(text: str) -> Any:
-    """Return the tree of one or more statements.
+def parse(text: str, *, is_deep: bool = False) -> Any:
+    """Return the tree of one or more statements. `is_deep`: however deeply it nests.
 
     Raises:
         UnreadableError: it cannot be read.
     """
+    if is_deep:
+        with _deep_trees():
+            return parse(text)
     import postgast  # noqa: PLC0415
     from google.protobuf.message import DecodeError  # noqa: PLC0415  its trees are messages
 
@@ -30,6 +35,21 @@ def parse(text: str) -> Any:
         raise UnreadableError(str(error)) from error
     except DecodeError as error:  # more than 100 messages deep: a chain of 60 operators is
         raise UnreadableError("it nests too deeply for the parser") from error
+
+
+@contextmanager
+def _deep_trees() -> Iterator[None]:
+    """Let protobuf read trees of any depth in the block; its own limit is 100 messages."""
+    try:
+        from google._upb._message import SetAllowOversizeProtos  # noqa: PLC0415
+    except ImportError:  # another implementation of protobuf
+        yield
+        return
+    SetAllowOversizeProtos(True)  # noqa: FBT003
+    try:
+        yield
+    finally:
+        SetAllowOversizeProtos(False)  # noqa: FBT003
 
 
 def parse_sent(text: str) -> Any:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tenantmig import planning
 from tenantmig.backup_file import BackupFacts, read_backup
+from tenantmig.backup_proof import check_proof, hash_file, is_known_hash
 from tenantmig.client_programs import ClientPrograms, Limits
 from tenantmig.driver import Driver, RunOptions
 from tenantmig.engines.restoring import RestoringEngine
-from tenantmig.errors import SelectionError
+from tenantmig.errors import SelectionError, UntrustedBackupError
 from tenantmig.ledger import Ledger
 from tenantmig.outcome import RunReport, RunState, UnreadableRun
 from tenantmig.plan import MOVES_FLEET, RESUMABLE, Plan, PlanGroup, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
+from tenantmig.restore_roles import choose_role, read_roles
+from tenantmig.restore_script import look_through
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Tenant
 
@@ -138,33 +141,73 @@ def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions)
     return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
 
-def restore(driver: Driver, name: str, backup: Path, options: RunOptions) -> RunReport:
+@dataclass(frozen=True, slots=True)
+class RestoreOrder:
+    """A restore that may be begun: its backup was read, and nothing in it is refused."""
+
+    plan: Plan
+    backup: BackupFacts
+    programs: ClientPrograms
+    is_proven: bool
+
+
+def restore(
+    driver: Driver, name: str, backup: Path, options: RunOptions, *, trust_file: bool
+) -> RunReport:
     """Bring one tenant back from its backup (see `Fleet.restore`)."""
     with driver.ledger() as ledger:
-        plan, facts, programs = plan_restore(driver, ledger, name, backup)
+        order = plan_restore(driver, ledger, name, backup, trust_file=trust_file)
         settings = driver.settings
         engine = RestoringEngine(
             driver.session_options,
             settings.ledger_schema,
-            programs,
-            facts,
+            order.programs,
+            order.backup,
             is_registry_source=settings.source == "registry",
             deadline_s=settings.attempt_timeout,
+            outside=(settings.shared_schema,),
+            role=settings.restore_role or None,
+            is_proven=order.is_proven,
         )
-        return driver.start(plan, ledger, options, open_engine=lambda _: nullcontext(engine))
+        return driver.start(order.plan, ledger, options, open_engine=lambda _: nullcontext(engine))
 
 
 def plan_restore(
-    driver: Driver, ledger: Ledger, name: str, backup: Path
-) -> tuple[Plan, BackupFacts, ClientPrograms]:
+    driver: Driver, ledger: Ledger, name: str, backup: Path, *, trust_file: bool
+) -> RestoreOrder:
     """Read a backup to its end, and plan to put its tenant into the place of what there is."""
-    driver.settings.name_rules.check(name)
+    settings = driver.settings
+    settings.name_rules.check(name)
+    is_proven = _prove(driver, ledger, backup, trust_file=trust_file)
     programs = driver.programs(ledger)
-    limits = Limits.within(driver.settings.attempt_timeout)
-    facts = read_backup(programs, backup, driver.settings.version_table, limits)
+    limits = Limits.within(settings.attempt_timeout)
+    facts = read_backup(programs, backup, settings.version_table, limits)
     known = next((t for t in driver.discover(ledger) if t.name == name), None)
     tenant = known or Tenant(name, facts.schema)
+    outside = (*settings.extension_schemas, settings.shared_schema)
+    held = look_through(programs, backup, facts.schema, outside, limits)
+    role = settings.restore_role or None
+    roles = read_roles(ledger.connection, facts.schema, {*held.owners, role or ""})
+    choose_role(held, roles, role, facts.schema, is_proven=is_proven)
     stands = driver.reader(ledger)([tenant.schema])[tenant.schema].heads
     target = show_heads(facts.heads or ()) or "base"
     path = RevisionPath(stands, facts.heads or (), (), target)
-    return Plan(RunKind.RESTORE, target, (PlanGroup(path, (tenant,)),)), facts, programs
+    plan = Plan(RunKind.RESTORE, target, (PlanGroup(path, (tenant,)),))
+    return RestoreOrder(plan, facts, programs, is_proven)
+
+
+def _prove(driver: Driver, ledger: Ledger, backup: Path, *, trust_file: bool) -> bool:
+    """True when a backup is proved to be ours; a user may trust one that is not.
+
+    Raises:
+        UntrustedBackupError: it is not, and nobody trusts it.
+    """
+    digest = hash_file(backup)
+    is_known = is_known_hash(ledger.connection, ledger.schema, digest)
+    try:
+        check_proof(backup, digest, driver.settings.signing_key, is_known=is_known)
+    except UntrustedBackupError:
+        if not trust_file:
+            raise
+        return False
+    return True

@@ -1,30 +1,26 @@
-"""Restore: one tenant brought back from a backup file, in one transaction of one psql session.
+"""Restore: one tenant brought back from a backup file, in one transaction.
 
-psql reads its script from this process, which sends COMMIT only when pg_restore has come to a good
-end and every statement has been carried out. So `--single-transaction` is not used: psql commits
-when its input ends, also when it ends because its writer was killed.
+The backup is read first, by PostgreSQL's own parser; what does not belong in it is refused before
+anything is touched. Then its statements are run one by one. Only this module ends the transaction.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
-from tenantmig.backup_file import FORMAT, BackupFacts
-from tenantmig.client_programs import POLL_S, ClientPrograms, Connecting, Limits
-from tenantmig.connection import SessionOptions, binding, connect, salt_of
+from tenantmig.client_programs import POLL_S, ClientPrograms, Limits
+from tenantmig.connection import SessionOptions, connect
+from tenantmig.dump_targets import DumpFacts
+from tenantmig.dump_wall import Wall
 from tenantmig.errors import (
+    BackupFileError,
     ClientProgramError,
     DependentObjectsError,
     RestoreError,
@@ -33,42 +29,24 @@ from tenantmig.errors import (
     TenantLockedError,
     TenantmigError,
 )
-from tenantmig.psql_session import PsqlSession, psql_session
+from tenantmig.restore_roles import Mark, choose_role, read_mark, read_roles
+from tenantmig.restore_script import Pouring, look_through, script_of
+from tenantmig.restore_session import RestoreSession, restore_session
+from tenantmig.restore_statements import (
+    RestorePlan,
+    RestoreStatements,
+    register,
+    rendered,
+    take_over,
+)
 from tenantmig.retry import survive_restart
-from tenantmig.session import TENANT_LOCK
-from tenantmig.sql import query
-from tenantmig.tenant import UNFINISHED, Tenant, TenantState
+from tenantmig.tenant import Tenant
 
-# pg_restore switches every limit of the session off (and knows some that an older server lacks)
-SWITCHED_OFF = re.compile(rb"SET \w+_timeout = 0;\s*")
-FIRST_OBJECT = (b"-- Name: ", b"-- Data for Name: ")
+__all__ = ["RestorePlan", "rendered", "restore"]
+
 SETTLING_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class RestorePlan:
-    """One restore. `registry` is the ledger's schema, None where another source lists tenants.
-
-    `extra_sql` runs at the end of the transaction, in the tenant schema: the journal's statements,
-    with their parameters filled in (`rendered`). Whatever it raises undoes the restore.
-    """
-
-    tenant: Tenant
-    backup: BackupFacts
-    registry: str | None
-    extra_sql: sql.Composable
-    deadline_s: float
-    application_name: str = "tenantmig restore"
-
-
-def rendered(
-    connection: psycopg.Connection,
-    statement: sql.SQL | sql.Composed,
-    parameters: Mapping[str, object],
-) -> sql.Composable:
-    """Fill the parameters of a statement in, as literals."""
-    text = psycopg.ClientCursor(connection).mogrify(statement, parameters)
-    return sql.SQL(text)
+CURRENT = "SELECT pg_catalog.pg_current_xact_id()::text"
+USERS = "SELECT current_user OPERATOR(pg_catalog.=) session_user"
 
 
 def restore(
@@ -85,7 +63,8 @@ def restore(
     Locks: the tenant's advisory lock; ACCESS EXCLUSIVE on all that is dropped; what its foreign
     keys to shared tables need. Each is waited for at most `lock_timeout`.
     Raises:
-        RestoreError: it failed or was stopped; the tenant is as it was.
+        BackupRefusedError: the backup holds something that is none of a tenant's backup.
+        RestoreError: it failed or was stopped; the message says how the tenant was found then.
         RestoreInDoubtError: it cannot be found out whether its COMMIT arrived.
         TenantLockedError: another session is migrating the tenant.
         DependentObjectsError: objects outside the tenant schema would be dropped or cut.
@@ -93,57 +72,85 @@ def restore(
     """
     _refuse_other_schema(plan)
     limits = Limits.within(plan.deadline_s, stop)
+    try:
+        facts = look_into(options, programs, plan, limits)
+    except ClientProgramError as error:
+        raise RestoreError(
+            f'The tenant "{plan.tenant.name}" was not restored and is as it was: {error.message}'
+        ) from error
     with closing(connect(options)) as connection:
         _refuse_registered(connection, plan)
-        statements = _Statements(connection, options, plan)
-    connecting = Connecting(options.url, plan.application_name, options.connect_timeout_s)
-    xid = None
+        roles = read_roles(connection, plan.tenant.schema, {*facts.owners, plan.role or ""})
+        role = choose_role(facts, roles, plan.role, plan.tenant.schema, is_proven=plan.is_proven)
+        statements = RestoreStatements(connection, options, plan)
+    named = replace(options, application_name=plan.application_name)
+    trial = _Trial()
     try:
-        with psql_session(programs, connecting, limits) as session:
-            session.send("BEGIN;\n")
-            _take_over(session, statements, plan.tenant, options.tenant_lock_timeout_s)
-            _pour(session, programs, plan.backup, limits)
-            _register(session, statements, plan)
-            xid = session.ask("SELECT pg_current_xact_id()")
-            session.send("COMMIT;\n")
-            session.finish()
-    except (ClientProgramError, OSError) as error:
-        reason = error.message if isinstance(error, TenantmigError) else str(error)
-        if xid is None or not _is_committed(options, plan.tenant, xid):
-            raise RestoreError(
-                f'The tenant "{plan.tenant.name}" was not restored and is as it was: {reason}'
-            ) from error
+        with restore_session(named, limits) as session:
+            _carry_out(
+                session,
+                statements,
+                plan,
+                trial,
+                lambda: _pour(
+                    session, programs, plan, limits, _Way(options, role, facts, statements.bind)
+                ),
+            )
+    except (TenantLockedError, DependentObjectsError):
+        raise
+    except (TenantmigError, psycopg.Error, OSError) as error:
+        if not trial.is_ending or not _is_committed(options, plan.tenant, str(trial.xid)):
+            raise RestoreError(_failed(options, plan, roles.mark, error)) from error
 
 
-class _Statements:
-    """The statements of one restore, as text."""
+def outside_of(options: SessionOptions, plan: RestorePlan) -> frozenset[str]:
+    """Return the schemas that a backup may use besides its own."""
+    return frozenset({*options.extension_schemas, *plan.outside})
 
-    def __init__(
-        self, connection: psycopg.Connection, options: SessionOptions, plan: RestorePlan
-    ) -> None:
-        def text(statement: sql.SQL | sql.Composed, **parameters: object) -> str:
-            return rendered(connection, statement, parameters).as_string(connection)
 
-        tenant, name = plan.tenant, plan.application_name
-        schema = sql.Identifier(tenant.schema)
-        bind = query("bind_session")
-        outside = query("outside_dependents")
-        lock = sql.SQL(f"SELECT pg_try_advisory_xact_lock({TENANT_LOCK})")
-        count = sql.SQL("SELECT to_json(ARRAY({}))").format(outside)
-        self.bind = text(bind, **binding(options, (), name))
-        self.lock = text(lock, schema=tenant.schema, salt=salt_of(connection))
-        self.dependents = text(count, schema=tenant.schema)
-        self.drop = text(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
-        self.bind_tenant = text(bind, **binding(options, (tenant.schema,), name))
-        self.extra = plan.extra_sql.as_string(connection)
-        state = TenantState.ACTIVE if tenant.state in UNFINISHED else tenant.state
-        self.register = plan.registry and text(
-            query("register_restored", plan.registry),
-            name=tenant.name,
-            schema=tenant.schema,
-            state=state.value,
-            labels=Jsonb(dict(tenant.labels)),
-        )
+def look_into(
+    options: SessionOptions, programs: ClientPrograms, plan: RestorePlan, limits: Limits
+) -> DumpFacts:
+    """Read the whole backup; see `look_through`."""
+    outside = outside_of(options, plan)
+    return look_through(programs, plan.backup.file, plan.tenant.schema, outside, limits)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """How far a restore has come: its transaction, and whether the COMMIT was sent."""
+
+    xid: str | None = None
+    is_ending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a backup is poured: the role of the tenant's code, and what the wall has seen."""
+
+    options: SessionOptions
+    role: str | None
+    facts: DumpFacts
+    bind: str
+
+
+def _carry_out(
+    session: RestoreSession,
+    statements: RestoreStatements,
+    plan: RestorePlan,
+    trial: _Trial,
+    pour: Callable[[], None],
+) -> None:
+    """Run the transaction, and end it if nobody else has."""
+    session.run("BEGIN")
+    take_over(session, statements, plan.tenant, statements.patience_s)
+    trial.xid = session.ask(CURRENT)
+    pour()
+    if (session.ask(CURRENT), session.ask(USERS)) != (trial.xid, True):
+        raise ClientProgramError("the backup has left its transaction or its role")
+    register(session, statements, plan)
+    trial.is_ending = True
+    session.commit()
 
 
 def _refuse_other_schema(plan: RestorePlan) -> None:
@@ -170,57 +177,47 @@ def _refuse_registered(connection: psycopg.Connection, plan: RestorePlan) -> Non
         )
 
 
-def _take_over(
-    session: PsqlSession, statements: _Statements, tenant: Tenant, patience_s: float
-) -> None:
-    """Lock the tenant, and drop what there is of it."""
-    session.send(f"{statements.bind};\n")
-    deadline = time.monotonic() + patience_s
-    while session.ask(statements.lock) != "t":  # never by blocking
-        if time.monotonic() >= deadline:
-            raise TenantLockedError(
-                f'Another session is migrating the tenant schema "{tenant.schema}";'
-                " run again when it has ended. Nothing was touched."
-            )
-        time.sleep(POLL_S)
-    objects = json.loads(session.ask(statements.dependents))
-    if objects:
-        raise DependentObjectsError(
-            f'Objects outside the tenant schema "{tenant.schema}" depend on it:'
-            f" {'; '.join(objects)}. Drop or move them first; nothing was dropped."
-        )
-    session.send(f"{statements.drop};\n")
-
-
 def _pour(
-    session: PsqlSession, programs: ClientPrograms, backup: BackupFacts, limits: Limits
+    session: RestoreSession, programs: ClientPrograms, plan: RestorePlan, limits: Limits, way: _Way
 ) -> None:
-    """Send all that the backup holds from pg_restore to psql, through a buffer of fixed size."""
-    file = str(backup.file.absolute())
-    with (
-        programs.start("pg_restore", FORMAT, "-f", "-", file, stdout=subprocess.PIPE) as source,
-        session.watching(source),
-    ):
-        script = source.process.stdout
-        assert script is not None
-        with session.explained():
-            for line in script:
-                if not SWITCHED_OFF.fullmatch(line):
-                    session.input.write(line)
-                if line.startswith(FIRST_OBJECT):
-                    break
-            shutil.copyfileobj(script, session.input, 1 << 16)
-        source.finish(limits)
+    """Run all that the backup holds. It is looked at again: the file may be another one by now."""
+    schema = plan.tenant.schema
+    wall = Wall(schema, outside_of(way.options, plan))
+    pouring = Pouring(session, schema, way.role, way.bind, has_code=way.facts.has_code)
+    pouring.begin()
+    with script_of(programs, plan.backup.file, limits, session) as script:
+        for statement in script:
+            pouring.pour(statement, wall.look(statement))
+    if wall.targets.facts != way.facts:
+        raise BackupFileError("the backup was changed while it was read")
+    pouring.end()
 
 
-def _register(session: PsqlSession, statements: _Statements, plan: RestorePlan) -> None:
-    session.send("SET client_encoding = 'UTF8'; SET row_security = on;\n")
-    session.send(f"{statements.bind_tenant};\n")
-    if json.loads(session.ask("SELECT to_json(current_schema())")) != plan.tenant.schema:
-        raise ClientProgramError(f'the backup made no schema "{plan.tenant.schema}"')
-    if statements.register and session.ask(statements.register) != "1":
-        raise ClientProgramError("the tenant was registered with another schema meanwhile")
-    session.send(f"{statements.extra}\n;\n")
+def _failed(
+    options: SessionOptions, plan: RestorePlan, before: Mark | None, error: Exception
+) -> str:
+    """Say that a restore failed, and how the tenant was found afterwards."""
+    tenant = plan.tenant
+    reason = error.message if isinstance(error, TenantmigError) else str(error)
+    reason = options.url.redact(reason)
+    try:
+        after = survive_restart(lambda: _found(options, tenant.schema))
+    except (TenantmigError, psycopg.Error):
+        return (
+            f'The tenant "{tenant.name}" was not restored, and its schema could not be read since:'
+            f" {reason}"
+        )
+    if after == before:
+        return f'The tenant "{tenant.name}" was not restored and is as it was: {reason}'
+    return (
+        f'The tenant "{tenant.name}" was not restored, and its schema is not the one from before:'
+        f" somebody else changed it meanwhile; look at it before you run again: {reason}"
+    )
+
+
+def _found(options: SessionOptions, schema: str) -> Mark | None:
+    with closing(connect(options)) as connection:
+        return read_mark(connection, schema)
 
 
 def _is_committed(options: SessionOptions, tenant: Tenant, xid: str) -> bool:

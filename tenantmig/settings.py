@@ -148,6 +148,12 @@ class Settings(BaseSettings):
     client_programs: Path | None = Field(
         None, description="the folder of pg_dump, pg_restore and psql; default: from PATH"
     )
+    backup_key: SecretStr | None = Field(
+        None, description="the secret that signs backups; best as TENANTMIG_BACKUP_KEY"
+    )
+    restore_role: str = Field(
+        "", description="the role as which a restore runs the tenant's code; default: its owner"
+    )
     pure_modules: tuple[str, ...] = Field(
         (),
         description="modules that scripts use and that keep no state and ask nothing of the tenant",
@@ -237,6 +243,11 @@ class Settings(BaseSettings):
     def gate_environment(self) -> dict[str, str]:
         """The environment of the gate: this process's, without the secrets that are known."""
         return without_secrets(os.environ, self.secrets)
+
+    @property
+    def signing_key(self) -> str | None:
+        """The key that signs backups, if there is one."""
+        return (self.backup_key.get_secret_value() if self.backup_key else "") or None
 
     def _ini_url(self) -> str:
         ini = read_ini(self.config)

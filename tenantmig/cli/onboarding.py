@@ -90,17 +90,25 @@ def restore(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     backup: Annotated[Path, typer.Argument(metavar="FILE")],
+    trust_file: Annotated[
+        bool,
+        typer.Option("--trust-file", help="Take a file that nothing proves to be your backup."),
+    ] = False,
+    role: Annotated[
+        str | None,
+        typer.Option("--role", metavar="ROLE", help="Run the tenant's own code as this role."),
+    ] = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Bring one tenant back from a file that --backup wrote; its present data are replaced."""
-    fleet = open_fleet(ctx)
+    fleet = open_fleet(ctx, restore_role=role)
     if dry_run:
-        show_plan(fleet.plan_restore(name, backup), json=json)
+        show_plan(fleet.plan_restore(name, backup, trust_file=trust_file), json=json)
         return
     if not yes:
         raise SelectionError("restore replaces all data of the tenant; say --yes if you mean it.")
     with reported() as options:
-        report = fleet.restore(name, backup, options)
+        report = fleet.restore(name, backup, options, trust_file=trust_file)
     finish(report, json=json)

@@ -1,4 +1,4 @@
-"""The restoring engine: one tenant brought back from its backup, in one transaction of psql."""
+"""The restoring engine: one tenant brought back from its backup, in one transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tenantmig.sql import query
 class RestoringEngine(Engine):
     """Restores tenants from one backup; `registry` is None where another source lists tenants."""
 
-    name = "psql"
+    name = "restore"
 
     def __init__(
         self,
@@ -33,6 +33,9 @@ class RestoringEngine(Engine):
         *,
         is_registry_source: bool,
         deadline_s: float,
+        outside: tuple[str, ...] = (),
+        role: str | None = None,
+        is_proven: bool = False,
     ) -> None:
         self.options = options
         self.ledger = ledger
@@ -40,6 +43,9 @@ class RestoringEngine(Engine):
         self.backup = backup
         self.registry = ledger if is_registry_source else None
         self.deadline_s = deadline_s
+        self.outside = outside
+        self.role = role
+        self.is_proven = is_proven
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Restore a tenant; the journal is written in the transaction of the restore."""
@@ -66,6 +72,9 @@ class RestoringEngine(Engine):
                 sql.SQL(";\n").join([step, check]),
                 self.deadline_s,
                 session_name(assignment.run),
+                self.outside,
+                self.role,
+                self.is_proven,
             )
             restore(self.options, self.programs, plan)
             return Attempt(DONE[assignment.kind])
