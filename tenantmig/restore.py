@@ -183,7 +183,14 @@ def _pour(
     """Run all that the backup holds. It is looked at again: the file may be another one by now."""
     schema = plan.tenant.schema
     wall = Wall(schema, outside_of(way.options, plan))
-    pouring = Pouring(session, schema, way.role, way.bind, has_code=way.facts.has_code)
+    pouring = Pouring(
+        session,
+        schema,
+        way.role,
+        way.bind,
+        has_code=way.facts.has_code,
+        is_named=plan.role is not None,
+    )
     pouring.begin()
     with script_of(programs, plan.backup.file, limits, session) as script:
         for statement in script:

@@ -97,7 +97,7 @@ def look_through(
 class Pouring:
     """Runs the statements of a backup, as the tenant's role if that is given.
 
-    `bind` sets the limits of the session.
+    `bind` sets the limits of the session. `is_named`: the user has named the role.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Pouring:
         bind: str,
         *,
         has_code: bool,
+        is_named: bool,
     ) -> None:
         self.session = session
         self._bound = "; ".join([PATH, bind, *SETTINGS])
@@ -115,6 +116,7 @@ class Pouring:
         self.schema = schema
         self.role = role
         self.has_code = has_code
+        self.is_named = is_named
         self._private = f"tenantmig_restore_{secrets.token_hex(8)}"
         self._waiting: dict[Turn, list[str]] = {
             turn: [] for turn in (Turn.BIND, Turn.DEFER, Turn.OWN, Turn.GRANT, Turn.REFRESH)
@@ -146,6 +148,8 @@ class Pouring:
             self._fill(statement)
         elif self.role is None and turn is not Turn.SKIP:
             self.session.run(statement.text)
+        elif turn is Turn.REFRESH and self.is_named:  # later it would run as the view's owner
+            self._as_role(statement.text)
         elif turn in self._waiting:
             self._waiting[turn].append(statement.text)
         elif turn is Turn.CLASS:

@@ -131,7 +131,7 @@ OTHERS = {
     "SELECT pg_catalog.set_config('role', 'postgres', false);": "position of a sequence",
     "ALTER TABLE acme.t ALTER a ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME public.x);": "mak",
     "CREATE TYPE acme.r AS RANGE (subtype = int, multirange_type_name = public.m);": "it makes",
-    "CREATE OPERATOR acme.+ (FUNCTION = acme.f, RIGHTARG = int, COMMUTATOR = OPERATOR(public.+));": "it makes",
+    "CREATE OPERATOR acme.+ (FUNCTION = acme.f, COMMUTATOR = OPERATOR(public.+));": "it makes",
     "COMMENT ON TABLE beta.users IS 'x';": '"beta.users"',
     "COMMENT ON COLUMN beta.users.id IS 'x';": '"beta.users"',
     "COMMENT ON ROLE postgres IS 'x';": "role objects",
