@@ -20,9 +20,9 @@ from tenantmig import forkserver as product_forkserver
 from tenantmig.engines import workers as product_workers
 from tenantmig.forkserver import FORK_SERVER, Forked
 from tests.fixtures.database import Database
-from tests.fixtures.dying import OWN_R3, children_of, counters, tenants_at
+from tests.fixtures.dying import OWN_R3, children_of, counters, processes_of, tenants_at
 from tests.fixtures.faults import TENANTS
-from tests.fixtures.holds import HELD_R2, fleet_of, held, held_backends, state_of
+from tests.fixtures.holds import HELD_R2, fleet_of, group_of, held, held_backends, state_of
 from tests.fixtures.processes import wait_until
 
 LIMIT_S = 60.0
@@ -176,3 +176,20 @@ def _assert_done(report: RunReport, database: Database, counted: int) -> None:
     assert report.counts == {"upgraded": len(TENANTS)}, report
     assert sum(tenant.attempts for tenant in report.tenants) <= len(TENANTS) + 1
     assert counters(database) == {counted}
+
+
+@pytest.mark.parametrize("kind", ["worker", "child", "fork server"])
+def test_a_kill_while_a_reader_runs_the_history(
+    tmp_path: Path, victim_database: Database, kind: str
+) -> None:
+    """No tenant is at work, so nothing is tried again: the command says what happened and ends."""
+    project = fleet_of(tmp_path, victim_database, HELD_R2, at="r2")
+    with held(victim_database):
+        driver = project.start("drift")
+        held_backends(victim_database)
+        _end(processes_of(driver.pid)[kind][0])
+    result = project.finish(driver, expect=0 if kind == "fork server" else 2)
+    assert "Traceback" not in result.err
+    assert ("worker process died (exit code -9)" in result.err) == (kind != "fork server")
+    wait_until(lambda: group_of(driver.pid) == [], "a process lives on", LIMIT_S)
+    assert project.run("drift").code == 0
