@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from tenantmig.forking import NUMBER, become_server
 TRIES = 4  # of a start whose fork server, or whose new process, is killed meanwhile
 ANSWER_WITHIN_S = 60.0  # else the fork server is taken for dead
 GLANCE_S = 0.1  # how often a start that waits looks whether it is still wanted
+STALLED_S = 10  # that the middle of a message may take
 REPORT_WITHIN_S = 1.0  # in which the fork server says how a process ended
 SERVER_FD = 3
 
@@ -107,6 +109,7 @@ class ForkServer:
         """Ask for a process; None if the server died."""
         requests = self._running()
         pipe, theirs = Pipe()
+        _limit_stalls(pipe)
         status, told = os.pipe()
         pid: int | None = None
         try:
@@ -189,6 +192,17 @@ def start_server() -> tuple[socket.socket, int]:
     finally:
         theirs.close()
     return ours, pid
+
+
+def _limit_stalls(pipe: Connection) -> None:
+    """Let a message whose middle does not come, or is not taken, fail with BlockingIOError.
+
+    The other end may be stopped there. How long an answer takes to begin is not limited by this.
+    """
+    limit = struct.pack("ll", STALLED_S, 0)  # socket(7): a timeval
+    with socket.socket(fileno=os.dup(pipe.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _read_pid(status: int, is_wanted: Callable[[], bool]) -> int | None:

@@ -183,12 +183,16 @@ def _ask(worker: Forked, packed: bytes, timeout_s: float) -> bytes | None:
         worker.pipe.send_bytes(packed)
     except ConnectionError:
         return None
+    except BlockingIOError:
+        raise TimeoutError from None  # stopped before it took all of it
     ready: list[Any] = wait([worker.pipe, worker.sentinel], timeout_s)
     if not ready:
         raise TimeoutError
     try:
         if worker.pipe in ready or worker.pipe.poll():  # it may have answered and then died
             return worker.pipe.recv_bytes()
+    except BlockingIOError:
+        raise TimeoutError from None  # stopped in the middle of its answer
     except (EOFError, OSError):
         pass
     worker.has_ended(LINGER_S)

@@ -164,6 +164,22 @@ def test_a_stopped_worker_meets_the_timeout(workers: Workers) -> None:
     assert say(workers, "again") == "again"
 
 
+@pytest.mark.parametrize("size", [1, 10_000_000])
+def test_a_worker_stopped_in_the_middle_of_a_message_meets_a_timeout(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Of its answer, or of a task that does not fit into the pipe."""
+    monkeypatch.setattr(forkserver, "STALLED_S", 1)
+    if size == 1:
+        with pytest.raises(TimeoutError):
+            workers.call(tasks.stop_while_answering, timeout_s=LIMIT_S)
+    else:
+        os.kill(workers.call(tasks.whoami, timeout_s=LIMIT_S), signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            workers.call(tasks.echo, "x" * size, timeout_s=LIMIT_S)
+    assert say(workers, "again") == "again"
+
+
 def test_a_call_that_is_cut_off_leaves_the_others(workers: Workers, tmp_path: Path) -> None:
     call = Call()
     cut, other = tmp_path / "cut", tmp_path / "other"
