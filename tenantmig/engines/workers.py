@@ -117,10 +117,10 @@ class Workers:
     def _borrow(self, call: Call) -> Forked:
         with self._changed:
             self._calls.add(call)
-            while (worker := self._living()) is None and self._lent >= self._count:
-                self._refuse_unwanted(call)
-                self._changed.wait()
             self._refuse_unwanted(call)
+            while (worker := self._living()) is None and self._lent >= self._count:
+                self._changed.wait()
+                self._refuse_unwanted(call)
             self._lent += 1
             call.worker = worker
         return worker or self._start(call)
