@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from tenantmig.errors import BackupFileError
+from tenantmig.errors import UnreadableScriptError
 from tenantmig.parsing import UnreadableError, parse
 
 RESTRICT = re.compile(rb"\\restrict ([A-Za-z0-9]{1,255})\r?\n")
@@ -32,10 +32,6 @@ class Statement:
     kind: str
     node: Any
     rows: Rows = field(default_factory=lambda: iter(()))
-
-
-class UnreadableScriptError(BackupFileError):
-    """The backup's script is none that pg_dump writes; nothing was touched."""
 
 
 def read_script(stream: IO[bytes]) -> Iterator[Statement]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -70,37 +71,39 @@ def restore(
         DependentObjectsError: objects outside the tenant schema would be dropped or cut.
         TenantExistsError: the name or the schema is registered for another tenant.
     """
-    _refuse_other_schema(plan)
     limits = Limits.within(plan.deadline_s, stop)
+    way, statements = _prepare(options, programs, plan, limits)
+    named = replace(options, application_name=plan.application_name)
+    trial = _Trial()
+    try:
+        with restore_session(named, limits) as session:
+            pour = partial(_pour, session, programs, plan, limits, way)
+            _carry_out(session, statements, plan, trial, pour)
+    except (TenantLockedError, DependentObjectsError):
+        raise
+    except (TenantmigError, psycopg.Error, OSError) as error:
+        if not trial.is_ending or not _is_committed(options, plan.tenant, str(trial.xid)):
+            raise RestoreError(_failed(options, plan, way.before, error)) from error
+
+
+def _prepare(
+    options: SessionOptions, programs: ClientPrograms, plan: RestorePlan, limits: Limits
+) -> tuple[_Way, RestoreStatements]:
+    """Read the backup and ask the server; refuse what cannot be restored."""
+    _refuse_other_schema(plan)
     try:
         facts = look_into(options, programs, plan, limits)
     except ClientProgramError as error:
         raise RestoreError(
-            f'The tenant "{plan.tenant.name}" was not restored and is as it was: {error.message}'
+            f'The tenant "{plan.tenant.name}" was not restored: {error.message.rstrip(".")}.'
+            " Nothing was touched."
         ) from error
     with closing(connect(options)) as connection:
         _refuse_registered(connection, plan)
         roles = read_roles(connection, plan.tenant.schema, {*facts.owners, plan.role or ""})
         role = choose_role(facts, roles, plan.role, plan.tenant.schema, is_proven=plan.is_proven)
         statements = RestoreStatements(connection, options, plan)
-    named = replace(options, application_name=plan.application_name)
-    trial = _Trial()
-    try:
-        with restore_session(named, limits) as session:
-            _carry_out(
-                session,
-                statements,
-                plan,
-                trial,
-                lambda: _pour(
-                    session, programs, plan, limits, _Way(options, role, facts, statements.bind)
-                ),
-            )
-    except (TenantLockedError, DependentObjectsError):
-        raise
-    except (TenantmigError, psycopg.Error, OSError) as error:
-        if not trial.is_ending or not _is_committed(options, plan.tenant, str(trial.xid)):
-            raise RestoreError(_failed(options, plan, roles.mark, error)) from error
+    return _Way(options, role, facts, statements.bind, roles.mark), statements
 
 
 def outside_of(options: SessionOptions, plan: RestorePlan) -> frozenset[str]:
@@ -132,6 +135,7 @@ class _Way:
     role: str | None
     facts: DumpFacts
     bind: str
+    before: Mark | None
 
 
 def _carry_out(

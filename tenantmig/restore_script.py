@@ -20,10 +20,10 @@ from tenantmig.backup_file import FORMAT
 from tenantmig.client_programs import ClientPrograms, Limits, RunningProgram
 from tenantmig.dump_kinds import Turn
 from tenantmig.dump_names import texts
-from tenantmig.dump_script import Statement, UnreadableScriptError, read_script
+from tenantmig.dump_script import Statement, read_script
 from tenantmig.dump_targets import DumpFacts
 from tenantmig.dump_wall import Wall
-from tenantmig.errors import RestoreError
+from tenantmig.errors import RestoreError, UnreadableScriptError
 from tenantmig.restore_session import RestoreSession
 
 PATH = "SET search_path = pg_catalog, pg_temp"
@@ -40,6 +40,16 @@ DEFERRED = """
      WHERE tgdeferrable AND NOT tgisinternal
        AND (pg_has_role({role}, proowner, 'USAGE') OR pronamespace = {schema}::regnamespace)
 """
+CODE = """
+    SELECT array_agg((kind, oid, xmin, cmin)::text ORDER BY kind, oid) FROM (
+        SELECT 'f', oid, xmin, cmin FROM pg_proc WHERE pronamespace = {schema}::regnamespace
+        UNION ALL
+        SELECT 'r', r.oid, r.xmin, r.cmin
+          FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = ev_class
+         WHERE relnamespace = {schema}::regnamespace
+    ) AS code (kind, oid, xmin, cmin)
+"""
+MAY_RUN_CODE = frozenset({"alter_domain_stmt", "alter_table_stmt", "copy_stmt", "index_stmt"})
 TYPES = """
     SELECT format_type(atttypid, atttypmod) FROM pg_attribute
      WHERE attrelid = {table}::regclass AND attname = {column} AND NOT attisdropped
@@ -144,7 +154,14 @@ class Pouring:
         if turn is Turn.SETTING:
             self._kept[statement.node.name] = statement.text
             self.session.run(statement.text)
-        elif turn is Turn.FILL:
+        elif self.role is not None and self.has_code and statement.kind in MAY_RUN_CODE:
+            with self._unchanged_code():
+                self._take(statement, turn)
+        else:
+            self._take(statement, turn)
+
+    def _take(self, statement: Statement, turn: Turn) -> None:
+        if turn is Turn.FILL:
             self._fill(statement)
         elif self.role is None and turn is not Turn.SKIP:
             self.session.run(statement.text)
@@ -227,6 +244,23 @@ class Pouring:
         name = sql.Literal(table.as_string(self.session.connection))
         query = sql.SQL(TYPES).format(table=name, column=sql.Literal(column))
         return str(self.session.ask(query))
+
+    @contextmanager
+    def _unchanged_code(self) -> Iterator[None]:
+        """Let no code of the tenant change views, rules and functions: others may get them later.
+
+        What changes them by right runs none of the tenant's code.
+        """
+        self._settle()
+        schema = sql.Literal(sql.Identifier(self.schema).as_string(self.session.connection))
+        query = sql.SQL(CODE).format(schema=schema)
+        before = self.session.ask(query)
+        yield
+        self._settle()
+        if self.session.ask(query) != before:
+            raise RestoreError(
+                "code of the tenant changed its views, rules or functions while it was restored"
+            )
 
     def _refuse_deferred(self) -> None:
         """Let no trigger of the tenant wait for the COMMIT, where it would run as another role."""

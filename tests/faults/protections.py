@@ -33,6 +33,10 @@ TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
 HOSTILE = "tests/integration/test_hostile_tenants.py::test_"
 BY_NAME = f"{HOSTILE}a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs"
 NOT_CALLED = f"{HOSTILE}what_a_trusted_schema_holds_is_not_called_for_versions_either"
+FORGED = "tests/integration/test_forged_backups.py::test_"
+WALL = "tests/unit/test_dump_wall.py::test_"
+OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
+AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
    AND EXISTS (SELECT FROM pg_locks
@@ -784,5 +788,134 @@ CONTROLS = (
         ),
         (f"{HOSTILE}a_policy_that_hides_rows_fails_the_revision[newest-auto]",),
         "AssertionError",
+    ),
+    ),
+    Control(
+        "P2",
+        "a backup is read before a restore",
+        (
+            Patch(
+                "restore_script.py",
+                "        for statement in statements:\n            wall.look(statement)",
+                "        for _ in statements:\n            pass",
+            ),
+            Patch(
+                "dump_wall.py",
+                "        except ForeignNameError as error:\n            raise BackupRefusedError(",
+                "        except ForeignNameError as error:\n            return Turn.MAKE\n"
+                "            raise BackupRefusedError(",
+            ),
+        ),
+        (f"{FORGED}a_forged_backup_is_refused_on_16",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "a backup names only its own schema",
+        (
+            Patch(
+                "dump_names.py",
+                "        if schema not in (*SYSTEM, self.schema) and schema not in self.outside:",
+                "        if False:",
+            ),
+        ),
+        (f"{WALL}what_does_not_belong_in_a_backup_is_refused[CREATE TABLE acme.t (a beta.mood);]",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "rows end where the reader says",
+        (
+            Patch(
+                "dump_script.py",
+                '        if line.startswith(b"\\\\.") or b"\\0" in line'
+                ' or not line.endswith(b"\\n"):\n'
+                "            break\n",
+                "",
+            ),
+        ),
+        (f"{WALL}what_ends_rows_for_others_is_refused",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "a proof of a backup is asked for",
+        (
+            Patch(
+                "recovery.py",
+                "        if not trust_file:\n            raise\n",
+                "",
+            ),
+        ),
+        (f"{FORGED}a_signature_or_the_ledger_proves_a_backup",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "a tenant's code cannot leave its role (SET ROLE alone)",
+        (
+            Patch(
+                "restore_script.py",
+                "        self._settle()\n        self.session.run(call)",
+                '        self._run("SET ROLE {role}")\n        self.session.run(text)\n'
+                '        self.session.run("RESET ROLE")',
+            ),
+        ),
+        (AS_OWNER,),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "a tenant's code runs as the tenant",
+        (
+            Patch(
+                "restore_roles.py",
+                "    return next((role for role in candidates if role not in barred), None)",
+                "    return None",
+            ),
+        ),
+        (AS_OWNER,),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "no trigger of the tenant waits for the COMMIT",
+        (Patch("restore_script.py", "            self._refuse_deferred()\n", ""),),
+        (f"{FORGED}a_trigger_that_waits_for_the_commit_is_refused",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "owners are roles of the tenant",
+        (Patch("restore_roles.py", "    if strangers:", "    if False:"),),
+        (f"{FORGED}an_owner_who_is_a_stranger_is_refused",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P3",
+        "a failed restore is read back",
+        (Patch("restore.py", "    if after == before:", "    if True:"),),
+        (f"{FORGED}what_a_failed_restore_says_is_read_back",),
+        "Regex pattern did not match",
+    ),
+    Control(
+        "P1",
+        "a % in a name is no placeholder",
+        (Patch("restore_statements.py", "parameters or None", "parameters"),),
+        (f"{FORGED}every_wide_name_goes_and_comes_back",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "a tenant's code changes nothing that others get",
+        (
+            Patch(
+                "restore_script.py",
+                "        if self.session.ask(query) != before:",
+                "        if False:",
+            ),
+        ),
+        (f"{OTHERS_OWN}[ALTER FUNCTION acme.ours() SECURITY DEFINER]",),
+        "DID NOT RAISE",
     ),
 )  # fmt: skip

@@ -22,6 +22,7 @@ from tenantmig.driver import RunOptions
 from tenantmig.errors import BackupFileError, RestoreError, UntrustedBackupError
 from tenantmig.ledger import Ledger
 from tenantmig.restore import RestorePlan, restore
+from tenantmig.restore_session import RestoreSession
 from tenantmig.tenant import Selection, Tenant
 from tests.fixtures.client_programs import programs_for
 from tests.fixtures.command import Project, untouched
@@ -104,9 +105,13 @@ def test_a_forged_backup_is_refused_on_16(database16: Database, tmp_path: Path) 
 
 # -- an honest backup whose tenant is hostile ---------------------------------------------------
 
-HOSTILE = """
+TRY = """
     CREATE FUNCTION try(statement text) RETURNS void LANGUAGE plpgsql AS $f$
         BEGIN EXECUTE statement; EXCEPTION WHEN OTHERS THEN NULL; END $f$;
+"""
+HOSTILE = (
+    f"{TRY}"
+    """
     CREATE FUNCTION bad(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$
     BEGIN
         PERFORM {schema}.leave(a); RETURN a;
@@ -149,6 +154,7 @@ HOSTILE = """
     INSERT INTO parted VALUES (1);
     REFRESH MATERIALIZED VIEW mv;
 """
+)
 SCENE = """
     CREATE SCHEMA seen; CREATE TABLE seen.by (who text);
     GRANT USAGE ON SCHEMA seen TO PUBLIC; GRANT INSERT ON seen.by TO PUBLIC;
@@ -290,6 +296,35 @@ DEFERRED = """
 """
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE OR REPLACE VIEW acme.theirs AS SELECT rolname::text AS a FROM pg_roles",
+        "CREATE RULE r AS ON INSERT TO acme.kept DO ALSO INSERT INTO seen.by VALUES ('x')",
+        "ALTER FUNCTION acme.ours() SECURITY DEFINER",
+    ],
+)
+def test_what_others_own_is_not_changed_before_they_get_it(stage: Stage, change: str) -> None:
+    lay = f"""
+        CREATE FUNCTION change(a int) RETURNS bool LANGUAGE plpgsql AS $f$
+            BEGIN PERFORM {{schema}}.try($${change}$$); RETURN true; END $f$;
+        CREATE TABLE zz (a int CHECK ({{schema}}.change(a))); INSERT INTO zz VALUES (1);
+    """
+    stage.play("acme", TRY)
+    stage.database.execute(
+        "CREATE VIEW acme.theirs AS SELECT rolname::text AS a FROM pg_database, pg_roles;"
+        " CREATE TABLE acme.kept (a int);"
+        " CREATE FUNCTION acme.ours() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    )
+    url = stage.database.server.url(stage.database.name, user=stage.bob)
+    with psycopg.connect(url, autocommit=True) as connection:
+        build_in(connection, "acme", lay.format(schema="acme"))
+    before = stage.state("acme")
+    with pytest.raises(RestoreError, match="is as it was: code of the tenant changed"):
+        stage.bring_back("acme", is_proven=True)
+    assert stage.state("acme") == before
+
+
 def test_a_trigger_that_waits_for_the_commit_is_refused(stage16: Stage) -> None:
     before = stage16.play("acme", HOSTILE + DEFERRED)
     with pytest.raises(RestoreError, match="is as it was: a deferrable constraint trigger"):
@@ -366,6 +401,25 @@ def test_a_security_definer_function_of_another_is_refused(
     )
     with pytest.raises(BackupFileError, match='"up" is a SECURITY DEFINER function of the role'):
         stage.bring_back("acme", is_proven=is_proven)
+
+
+def test_what_a_failed_restore_says_is_read_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody makes the schema anew between the look at it and the transaction."""
+    stage.play("acme", SMALL)
+    run = RestoreSession.run
+
+    def meddle(session: RestoreSession, statement: str) -> None:
+        if statement == "BEGIN":
+            stage.database.execute("DROP SCHEMA acme CASCADE; CREATE SCHEMA acme")
+        run(session, statement)
+        if statement.startswith("DROP SCHEMA IF EXISTS"):
+            run(session, "SELECT 1 / 0")
+
+    monkeypatch.setattr(RestoreSession, "run", meddle)
+    with pytest.raises(RestoreError, match="its schema is not the one from before"):
+        stage.bring_back("acme")
 
 
 # -- what proves a file -------------------------------------------------------------------------
