@@ -50,7 +50,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def redact_line(text: str, secrets: tuple[str, ...]) -> str:
-    """Do the same, and return it on one line."""
+    """Do the same, and return it on one line that PostgreSQL can keep: no NUL, no surrogates."""
+    text = text.replace("\0", r"\x00").encode("utf-8", "backslashreplace").decode()
     return redact(" ".join(redact(text, secrets).split()), secrets)
 
 

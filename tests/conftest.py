@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.fixtures.faults",
     "tests.fixtures.clerks",
     "tests.fixtures.rollouts",
+    "tests.fixtures.in_process",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
 from tests.fixtures.hostile import HOSTILE, assert_harmless
+from tests.fixtures.in_process import Ask
 from tests.fixtures.rollouts import CREATE
 
 NASTY = "x" + "".join(HOSTILE).replace("\0", "")
@@ -37,8 +39,8 @@ op.execute(sa.text("COMMENT ON TABLE more IS " + {LITERAL!r}.replace(":", "\\\\:
 """
 COMMANDS = (
     ("status",), ("plan",), ("plan", "--sql"), ("runs",), ("show", "2"), ("drift",),
-    ("drift", "--sql"), ("lint",), ("lint", "--format", "github"), ("lint", "--format", "sarif"),
-    ("check",), ("check", "--replay"), ("tenants", "list"), ("tenants", "suspend", NAME),
+    ("drift", "--sql"), ("lint",), ("lint", "--format", "github"),
+    ("check", "--replay"), ("tenants", "list"), ("tenants", "suspend", NAME),
     ("tenants", "activate", NAME), ("tenants", "label", NAME, "--label", f"k={NASTY}"),
     ("tenants", "adopt", SCHEMA, NASTY), ("upgrade", "--dry-run"), ("upgrade",), ("resume",),
     ("resume", "--dry-run"), ("rollback", "2", "--yes"), ("rollback", "2", "--dry-run"),
@@ -52,6 +54,11 @@ COMMANDS = (
     ("upgrade", "--canary", NASTY),
     ("upgrade", "--wave", "1", "--gate", NASTY), ("upgrade", "--lock-timeout", NASTY),
 )  # fmt: skip
+STARTING = {
+    *("drift", "lint", "check", "upgrade", "resume", "rollback", "downgrade", "stamp", "onboard"),
+    *("restore", "revision", "adopt", "--sql"),
+}
+"""Words of commands that may start workers; the others run in this process."""
 
 
 @pytest.fixture
@@ -81,10 +88,12 @@ def fleet(tmp_path: Path, database: Database) -> Project:
     return project
 
 
-def test_no_command_prints_what_a_terminal_or_a_ci_obeys(fleet: Project) -> None:
+def test_no_command_prints_what_a_terminal_or_a_ci_obeys(fleet: Project, ask: Ask) -> None:
     shown = ""
     for command in COMMANDS:
-        result = fleet.run(*(word.replace("\0", "") for word in command), expect=None)
+        is_starting = STARTING & set(command) and "--dry-run" not in command
+        run = fleet.run if is_starting else partial(ask, fleet)
+        result = run(*(word.replace("\0", "") for word in command), expect=None)
         try:
             assert result.code in {0, 2, 3, 5}
             assert "Traceback" not in result.err
@@ -111,6 +120,16 @@ def test_json_is_exact(fleet: Project) -> None:
     assert found[NAME]["schema"] == SCHEMA
     assert found[NAME]["labels"] == {NASTY: NASTY}
     assert fleet.run("show", "2", "--json").json["reason"] == NASTY
+
+
+def test_an_error_that_postgresql_cannot_keep_is_one_tenants(
+    tmp_path: Path, database: Database
+) -> None:
+    script = 'raise RuntimeError("a\\0b\\ud800")'
+    project = Project(tmp_path, database.url, write_history(tmp_path / "h", CREATE, ("r2", script)))
+    project.run("onboard", "acme", "--to", "r1")
+    (tenant,) = project.run("upgrade", "--json", expect=3).json["tenants"]
+    assert (tenant["outcome"], r"a\x00b\ud800" in tenant["error"]) == ("failed", True)
 
 
 # -- secrets --------------------------------------------------------------------------------------

@@ -85,6 +85,10 @@ def test_a_longer_secret_is_taken_out_whole() -> None:
     assert redact_line("a pass\npassword b", ("pass", "password")) == "a *** *** b"
 
 
+def test_a_line_can_be_kept_by_postgresql() -> None:
+    assert redact_line("a\0b \ud800\n ö", ()) == r"a\x00b \ud800 ö"
+
+
 def test_files_that_cannot_be_read_have_no_secrets(tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"\xff\xfe[x\n=\n")
     environment = {"PGPASSFILE": str(tmp_path), "PGSERVICE": "x"}
