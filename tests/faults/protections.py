@@ -789,7 +789,6 @@ CONTROLS = (
         (f"{HOSTILE}a_policy_that_hides_rows_fails_the_revision[newest-auto]",),
         "AssertionError",
     ),
-    ),
     Control(
         "P2",
         "a backup is read before a restore",
