@@ -143,10 +143,6 @@ class UnreadableScriptError(BackupFileError):
     """The backup's script is none that pg_dump writes; nothing was touched."""
 
 
-class UnreadableScriptError(BackupFileError):
-    """The backup's script is none that pg_dump writes; nothing was touched."""
-
-
 class BackupRefusedError(BackupFileError):
     """The backup holds a statement that is none of a tenant's backup; nothing was touched."""
 

@@ -452,10 +452,7 @@ CONTROLS = (
     Control(
         "P9",
         "passwords taken out of messages",
-        (
-            Patch("database_url.py", 'text = text.replace(secret, "***")', "pass"),
-            Patch("database_url.py", 'line = line.replace(secret, "***")', "pass"),
-        ),
+        (Patch("database_url.py", "return redact_line(text, self.secrets)", "return text"),),
         (f"{LATER}a_refused_connection_tells_no_password",),
         "hunter2",
     ),
