@@ -1,6 +1,6 @@
 SELECT {ledger}.reached(
     {run}, {epoch}, {name}, {attempt},
-    pg_catalog.current_schema() = {schema}
+    pg_catalog.current_schema() OPERATOR(pg_catalog.=) {schema}
         AND (SELECT version_num OPERATOR(pg_catalog.=) {stands}
                 AND xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.xid
                FROM {table}),

@@ -140,8 +140,8 @@ CONTROLS = (
         (
             Patch(
                 "sql/record_step.sql",
-                "\n   AND (%(schema)s::text IS NULL OR current_schema() = %(schema)s)",
-                "",
+                "OR pg_catalog.current_schema() OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.text",
+                "OR true",
             ),
             Patch("env.py", "    if current != expected:", "    if False:"),
         ),
@@ -418,8 +418,10 @@ CONTROLS = (
         (
             Patch(
                 "sql/replay_reached.sql",
-                "(SELECT version_num = {stands} AND xmin = pg_current_xact_id()::xid FROM {table})",
-                "true",
+                "SELECT version_num OPERATOR(pg_catalog.=) {stands}\n"
+                "                AND xmin OPERATOR(pg_catalog.=)"
+                " pg_catalog.pg_current_xact_id()::pg_catalog.xid\n               FROM {table}",
+                "SELECT true",
             ),
         ),
         ("tests/faults/test_replay.py::test_somebody_moves_a_tenant_before_its_text_arrives",),
