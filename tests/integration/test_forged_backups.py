@@ -96,11 +96,11 @@ def _refuse_forged(database: Database, tmp_path: Path, texts: Sequence[str]) -> 
 def test_a_forged_backup_is_refused_before_anything_is_touched(
     database: Database, tmp_path: Path
 ) -> None:
-    _refuse_forged(database, tmp_path, [*FORGED, *ROWS])
+    _refuse_forged(database, tmp_path, [*FORGED[::2], *ROWS])
 
 
 def test_a_forged_backup_is_refused_on_16(database16: Database, tmp_path: Path) -> None:
-    _refuse_forged(database16, tmp_path, [*FORGED[::4], ROWS[0]])
+    _refuse_forged(database16, tmp_path, [*FORGED[1::2], ROWS[0]])
 
 
 # -- an honest backup whose tenant is hostile ---------------------------------------------------
@@ -464,7 +464,7 @@ def test_a_signature_or_the_ledger_proves_a_backup(
     assert fleet.restore("acme", files["acme"], trust_file=True).is_complete
 
 
-WIDE = ["50% off", "%n", "%(a)s", "[x]", "a\\b", 'q"u', "-n", "a.b c", "é%", "{x}", "a'b;--"]
+WIDE = ["50% off", "%n", "%(a)s", "[x]", "a\\b", "-n é", "q\"u.{x}'b;--"]
 
 
 def test_every_wide_name_goes_and_comes_back(
