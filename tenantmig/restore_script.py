@@ -54,7 +54,7 @@ TYPES = """
     SELECT format_type(atttypid, atttypmod) FROM pg_attribute
      WHERE attrelid = {table}::regclass AND attname = {column} AND NOT attisdropped
 """
-INSERT = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {rows}"
+INSERT = "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {rows}.r"
 
 
 @contextmanager
@@ -148,6 +148,8 @@ class Pouring:
         self._run("GRANT EXECUTE ON FUNCTION {private}.run(text) TO SESSION_USER")
         self._run("ALTER FUNCTION {private}.run(text) OWNER TO {role}")
         self._run("REVOKE CREATE ON SCHEMA {private} FROM {role}")
+        self._run("CREATE SCHEMA {rows}")
+        self._run("GRANT USAGE ON SCHEMA {rows} TO {role}")
 
     def pour(self, statement: Statement, turn: Turn) -> None:
         """Run a statement when its turn has come."""
@@ -185,7 +187,7 @@ class Pouring:
             for turn in (Turn.BIND, Turn.OWN, Turn.GRANT, Turn.REFRESH):
                 for text in self._waiting[turn]:
                     self.session.run(text)
-            self._run("DROP SCHEMA {private} CASCADE")
+            self._run("DROP SCHEMA {private}, {rows} CASCADE")
         self._settle()
 
     # -- as the tenant's role ------------------------------------------------------------------
@@ -218,14 +220,12 @@ class Pouring:
             for _ in statement.rows:
                 self._as_role(self._text("INSERT INTO {table} DEFAULT VALUES", table=table))
             return
-        rows = sql.Identifier("pg_temp", f"{self._private}_rows")
         names = [sql.Identifier(f"c{number}") for number, _ in enumerate(columns)]
         made = sql.SQL(", ").join(sql.SQL("{} text").format(name) for name in names)
-        self._as_role(self._text("CREATE TABLE {rows} ({made})", rows=rows, made=made))
-        self._run("SET ROLE {role}")
-        self.session.fill(self._text("COPY {rows} FROM stdin", rows=rows), statement.rows)
-        self.session.run("RESET ROLE")
         self._settle()
+        self.session.run(self._text("CREATE UNLOGGED TABLE {rows}.r ({made})", made=made))
+        self._run("GRANT SELECT ON {rows}.r TO {role}")
+        self.session.fill(self._text("COPY {rows}.r FROM stdin"), statement.rows)
         cast = [
             sql.SQL("{}::{}").format(name, sql.SQL(self._type(table, column)))
             for name, column in zip(names, columns, strict=True)
@@ -235,10 +235,10 @@ class Pouring:
             table=table,
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             values=sql.SQL(", ").join(cast),
-            rows=rows,
         )
         self._as_role(insert)
-        self._as_role(self._text("DROP TABLE {rows}", rows=rows))
+        self._settle()
+        self._run("DROP TABLE {rows}.r CASCADE")
 
     def _type(self, table: sql.Identifier, column: str) -> str:
         name = sql.Literal(table.as_string(self.session.connection))
@@ -283,6 +283,7 @@ class Pouring:
                 schema=sql.Identifier(self.schema),
                 role=sql.Identifier(self.role or ""),
                 private=sql.Identifier(self._private),
+                rows=sql.Identifier(f"{self._private}_rows"),
                 **parts,
             )
             .as_string(self.session.connection)

@@ -832,7 +832,9 @@ CONTROLS = (
                 "",
             ),
         ),
-        (f"{WALL}what_ends_rows_for_others_is_refused",),
+        tuple(
+            f"{WALL}what_ends_rows_for_others_is_refused[{row}]" for row in ("cr", "more", "nul")
+        ),
         "DID NOT RAISE",
     ),
     Control(

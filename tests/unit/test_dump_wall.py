@@ -254,7 +254,7 @@ def test_what_is_hidden_is_refused(script: str) -> None:
     refusal(script)
 
 
-@pytest.mark.parametrize("row", ["\\.\r\n", "\\.x\n", "x\0\n"])
+@pytest.mark.parametrize("row", ["\\.\r\n", "\\.x\n", "x\0\n"], ids=["cr", "more", "nul"])
 def test_what_ends_rows_for_others_is_refused(row: str) -> None:
     """psql takes such a line for the end, or does not see an end behind it."""
     with pytest.raises(UnreadableScriptError):
