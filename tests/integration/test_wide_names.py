@@ -17,10 +17,9 @@ from tests.fixtures.history import write_history
 from tests.fixtures.rollouts import OpenFleet, stands
 
 NAMES = (
-    "%n", "50% off", "%s", "%%", "100%(x)s", "it's", '"quoted"', 'a"b', "back\\slash", "a b",
-    "-lead", "--all", "a.b", "x:y", ":x", "a::b", "$1", "$$", "{x}", "{}", "Ünïcode", "東京", "🦊",
-    "é" * 31 + "x", "x" * 63, "a;b", "a,b", "a*b", "?", "#1", "a/b", "..", "Select", "a=b", "&<>",
-    "`id`", "$(id)", "::error::x",
+    "%n", "50% off", "%s", "100%(x)s", "it's", 'a"b', "back\\slash", "a b", "--all", "a.b", ":x",
+    "a::b", "$1", "{}", "東京", "🦊", "é" * 31 + "x", "a;b", "a,b", "a*b", "?", "a/b", "Select",
+    "$(id)",
 )  # fmt: skip
 REFUSED = ("a[b]", "[", "]", "[SCHEMA__none]", "__[SCHEMA_tenant]", "[bold]x[/]")
 TABLE = """
