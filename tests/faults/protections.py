@@ -634,7 +634,7 @@ CONTROLS = (
         "Timeout",
     ),
     Control(
-        "SEC",
+        "P12",
         "foreign text made safe before it is printed",
         (
             Patch(
@@ -647,14 +647,14 @@ CONTROLS = (
         "U+",
     ),
     Control(
-        "SEC",
+        "P12",
         "what scripts print made safe",
         (Patch("engines/environment.py", "write(lines(text))", "write(text)"),),
         (f"{FOREIGN}no_command_prints_what_a_terminal_or_a_ci_obeys",),
         "U+",
     ),
     Control(
-        "SEC",
+        "P12",
         "secrets of the environment known",
         (
             Patch(
@@ -667,14 +667,14 @@ CONTROLS = (
         "Zq",
     ),
     Control(
-        "SEC",
+        "P12",
         "the gate's environment without secrets",
         (Patch("gate.py", "            env=dict(self.environment),\n", ""),),
         (f"{FOREIGN}the_gate_gets_no_secret",),
         "PGPASSWORD",
     ),
     Control(
-        "SEC",
+        "P12",
         "a version table read with care",
         (
             Patch(
@@ -687,7 +687,7 @@ CONTROLS = (
         "complete",
     ),
     Control(
-        "SEC",
+        "P12",
         "no tenant moved by a row of the ledger that is wrong",
         (
             Patch(
@@ -709,14 +709,14 @@ CONTROLS = (
         "assert",
     ),
     Control(
-        "SEC",
+        "P12",
         "brackets refused in names",
         (Patch("tenant.py", 'if "[" in name or "]" in name:', "if False:"),),
         (f"{WIDE}a_bracket_is_refused_before_anything_is_made[a[b]]",),
         "",
     ),
     Control(
-        "P13",
+        "P12",
         "a tenant whose role could run code is refused",
         (
             Patch(
@@ -729,14 +729,14 @@ CONTROLS = (
         "'trigger': ['trigger']",
     ),
     Control(
-        "P13",
+        "P12",
         "Alembic's version statements name their operator",
         (Patch("translation.py", "qualify(construct)", "construct"),),
         (f"{NOT_CALLED}[newest-alembic]",),
         "varchar=varchar",
     ),
     Control(
-        "P13",
+        "P12",
         "looking for the version table names its operators",
         (
             Patch(
@@ -749,7 +749,7 @@ CONTROLS = (
         "name=varchar",
     ),
     Control(
-        "P13",
+        "P12",
         "a replay's version statements name their operators",
         (
             Patch(
@@ -762,7 +762,7 @@ CONTROLS = (
         "varchar=varchar",
     ),
     Control(
-        "P13",
+        "P12",
         "plain Alembic looks a schema through",
         (
             Patch(
@@ -775,7 +775,7 @@ CONTROLS = (
         "AssertionError",
     ),
     Control(
-        "P13",
+        "P12",
         "a policy that hides rows fails the revision",
         (
             Patch("connection.py", '"row_security": options.row_security', '"row_security": "on"'),
