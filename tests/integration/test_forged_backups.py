@@ -282,9 +282,10 @@ DEFERRED = """
     CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $f$
         BEGIN PERFORM {schema}.leave(1); RETURN NULL; END $f$;
     CREATE FUNCTION lay() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
-        CREATE CONSTRAINT TRIGGER later AFTER INSERT ON {schema}.bait DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW EXECUTE FUNCTION {schema}.fire();
-        INSERT INTO {schema}.bait VALUES (1);
+        CREATE TABLE {schema}.late_bait (a int);
+        CREATE CONSTRAINT TRIGGER later AFTER INSERT ON {schema}.late_bait
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.fire();
+        INSERT INTO {schema}.late_bait VALUES (1);
     END $f$;
     CREATE FUNCTION check_once(a int) RETURNS bool LANGUAGE plpgsql AS $f$
         BEGIN PERFORM {schema}.try('SELECT {schema}.lay()'); RETURN true; END $f$;
@@ -292,7 +293,6 @@ DEFERRED = """
     ALTER TABLE victim ADD CONSTRAINT c CHECK ({schema}.check_once(a)) NOT VALID;
     CREATE TABLE zz (a int CHECK ({schema}.check_once(a)));
     INSERT INTO zz VALUES (1);
-    DROP TRIGGER later ON bait;
 """
 
 
@@ -326,7 +326,9 @@ def test_what_others_own_is_not_changed_before_they_get_it(stage: Stage, change:
 
 
 def test_a_trigger_that_waits_for_the_commit_is_refused(stage16: Stage) -> None:
-    before = stage16.play("acme", HOSTILE + DEFERRED)
+    stage16.play("acme", HOSTILE + DEFERRED)
+    stage16.database.execute("DROP TABLE acme.late_bait")
+    before = stage16.state("acme")
     with pytest.raises(RestoreError, match="is as it was: a deferrable constraint trigger"):
         stage16.bring_back("acme")
     assert stage16.state("acme") == before
