@@ -726,7 +726,7 @@ CONTROLS = (
             ),
         ),
         (f"{BY_NAME}[newest-alembic]",),
-        "'trigger': ['trigger']",
+        "'cast_text': ['cast']",
     ),
     Control(
         "P12",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 
+from tenantmig.database_url import DatabaseUrl
+from tenantmig.diagnosis import explain
 from tenantmig.failure import Failure, FailureKind, Phase, classify
 
 K, P = FailureKind, Phase
@@ -128,3 +131,11 @@ def test_the_unknown_is_ambiguous_in_commit(phase: Phase, sqlstate: str | None) 
 @rows([P.COMMIT], ["23503", "23505", "P0001"])
 def test_a_deferred_check_that_refuses_the_commit_is_permanent(phase: Phase, sqlstate: str) -> None:
     assert classify(phase, sqlstate, is_broken=False) is K.PERMANENT
+
+
+def test_what_psycopg_itself_refuses_is_not_a_lost_connection() -> None:
+    url = DatabaseUrl.parse("postgresql://app@127.0.0.1/app")
+    refused = psycopg.ProgrammingError("the query has 1 placeholder but 0 parameters were passed")
+    assert explain(refused, None, url).kind is FailureKind.PERMANENT
+    lost = psycopg.OperationalError("the connection is lost")
+    assert explain(lost, None, url).is_retryable
