@@ -691,21 +691,12 @@ CONTROLS = (
         "no tenant moved by a row of the ledger that is wrong",
         (
             Patch(
-                "planning.py",
-                "        if record.problem:\n"
-                "            planner.refuse(tenant or Tenant(name, schema), record.problem)\n"
-                "        elif",
-                "        if",
-            ),
-            Patch(
-                "planning.py",
-                "    if known.problem:\n"
-                "        planner.refuse(tenant, known.problem, version.heads)\n"
-                "    elif",
-                "    if",
+                "ledger_rows.py",
+                "(not isinstance(value, str) or not value)",
+                "not isinstance(value, str)",
             ),
         ),
-        (f"{DAMAGED}a_row_that_is_wrong_is_no_ground_to_move_a_tenant[outcome-'florp']",),
+        (f"{DAMAGED}a_row_that_is_wrong_is_no_ground_to_move_a_tenant[from_revision-'']",),
         "assert",
     ),
     Control(
