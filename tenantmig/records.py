@@ -100,8 +100,9 @@ class Records:
             ledger_schema.refusing_damage(self.schema),
             self.connection.cursor(row_factory=namedtuple_row) as cursor,
         ):
-            facts = {"salt": self.connection.lock_salt} | (parameters or {})
-            cursor.execute(sql.query(name, self.schema), facts)
+            if "%(salt)s" in sql.text(name):
+                parameters = {"salt": self.connection.lock_salt} | (parameters or {})
+            cursor.execute(sql.query(name, self.schema), parameters)
             return cursor.fetchall() if cursor.description else []
 
     @property
