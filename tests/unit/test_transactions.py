@@ -56,7 +56,7 @@ def test_the_revisions_of_a_small_tenant_share_a_transaction() -> None:
             " WHERE version_num OPERATOR(pg_catalog.=) 'r1'"
         ),
     ]
-    assert "current_schema() = 'Ac me'" in body[4]
+    assert "current_schema() OPERATOR(pg_catalog.=) 'Ac me'" in body[4]
     assert "'r4', 'upgraded'" in body[4]
 
 
