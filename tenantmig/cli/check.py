@@ -10,7 +10,7 @@ from tenantmig.check import CheckReport, Downgrade
 from tenantmig.cli import replay_check
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
-from tenantmig.cli.printing import print_json, say
+from tenantmig.cli.printing import print_json, say, say_lines
 
 ReplayFlag = Annotated[
     bool,
@@ -73,7 +73,7 @@ def _print(report: CheckReport) -> None:
     else:
         say(f"Models: the history's head {report.head} lacks")
         for change in report.changes:
-            say(f"  {change}")
+            say_lines(f"  {change}")
 
 
 def _said(kind: Downgrade) -> str:
