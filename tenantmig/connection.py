@@ -48,7 +48,9 @@ class BoundedConnection(psycopg.Connection[Any]):
     """The system identifier and the timeline: a promoted standby has another timeline."""
     lock_salt: int | None = 0
     """What the keys of advisory locks begin with; 0 where there is no ledger, None where it cannot
-    be read."""
+    be read. Ask `salt_of`."""
+    unasked_ledger: str | None = None
+    """The ledger in which it stands, until it is first asked for."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer, for `answer_within_s` at most."""
@@ -148,8 +150,7 @@ def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions
             f"A connection pooler stands before the server at {options.url};"
             " give the database's own (direct) URL."
         )
-    if is_salted:
-        read_lock_salt(connection, options.ledger)
+    connection.unasked_ledger = options.ledger if is_salted else None
     if connection.info.server_version < OLDEST_SERVER:
         raise UnsafeServerError(
             f"The server at {options.url} is older than PostgreSQL 14, which cannot notice that a"
@@ -161,13 +162,16 @@ def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions
         )
 
 
-def read_lock_salt(connection: BoundedConnection, ledger: str) -> None:
-    """Read from the ledger what the keys of advisory locks begin with."""
-    try:
-        row = connection.execute(sql.query("lock_salt", ledger)).fetchone()
-    except (psycopg.ProgrammingError, psycopg.DataError):  # no right, or the table is damaged
-        row = None
-    connection.lock_salt = row[0] if row and isinstance(row[0], int) else None
+def find_salt(connection: BoundedConnection) -> int | None:
+    """Return what the keys of advisory locks begin with, or None where that cannot be read."""
+    ledger, connection.unasked_ledger = connection.unasked_ledger, None
+    if ledger is not None:
+        try:
+            row = connection.execute(sql.query("lock_salt", ledger)).fetchone()
+        except (psycopg.ProgrammingError, psycopg.DataError):  # no right, or the table is damaged
+            row = None
+        connection.lock_salt = row[0] if row and isinstance(row[0], int) else None
+    return connection.lock_salt
 
 
 def salt_of(connection: psycopg.Connection) -> int:
@@ -176,7 +180,7 @@ def salt_of(connection: psycopg.Connection) -> int:
     Raises:
         PrivilegeError: it cannot be read.
     """
-    salt = connection.lock_salt if isinstance(connection, BoundedConnection) else 0
+    salt = find_salt(connection) if isinstance(connection, BoundedConnection) else 0
     if salt is None:
         raise PrivilegeError(
             f"The role {connection.info.user} may not read tenantmig's ledger, and so cannot take"

@@ -116,7 +116,7 @@ class Ledger(Records):
             "is_fleetwide": plan.is_fleetwide,
             "options": Jsonb(dict(options or {})),
         }
-        with self.transaction():
+        with self._alone():
             self._refuse_busy(plan.kind)
             if check is not None:
                 check()
@@ -135,7 +135,7 @@ class Ledger(Records):
             FleetBusyError: its driver lives, or another run moves the fleet.
         """
         facts = self._driver() | {"run": run, "options": Jsonb(dict(options or {}))}
-        with self.transaction():
+        with self._alone():
             self._refuse_busy(kind, run)
             claim = RunClaim(*self.query("take_over_run", facts)[0])
             self._lock_run(run)
@@ -152,7 +152,6 @@ class Ledger(Records):
 
     def _refuse_busy(self, kind: RunKind, run: int | None = None) -> None:
         """Make sure that one run moves the fleet; fence out drivers that have died."""
-        self._lock_fleet()
         kinds = [k.value for k in MOVES_FLEET] if kind in MOVES_FLEET else []
         alive = self.query("live_runs")
         for other in alive:
@@ -171,11 +170,18 @@ class Ledger(Records):
             dead = {"kinds": kinds, "alive": [other.id for other in alive]}
             self.query("fence_dead_runs", dead)
 
-    def _lock_fleet(self) -> None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A transaction in which no other run begins."""
+        is_locked = False
         try:
-            with self.connection.transaction():
+            with self.transaction():
                 self.connection.execute(FLEET_LOCK, [salt_of(self.connection)])
+                is_locked = True
+                yield
         except psycopg.errors.LockNotAvailable as error:
+            if is_locked:
+                raise
             holder = name_holder(self.connection, "tenantmig.fleet") or "a session that has ended"
             raise FleetBusyError(
                 f"No run can begin: the lock of the fleet is held by {holder}. tenantmig holds it"

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from tenantmig import sql
-from tenantmig.connection import BoundedConnection, read_lock_salt
+from tenantmig.connection import BoundedConnection
 from tenantmig.errors import LedgerError, PrivilegeError
 
 VERSIONS: Final[tuple[Callable[[str], psycopg.sql.Composed], ...]] = (
@@ -84,7 +84,7 @@ def _bring_to_this_version(connection: psycopg.Connection, schema: str) -> None:
 def _learn_salt(connection: psycopg.Connection, schema: str) -> None:
     """Let a connection know the keys of a ledger that is younger than itself."""
     if isinstance(connection, BoundedConnection) and not connection.lock_salt:
-        read_lock_salt(connection, schema)
+        connection.unasked_ledger = schema
 
 
 def _refuse_other_keys(connection: psycopg.Connection, schema: str, *, has_runs: bool) -> None:

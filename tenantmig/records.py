@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, sql
-from tenantmig.connection import BoundedConnection
+from tenantmig.connection import BoundedConnection, find_salt
 from tenantmig.errors import ConnectError, LedgerRowError, UnknownRunError
 from tenantmig.ledger_rows import Row
 from tenantmig.lineage import Lineage
@@ -101,7 +101,7 @@ class Records:
             self.connection.cursor(row_factory=namedtuple_row) as cursor,
         ):
             if "%(salt)s" in sql.text(name):
-                parameters = {"salt": self.connection.lock_salt} | (parameters or {})
+                parameters = {"salt": find_salt(self.connection)} | (parameters or {})
             cursor.execute(sql.query(name, self.schema), parameters)
             return cursor.fetchall() if cursor.description else []
 

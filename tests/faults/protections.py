@@ -268,7 +268,7 @@ CONTROLS = (
     Control(
         "P7",
         "the keys of locks are secret",
-        (Patch("connection.py", "    connection.lock_salt = row[0] if", "    _ = row[0] if"),),
+        (Patch("connection.py", "        connection.lock_salt = row", "        _ = row"),),
         (f"{HOLDER}who_cannot_read_the_ledger_is_in_nobodys_way[alembic]",),
         "assert 4 == 0",
     ),

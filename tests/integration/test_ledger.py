@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tenantmig.activity import cancel_statements
-from tenantmig.connection import SessionOptions, connect
+from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import LedgerError, PrivilegeError, TenantSessionError, UnknownRunError
 from tenantmig.journal import begin_attempt, record_step
@@ -244,7 +244,7 @@ def test_a_lock_in_another_database_keeps_no_run_alive(
     database: Database, ledger: Ledger, open_ledger: Open
 ) -> None:
     run = _begin(ledger)
-    salt = ledger.connection.lock_salt
+    salt = salt_of(ledger.connection)
     assert salt
     ledger.close()
     with psycopg.connect(database.server.url(), autocommit=True) as stranger:
