@@ -153,11 +153,12 @@ class ForkServer:
             if self._requests is not requests:
                 return
             self._requests = None
-            with suppress(ProcessLookupError):  # before it hears of an end and ends its workers
-                os.kill(self._pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # reaped by somebody: its number may be another's
+                if os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+                    # before it hears of an end and ends its workers
+                    os.kill(self._pid, signal.SIGKILL)
+                    os.waitpid(self._pid, 0)
             requests.close()
-            with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
 
 
 FORK_SERVER = ForkServer()  # that of this process; it starts with the first worker

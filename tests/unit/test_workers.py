@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -83,10 +84,19 @@ def test_what_cannot_be_sent_costs_no_worker(workers: Workers) -> None:
     assert workers.call(tasks.whoami, timeout_s=LIMIT_S) == first
 
 
+def strike(pid: int) -> None:
+    """Kill a process, and wait until all its threads have ended: a zombie may still have some."""
+    ended = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([ended], [], [], LIMIT_S)[0], "SIGKILL does not kill"
+    finally:
+        os.close(ended)
+
+
 def test_a_worker_killed_while_idle_costs_nothing(workers: Workers) -> None:
     pid = workers.call(tasks.whoami, timeout_s=LIMIT_S)
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: is_gone(pid), "SIGKILL does not kill")
+    strike(pid)
     assert say(workers, "again") == "again"
 
 
@@ -94,8 +104,7 @@ def test_a_worker_killed_between_the_look_at_it_and_the_task_costs_nothing(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = workers.call(tasks.whoami, timeout_s=LIMIT_S)
-    os.kill(first, signal.SIGKILL)
-    wait_until(lambda: is_gone(first), "SIGKILL does not kill")
+    strike(first)
     looks = iter([False])
     actual = Forked.has_ended
     monkeypatch.setattr(
@@ -248,8 +257,7 @@ def test_no_interpreter_for_a_fork_server_is_said(
 def test_a_dead_fork_server_costs_nothing(workers: Workers, tmp_path: Path) -> None:
     begun, pid = begin_hanging(workers, tmp_path / "begun")
     dead = FORK_SERVER._pid
-    os.kill(dead, signal.SIGKILL)
-    wait_until(lambda: is_gone(dead), "SIGKILL does not kill")
+    strike(dead)
     assert say(workers, "by a new one") == "by a new one"
     assert not begun.done()
     assert dead != FORK_SERVER._pid
