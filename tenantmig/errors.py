@@ -128,7 +128,7 @@ class DependentObjectsError(TenantmigError):
 
 
 class ClientProgramError(TenantmigError):
-    """A program of PostgreSQL (pg_dump, pg_restore, psql) is missing or failed."""
+    """A program of PostgreSQL (pg_dump, pg_restore) is missing or failed."""
 
 
 class BackupError(TenantmigError):

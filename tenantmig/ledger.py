@@ -163,7 +163,7 @@ class Ledger(Records):
                     f"Run {other.id} ({other.kind}, target {other.target}) has held the fleet since"
                     f" {other.started_at}, begun by {other.actor} on"
                     f" {other.host} (pid {other.driver_pid}); its lock is held by"
-                    f" {holder or 'a session that has ended'}. Wait for it, or interrupt it there;"
+                    f" {holder}. Wait for it, or interrupt it there;"
                     " nothing was touched."
                 )
         if kinds:
@@ -182,7 +182,7 @@ class Ledger(Records):
         except psycopg.errors.LockNotAvailable as error:
             if is_locked:
                 raise
-            holder = name_holder(self.connection, "tenantmig.fleet") or "a session that has ended"
+            holder = name_holder(self.connection, "tenantmig.fleet")
             raise FleetBusyError(
                 f"No run can begin: the lock of the fleet is held by {holder}. tenantmig holds it"
                 " for a moment only; end that session, or wait for it. Nothing was touched."
@@ -219,8 +219,8 @@ class Ledger(Records):
         if self._connection.execute(lock, facts).fetchone() != (True,):
             holder = name_holder(self._connection, f"tenantmig.run:{run}")
             raise FleetBusyError(
-                f"The lock of run {run} is held by {holder or 'a session that has ended'}, which"
-                " is not tenantmig's. End that session, then run again."
+                f"The lock of run {run} is held by {holder}, which is not tenantmig's."
+                " End that session, then run again."
             )
 
     def record_outcome(

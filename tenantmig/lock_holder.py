@@ -16,15 +16,16 @@ from tenantmig.sql import query
 
 
 def name_holder(connection: psycopg.Connection, *locks: str) -> str:
-    """Say who holds locks of these names (`tenantmig.tenant:acme`); "" if nobody does any more."""
+    """Say who holds locks of these names (`tenantmig.tenant:acme`), or did a moment ago."""
     facts = {"names": list(locks), "salt": salt_of(connection)}
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(query("lock_holder"), facts).fetchall()
-    return " and ".join(
+    holders = (
         f"server process {row.pid} of the role {row.role}"
         f" ({row.application or 'no application_name'}{_where(row.address)}{_when(row)})"
         for row in rows
     )
+    return " and ".join(holders) or "a session that has ended since"
 
 
 def _where(address: str | None) -> str:

@@ -14,6 +14,7 @@ from tenantmig.backup_file import BackupFacts
 from tenantmig.client_programs import POLL_S
 from tenantmig.connection import SessionOptions, binding, salt_of
 from tenantmig.errors import ClientProgramError, DependentObjectsError, TenantLockedError
+from tenantmig.lock_holder import name_holder
 from tenantmig.restore_script import PATH
 from tenantmig.restore_session import RestoreSession
 from tenantmig.session import TENANT_LOCK
@@ -93,8 +94,9 @@ def take_over(
     deadline = time.monotonic() + patience_s
     while not session.ask(statements.lock):  # never by blocking
         if time.monotonic() >= deadline:
+            holder = name_holder(session.connection, f"tenantmig.tenant:{tenant.schema}")
             raise TenantLockedError(
-                f'Another session is migrating the tenant schema "{tenant.schema}";'
+                f'Another session is migrating the tenant schema "{tenant.schema}": {holder};'
                 " run again when it has ended. Nothing was touched."
             )
         time.sleep(POLL_S)

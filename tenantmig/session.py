@@ -243,7 +243,7 @@ class TenantSession:
                     holder = name_holder(connection, *locks)
                     raise TenantLockedError(
                         f'Another session is migrating the tenant schema "{schema}":'
-                        f" {holder or 'it ended just now'}; run again when it has ended."
+                        f" {holder}; run again when it has ended."
                     )
                 time.sleep(LOCK_POLL_S)
 

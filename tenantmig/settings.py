@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     client_programs: Path | None = Field(
-        None, description="the folder of pg_dump, pg_restore and psql; default: from PATH"
+        None, description="the folder of pg_dump and pg_restore; default: from PATH"
     )
     backup_key: SecretStr | None = Field(
         None, description="the secret that signs backups; best as TENANTMIG_BACKUP_KEY"

@@ -397,7 +397,7 @@ def without_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def _fake(folder: Path, version: str, *programs: str) -> Path:
     folder.mkdir(exist_ok=True, parents=True)
-    for program in programs or ("pg_dump", "pg_restore", "psql"):
+    for program in programs or ("pg_dump", "pg_restore"):
         (folder / program).write_text(f"#!/bin/sh\necho '{program} (PostgreSQL) {version}'\n")
         (folder / program).chmod(0o755)
     return folder
@@ -412,7 +412,7 @@ def test_the_first_programs_that_are_new_enough_are_taken(
     assert find_programs(None, 150002) == ClientPrograms(without_path, 15)
     assert find_programs(None, 160004) == embedded_programs(16)
     assert find_programs(None, 180000) == embedded_programs(18)
-    _fake(without_path, "17beta1", "psql")
+    _fake(without_path, "17beta1", "pg_restore")
     assert find_programs(None, 160004) == embedded_programs(16)  # pg_dump is still too old
 
 
@@ -430,10 +430,10 @@ def test_nothing_new_enough_is_refused_with_what_was_looked_for(
 
 def test_a_hanging_program_is_ended(tmp_path: Path) -> None:
     folder = _fake(tmp_path / "own", "18")
-    (folder / "psql").write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    (folder / "pg_restore").write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
     began = time.monotonic()
-    with pytest.raises(ClientProgramError, match="psql was ended: it took over 1 s"):
-        ClientPrograms(folder, 18).run("psql", limits=Limits.within(1))
+    with pytest.raises(ClientProgramError, match="pg_restore was ended: it took over 1 s"):
+        ClientPrograms(folder, 18).run("pg_restore", limits=Limits.within(1))
     assert time.monotonic() - began < 60
 
 
