@@ -161,6 +161,7 @@ def restore(
         engine = RestoringEngine(
             driver.session_options,
             settings.ledger_schema,
+            settings.version_table,
             order.programs,
             order.backup,
             is_registry_source=settings.source == "registry",

@@ -11,11 +11,15 @@ from tenantmig.client_programs import ClientPrograms
 from tenantmig.connection import SessionOptions, connect, refuse_other_server
 from tenantmig.diagnosis import explain
 from tenantmig.engines import Engine
+from tenantmig.engines.reading_back import read_back_outcome
+from tenantmig.errors import ReadBackError, TenantSchemaMissingError
+from tenantmig.failure import FailureKind
 from tenantmig.journal import begin_attempt, step_facts
 from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment
 from tenantmig.restore import RestorePlan, rendered, restore
+from tenantmig.session import TenantSession
 from tenantmig.sql import query
 
 
@@ -28,6 +32,7 @@ class RestoringEngine(Engine):
         self,
         options: SessionOptions,
         ledger: str,
+        version_table: str,
         programs: ClientPrograms,
         backup: BackupFacts,
         *,
@@ -39,6 +44,7 @@ class RestoringEngine(Engine):
     ) -> None:
         self.options = options
         self.ledger = ledger
+        self.version_table = version_table
         self.programs = programs
         self.backup = backup
         self.registry = ledger if is_registry_source else None
@@ -77,10 +83,24 @@ class RestoringEngine(Engine):
                 self.is_proven,
             )
             restore(self.options, self.programs, plan)
+            self._read_back(assignment)
             return Attempt(DONE[assignment.kind])
         except Exception as error:  # noqa: BLE001  an engine never raises
             failure = explain(error, None, self.options.url)
-            return Attempt(failure=failure, knows_version=True)
+            is_doubtful = failure.kind is FailureKind.IN_DOUBT
+            return Attempt(failure=failure, knows_version=True, is_partial=is_doubtful)
+
+    def _read_back(self, assignment: Assignment) -> None:
+        """Look, in a session of its own and under the lock, what the COMMIT has left."""
+        with closing(TenantSession(self.options)) as session:
+            session.application_name = session_name(assignment.run)
+            refuse_other_server(session.driver, assignment.server, assignment.run)
+            try:
+                session.enter(assignment.tenant.schema)
+            except TenantSchemaMissingError as error:
+                raise ReadBackError(f"After the COMMIT: {error.message}") from error
+            read_back_outcome(session, self.ledger, self.version_table, assignment)
+            session.leave()
 
     def close(self) -> None:
         """What is at work is cancelled on the server, by its session's name."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig import Outcome, Selection
+from tenantmig import Outcome, RunOptions, Selection
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -101,6 +101,33 @@ def test_stamps_and_births_and_ends_are_read_back(
     found = by_name(report)[tenant]
     assert not found.outcome.is_at_target
     assert "After the COMMIT the" in str(found.error)
+
+
+@pytest.mark.parametrize("after", ["", "DELETE FROM", "DROP TABLE IF EXISTS"])
+def test_a_restore_is_read_back(
+    database: Database, open_fleet: OpenFleet, history: Path, tmp_path: Path, after: str
+) -> None:
+    """Whatever the COMMIT itself set off."""
+    write_history(history, CREATE, ("r2", "pass"))
+    fleet = open_fleet(attempts=1)
+    fleet.onboard(["acme"], "r1")
+    away = fleet.offboard(Selection(names=("acme",)), RunOptions(backup=tmp_path / "dumps"))
+    body = f"{after} acme.alembic_version" if after else "NULL"
+    database.execute(
+        f"CREATE FUNCTION tenantmig.undo() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $f$ BEGIN {body}; RETURN NULL; END $f$"
+    )
+    database.execute(
+        "CREATE CONSTRAINT TRIGGER undo AFTER UPDATE ON tenantmig.run_tenant DEFERRABLE INITIALLY"
+        " DEFERRED FOR EACH ROW WHEN (NEW.outcome = 'restored') EXECUTE FUNCTION tenantmig.undo()"
+    )
+    back = by_name(fleet.restore("acme", by_name(away)["acme"].backup or ""))["acme"]
+    database.execute("DROP FUNCTION tenantmig.undo() CASCADE")
+    if after:
+        assert back.outcome is Outcome.IN_DOUBT
+        assert "After the COMMIT the version table" in str(back.error)
+    else:
+        assert back.outcome is Outcome.RESTORED
 
 
 @pytest.mark.parametrize("name", ["acme", "Ünit %s:d"])
