@@ -18,6 +18,7 @@ from tenantmig.connection import SessionOptions
 from tenantmig.drift import Difference, differences_between, told
 from tenantmig.driver import Driver
 from tenantmig.errors import (
+    ReadBackError,
     SelectionError,
     TenantExistsError,
     TenantmigError,
@@ -267,3 +268,11 @@ class _Writer:
                 if seen.is_unstamped:
                     heads = found.revision.split(",") if found.revision else []
                     write_version(connection, tenant.schema, table, heads)
+                wanted = read_versions(connection, [tenant.schema], table)
+            with session.outside_transaction() as connection:
+                left = read_versions(connection, [tenant.schema], table)
+        if left != wanted:
+            raise ReadBackError(
+                "after the COMMIT its version table is not as it was written; it is registered, so"
+                " look where it stands, and say so with `tenantmig stamp REV -t NAME`"
+            )

@@ -273,6 +273,20 @@ CONTROLS = (
         "assert 4 == 0",
     ),
     Control(
+        "P3",
+        "a restore read back",
+        (Patch("engines/restoring.py", "            self._read_back(assignment)\n", ""),),
+        (f"{READ_BACK}a_restore_is_read_back[DELETE FROM]",),
+        "RESTORED",
+    ),
+    Control(
+        "P3",
+        "an adoption read back",
+        (Patch("adoption.py", "        if left != wanted:", "        if False:"),),
+        ("tests/integration/test_adopt.py::test_an_adoption_is_read_back[True]",),
+        "exit 0",
+    ),
+    Control(
         "P6",
         "a run has its lock or does not begin",
         (Patch("ledger.py", "!= (True,):", "== ():"),),

@@ -181,3 +181,19 @@ def test_a_schema_that_is_being_migrated_is_left(project: Project, database: Dat
     assert "Another session is migrating" in text
     assert database.fetch("SELECT name FROM tenantmig.tenant") == [("beta",)]
     assert database.fetch("SELECT to_regclass('acme.alembic_version')") == [(None,)]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_adoption_is_read_back(project: Project, database: Database, is_kept: bool) -> None:
+    """Whatever the COMMIT itself set off; a version row of before (`is_kept`) and one of ours."""
+    build(project, database, "acme", "r1")
+    forget(database, "acme", is_kept=is_kept)
+    project.run("onboard", "beta")
+    database.execute(
+        "CREATE FUNCTION tenantmig.undo() RETURNS trigger LANGUAGE plpgsql AS"
+        " $f$ BEGIN DELETE FROM acme.alembic_version; RETURN NULL; END $f$;"
+        "CREATE CONSTRAINT TRIGGER undo AFTER INSERT ON tenantmig.tenant DEFERRABLE INITIALLY"
+        " DEFERRED FOR EACH ROW EXECUTE FUNCTION tenantmig.undo()"
+    )
+    text = project.run("tenants", "adopt", "acme", expect=3).out
+    assert "after the COMMIT its version table is not as it was written" in text
