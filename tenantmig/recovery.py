@@ -7,8 +7,10 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from psycopg import sql
+
 from tenantmig import planning
-from tenantmig.backup_file import BackupFacts, read_backup
+from tenantmig.backup_file import read_backup
 from tenantmig.backup_proof import check_proof, hash_file, is_known_hash
 from tenantmig.client_programs import ClientPrograms, Limits
 from tenantmig.driver import Driver, RunOptions
@@ -19,8 +21,8 @@ from tenantmig.outcome import RunReport, RunState, UnreadableRun
 from tenantmig.plan import MOVES_FLEET, RESUMABLE, Plan, PlanGroup, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
+from tenantmig.restore import RestorePlan, look_into
 from tenantmig.restore_roles import choose_role, read_roles
-from tenantmig.restore_script import look_through
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Tenant
 
@@ -146,9 +148,8 @@ class RestoreOrder:
     """A restore that may be begun: its backup was read, and nothing in it is refused."""
 
     plan: Plan
-    backup: BackupFacts
+    restore: RestorePlan
     programs: ClientPrograms
-    is_proven: bool
 
 
 def restore(
@@ -163,12 +164,7 @@ def restore(
             settings.ledger_schema,
             settings.version_table,
             order.programs,
-            order.backup,
-            is_registry_source=settings.source == "registry",
-            deadline_s=settings.attempt_timeout,
-            outside=(settings.shared_schema,),
-            role=settings.restore_role or None,
-            is_proven=order.is_proven,
+            order.restore,
         )
         return driver.start(order.plan, ledger, options, open_engine=lambda _: nullcontext(engine))
 
@@ -185,16 +181,24 @@ def plan_restore(
     facts = read_backup(programs, backup, settings.version_table, limits)
     known = next((t for t in driver.discover(ledger) if t.name == name), None)
     tenant = known or Tenant(name, facts.schema)
-    outside = (*settings.extension_schemas, settings.shared_schema)
-    held = look_through(programs, backup, facts.schema, outside, limits)
-    role = settings.restore_role or None
-    roles = read_roles(ledger.connection, facts.schema, {*held.owners, role or ""})
-    choose_role(held, roles, role, facts.schema, is_proven=is_proven)
+    order = RestorePlan(
+        tenant,
+        facts,
+        settings.ledger_schema if settings.source == "registry" else None,
+        extra_sql=sql.SQL(""),
+        deadline_s=settings.attempt_timeout,
+        outside=(settings.shared_schema,),
+        role=settings.restore_role or None,
+        is_proven=is_proven,
+    )
+    held = look_into(driver.session_options, programs, order, limits)
+    roles = read_roles(ledger.connection, facts.schema, {*held.owners, order.role or ""})
+    choose_role(held, roles, order.role, facts.schema, is_proven=is_proven)
     stands = driver.reader(ledger)([tenant.schema])[tenant.schema].heads
     target = show_heads(facts.heads or ()) or "base"
     path = RevisionPath(stands, facts.heads or (), (), target)
     plan = Plan(RunKind.RESTORE, target, (PlanGroup(path, (tenant,)),))
-    return RestoreOrder(plan, facts, programs, is_proven)
+    return RestoreOrder(plan, replace(order, held=held), programs)
 
 
 def _prove(driver: Driver, ledger: Ledger, backup: Path, *, trust_file: bool) -> bool:

@@ -90,9 +90,8 @@ def _prepare(
     options: SessionOptions, programs: ClientPrograms, plan: RestorePlan, limits: Limits
 ) -> tuple[_Way, RestoreStatements]:
     """Read the backup and ask the server; refuse what cannot be restored."""
-    _refuse_other_schema(plan)
     try:
-        facts = look_into(options, programs, plan, limits)
+        facts = plan.held or look_into(options, programs, plan, limits)
     except ClientProgramError as error:
         raise RestoreError(
             f'The tenant "{plan.tenant.name}" was not restored: {error.message.rstrip(".")}.'
@@ -114,7 +113,12 @@ def outside_of(options: SessionOptions, plan: RestorePlan) -> frozenset[str]:
 def look_into(
     options: SessionOptions, programs: ClientPrograms, plan: RestorePlan, limits: Limits
 ) -> DumpFacts:
-    """Read the whole backup; see `look_through`."""
+    """Read the whole backup; see `look_through`.
+
+    Raises:
+        RestoreError: it holds another schema than the tenant's.
+    """
+    _refuse_other_schema(plan)
     outside = outside_of(options, plan)
     return look_through(programs, plan.backup.file, plan.tenant.schema, outside, limits)
 

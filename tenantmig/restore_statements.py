@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from tenantmig.backup_file import BackupFacts
 from tenantmig.client_programs import POLL_S
 from tenantmig.connection import SessionOptions, binding, salt_of
+from tenantmig.dump_targets import DumpFacts
 from tenantmig.errors import ClientProgramError, DependentObjectsError, TenantLockedError
 from tenantmig.lock_holder import name_holder
 from tenantmig.restore_script import PATH
@@ -30,7 +31,9 @@ class RestorePlan:
     with their parameters filled in (`rendered`). Whatever it raises undoes the restore.
 
     `outside` are schemas that the backup may use besides those for extensions, `role` is the one
-    as which the tenant's code runs, and `is_proven` says that the file is known to be ours.
+    as which the tenant's code runs, and `is_proven` says that the file is known to be ours. `held`
+    is what the file was seen to hold, if it was read already; a file that holds something else when
+    it is restored is refused then.
     """
 
     tenant: Tenant
@@ -42,6 +45,7 @@ class RestorePlan:
     outside: tuple[str, ...] = ()
     role: str | None = None
     is_proven: bool = False
+    held: DumpFacts | None = None
 
 
 def rendered(

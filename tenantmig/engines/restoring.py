@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 from psycopg import sql
 
-from tenantmig.backup_file import BackupFacts
 from tenantmig.client_programs import ClientPrograms
 from tenantmig.connection import SessionOptions, connect, refuse_other_server
 from tenantmig.diagnosis import explain
@@ -24,7 +24,7 @@ from tenantmig.sql import query
 
 
 class RestoringEngine(Engine):
-    """Restores tenants from one backup; `registry` is None where another source lists tenants."""
+    """Restores a tenant from its backup, as `plan` says; the journal is added to what it writes."""
 
     name = "restore"
 
@@ -34,24 +34,13 @@ class RestoringEngine(Engine):
         ledger: str,
         version_table: str,
         programs: ClientPrograms,
-        backup: BackupFacts,
-        *,
-        is_registry_source: bool,
-        deadline_s: float,
-        outside: tuple[str, ...] = (),
-        role: str | None = None,
-        is_proven: bool = False,
+        plan: RestorePlan,
     ) -> None:
         self.options = options
         self.ledger = ledger
         self.version_table = version_table
         self.programs = programs
-        self.backup = backup
-        self.registry = ledger if is_registry_source else None
-        self.deadline_s = deadline_s
-        self.outside = outside
-        self.role = role
-        self.is_proven = is_proven
+        self.plan = plan
 
     def attempt(self, assignment: Assignment) -> Attempt:
         """Restore a tenant; the journal is written in the transaction of the restore."""
@@ -71,16 +60,10 @@ class RestoringEngine(Engine):
                     query("assert_restored", self.ledger),
                     {"run": assignment.run, "tenant": assignment.tenant.name},
                 )
-            plan = RestorePlan(
-                assignment.tenant,
-                self.backup,
-                self.registry,
-                sql.SQL(";\n").join([step, check]),
-                self.deadline_s,
-                session_name(assignment.run),
-                self.outside,
-                self.role,
-                self.is_proven,
+            plan = replace(
+                self.plan,
+                extra_sql=sql.SQL(";\n").join([step, check]),
+                application_name=session_name(assignment.run),
             )
             restore(self.options, self.programs, plan)
             self._read_back(assignment)
