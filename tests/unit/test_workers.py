@@ -342,7 +342,8 @@ def test_answers_are_never_mixed_up_while_workers_die(workers: Workers) -> None:
         is_over.set()
         killer.join()
     assert any(answered)
-    assert say(workers, "again") == "again"
+    # each worker may still be the one that was killed last
+    wait_until(lambda: ask(300), "no worker answers any more")
 
 
 def test_closing_ends_calls_and_processes(tmp_path: Path) -> None:
