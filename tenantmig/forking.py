@@ -74,12 +74,11 @@ def _serve(requests: socket.socket) -> NoReturn:
                 word = b""
             if not word:
                 _end(statuses)
-            if len(fds) == 2:  # else there is no number left for them: the driver asks again
-                pipe, told = fds
-                _fork_one(pipe, told, (requests.fileno(), woken, wakes), statuses)
-                fds.remove(told)
-            for fd in fds:
-                os.close(fd)
+            if len(fds) == 2:
+                _fork_one(*fds, (requests.fileno(), woken, wakes), statuses)
+            else:  # there is no number left for them: the driver asks again
+                for fd in fds:
+                    os.close(fd)
 
 
 def _end(living: Iterable[int]) -> NoReturn:
@@ -104,10 +103,12 @@ def _fork_one(pipe: int, told: int, not_its: tuple[int, ...], statuses: dict[int
     try:
         pid = os.fork()
     except OSError as error:
+        os.close(pipe)
         _tell(told, -(error.errno or 1), is_last=True)
         return
     if not pid:
         _become_worker(pipe, (told, *not_its, *statuses.values()))
+    os.close(pipe)  # first: else what is sent to one that is killed at once seems to be taken
     statuses[pid] = told
     _tell(told, pid)
 
