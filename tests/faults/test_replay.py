@@ -145,8 +145,8 @@ def test_a_look_at_the_catalogs_never_ends(
     with Proxy(victim) as proxy, watching(promises, fleet, victim_database) as watch:
         fleet.url = proxy.url(victim_database.name, SECRET)
         proxy.at_statement("relnatts", Fate.SWALLOW, k=7)  # before the texts
-        driver = watch.start("upgrade", "--deadline", "4s")
-        wait_until(lambda: driver.poll() is not None, "it waits for the statement's limit", 60)
+        driver = watch.start("upgrade", "--deadline", "30s")
+        wait_until(lambda: driver.poll() is not None, "it waits for the statement's limit", 100)
         report = watch.finish(driver, expect=3).json
         assert [fate for fate, _ in proxy.fired] == [Fate.SWALLOW]
         proxy.heal()
