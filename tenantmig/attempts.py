@@ -19,7 +19,7 @@ from typing import Self
 from tenantmig.claims import Claims, Turns
 from tenantmig.engines import Engine
 from tenantmig.errors import TenantmigError
-from tenantmig.events import AttemptFailed, FewerAtOnce, ServerWarned, SharedLock
+from tenantmig.events import AttemptFailed, FewerAtOnce, ServerWarned, SharedLock, SlowBackup
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.outcome import Attempt, Outcome
 from tenantmig.plan import Assignment, Path, RunKind
@@ -31,7 +31,7 @@ from tenantmig.tenant_work import TenantWork
 TICK_S = 0.2  # how often a stop and the deadline are looked for
 TOLD_AT_ONCE = 200
 PATIENCE_S = 30.0  # how long all wait for those at work so that one can be tried alone
-Backup = Callable[[int, Tenant], str]
+Backup = Callable[[int, Tenant, Callable[[str], None]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class RunFacts:
     server: str | None = None
 
 
-Told = AttemptFailed | ServerWarned | SharedLock | FewerAtOnce | TenantWork
+Told = AttemptFailed | ServerWarned | SharedLock | FewerAtOnce | SlowBackup | TenantWork
 
 
 @dataclass(slots=True)
@@ -174,8 +174,12 @@ class Attempts:
     def _is_backed_up(self, work: TenantWork) -> bool:
         if self.backup is None or work.backup is not None:
             return True
+
+        def tell(reason: str) -> None:
+            self._told.put(SlowBackup(work.tenant.name, reason))
+
         try:
-            work.backup = self.backup(self.facts.run, work.tenant)
+            work.backup = self.backup(self.facts.run, work.tenant, tell)
         except TenantmigError as error:
             failure = Failure(FailureKind.PERMANENT, f"{error.message} Nothing was run.")
             work.last = Attempt(failure=failure, knows_version=True)

@@ -25,6 +25,7 @@ from tenantmig.backup_file import check_backup
 from tenantmig.backup_proof import hash_file, prepare_record, record_hash, write_signature
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits
 from tenantmig.connection import SessionOptions, connect
+from tenantmig.dump import Tell, dump, ignore
 from tenantmig.errors import BackupError, TenantmigError
 from tenantmig.ledger import session_name
 from tenantmig.tenant import Tenant
@@ -76,11 +77,12 @@ class Backups:
                 " Nothing was touched."
             ) from error
 
-    def write(self, run: int, tenant: Tenant) -> Path:
+    def write(self, run: int, tenant: Tenant, tell: Tell = ignore) -> Path:
         """Dump a tenant schema, read the dump to its end, and return the file it then is in.
 
         No file is ever overwritten: a second backup of a tenant in the same run (after a retry,
         which may find the tenant at another revision) is `…+2.dump`. Only its owner can read it.
+        `tell` gets the reason if the whole catalog was read for it, which a large fleet makes slow.
 
         Locks: ACCESS SHARE on the tenant's tables, waited for at most `lock_timeout`. Not the
         tenant's advisory lock: a caller who changes the tenant next holds that.
@@ -91,7 +93,7 @@ class Backups:
         limits = Limits.within(self.deadline_s, self.stop)
         try:
             with self._partial(f"{name}.dump.partial") as (path, file):
-                self._dump(run, tenant, path, limits)
+                self._dump(run, tenant, path, limits, tell)
                 check_backup(self.programs, path, tenant.schema, limits)
                 os.fsync(file.fileno())
                 digest = hash_file(path)
@@ -105,20 +107,10 @@ class Backups:
                 f" {reason}"
             ) from error
 
-    def _dump(self, run: int, tenant: Tenant, path: Path, limits: Limits) -> None:
+    def _dump(self, run: int, tenant: Tenant, path: Path, limits: Limits, tell: Tell) -> None:
         options = self.options
-        self.programs.run(
-            "pg_dump",
-            "--format=custom",
-            f"--schema={literal_pattern(tenant.schema)}",
-            "--strict-names",
-            "--encoding=UTF8",  # also of the pattern
-            f"--lock-wait-timeout={max(1, round(options.lock_timeout_s * 1000))}",
-            "--no-password",
-            f"--file={path}",  # not to our descriptor: it then writes its contents twice
-            connecting=Connecting(options.url, session_name(run), options.connect_timeout_s),
-            limits=limits,
-        )
+        connecting = Connecting(options.url, session_name(run), options.connect_timeout_s)
+        dump(self.programs, tenant.schema, path, connecting, limits, options.lock_timeout_s, tell)
 
     @contextmanager
     def _partial(self, name: str) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -182,12 +174,3 @@ def ledger_record(
             raise BackupError(f"the ledger cannot note the backup: {reason}") from error
 
     return record
-
-
-def literal_pattern(schema: str) -> str:
-    """Write a schema name as a pattern of pg_dump that means this schema alone.
-
-    In double quotes, pg_dump takes `*`, `?`, dots, capitals and regular expressions literally
-    (PostgreSQL docs, psql, "Patterns").
-    """
-    return '"' + schema.replace('"', '""') + '"'

@@ -15,7 +15,7 @@ from tenantmig.client_programs import ClientPrograms, Limits
 from tenantmig.errors import BackupFileError, ClientProgramError
 from tenantmig.plan import Heads
 
-ENTRY = re.compile(r"(\d+); \d+ \d+ (.+)")
+ENTRY = re.compile(r"(\d+); (\d+) (\d+) (.+)")
 SCHEMA = "SCHEMA - "
 CREATE = "CREATE SCHEMA "
 VERSION_COLUMN = "version_num"
@@ -91,13 +91,26 @@ def _read_schema(programs: ClientPrograms, file: Path, limits: Limits) -> str:
     return _unquoted(lines[0].removeprefix(CREATE).removesuffix(";"))
 
 
+def listed_objects(
+    programs: ClientPrograms, file: Path, limits: Limits
+) -> frozenset[tuple[int, int]]:
+    """Return what a dump says that it holds: the oids of catalogs, and in them of objects.
+
+    Raises:
+        ClientProgramError: it cannot be read.
+    """
+    printed = programs.run("pg_restore", FORMAT, "--list", _path(file), limits=limits)
+    found = (ENTRY.fullmatch(line) for line in printed.decode("utf-8", "replace").splitlines())
+    return frozenset((int(entry[2]), int(entry[3])) for entry in found if entry)
+
+
 def _list(
     programs: ClientPrograms, file: Path, limits: Limits, *arguments: str
 ) -> list[tuple[int, str]]:
     """Return the entries of the table of contents: number, and "TYPE schema name owner"."""
     printed = programs.run("pg_restore", FORMAT, "--list", *arguments, _path(file), limits=limits)
     found = (ENTRY.fullmatch(line) for line in printed.decode("utf-8", "replace").splitlines())
-    return [(int(entry[1]), entry[2]) for entry in found if entry]
+    return [(int(entry[1]), entry[4]) for entry in found if entry]
 
 
 def _read_heads(

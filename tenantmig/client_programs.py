@@ -29,6 +29,7 @@ Program = Literal["pg_dump", "pg_restore"]
 
 PROGRAMS: tuple[Program, ...] = ("pg_dump", "pg_restore")
 VERSION = re.compile(r"\) (\d+)")  # "pg_dump (PostgreSQL) 16.14 (Debian …)", "… 19devel"
+OWN_VARIABLES = "TENANTMIG_"
 PROBE_S = 10.0
 GRACE_S = 2.0  # pg_dump cancels its statement when it is told to end
 POLL_S = 0.1
@@ -59,16 +60,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """How a program connects. `application_name` is what the server shows for it."""
+    """How a program connects. `application_name` is what the server shows for it.
+
+    With `relay`, a folder with a socket and the name of a database, it connects there instead, and
+    learns nothing of the URL.
+    """
 
     url: DatabaseUrl
     application_name: str
     connect_timeout_s: float = 10.0
+    relay: tuple[Path, str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """The libpq variables of the parameters that have one, the password among them."""
-        parameters, variables = self._parameters, _variables()
+        parameters, variables = self.parameters, _variables()
         named = {"password", "application_name", "options"}
         if "service" not in parameters:  # a service file overrides variables, but no arguments
             named = set(parameters)
@@ -80,11 +86,21 @@ class Connecting:
     def arguments(self) -> list[str]:
         """`-d` with what no variable can say, or nothing. Never a secret."""
         given, variables = self.environment, _variables()
-        rest = {k: v for k, v in self._parameters.items() if variables.get(k) not in given}
+        rest = {k: v for k, v in self.parameters.items() if variables.get(k) not in given}
         return ["-d", make_conninfo("", **rest)] if rest else []
 
     @property
-    def _parameters(self) -> dict[str, str]:
+    def forgets(self) -> tuple[str, ...]:
+        """What the variables begin with that the program does not get."""
+        return (OWN_VARIABLES, "PG") if self.relay else (OWN_VARIABLES,)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The libpq parameters, the password among them."""
+        if self.relay:
+            folder, database = self.relay
+            named = {"host": str(folder), "port": "5432", "dbname": database, "user": "relay"}
+            return named | {"application_name": self.application_name}
         parameters = {
             "connect_timeout": str(max(2, round(self.connect_timeout_s))),
             **self.url.parameters,
@@ -147,7 +163,8 @@ class ClientPrograms:
             ClientProgramError: it cannot be started.
         """
         command = [str(self.folder / program), *arguments]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TENANTMIG_")}
+        forgets = connecting.forgets if connecting else (OWN_VARIABLES,)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(forgets)}
         if connecting is not None:
             command[1:1] = connecting.arguments
             environment |= connecting.environment

@@ -387,7 +387,7 @@ class Driver:
             record=ledger_record(ledger.connection, self.session_options, ledger.schema),
         )
         backups.check()
-        return lambda run, tenant: str(backups.write(run, tenant))
+        return lambda run, tenant, tell: str(backups.write(run, tenant, tell))
 
     def _stored(self, options: RunOptions) -> Mapping[str, Any]:
         kept = {name: getattr(self.settings, name) for name in STORED}

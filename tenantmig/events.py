@@ -50,6 +50,14 @@ class FewerAtOnce:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowBackup:
+    """A tenant's backup took as long as a fleet of this size makes it: pg_dump read everything."""
+
+    tenant: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogsDiffer:
     """Replayed tenants whose catalog is not that of the first ones; they differed before."""
 
@@ -94,6 +102,7 @@ Event = (
     | WaveStarted
     | SharedLock
     | FewerAtOnce
+    | SlowBackup
     | CatalogsDiffer
     | AttemptFailed
     | ServerWarned

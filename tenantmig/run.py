@@ -24,6 +24,7 @@ from tenantmig.events import (
     RunStarted,
     ServerWarned,
     SharedLock,
+    SlowBackup,
     WaveStarted,
 )
 from tenantmig.failure import Phase
@@ -295,7 +296,7 @@ class _Running:
                         self._look_at_refusal(attempts, one)
                 case ServerWarned():
                     self._warnings.add(one.warnings)
-                case SharedLock() | FewerAtOnce():
+                case SharedLock() | FewerAtOnce() | SlowBackup():
                     self.options.on_event(one)
         self._settlement.settle(ended)
         self._verify(attempts, VERIFIED_AT_ONCE)

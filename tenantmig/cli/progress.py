@@ -30,6 +30,7 @@ from tenantmig.events import (
     FewerAtOnce,
     RunStarted,
     SharedLock,
+    SlowBackup,
     TenantFinished,
     WaveStarted,
 )
@@ -70,6 +71,11 @@ class Reporter:
                 )
             case FewerAtOnce():
                 self._line(f"{event.parallel} at once from here on: {event.reason}")
+            case SlowBackup():
+                self._line(
+                    f"{event.tenant}: its backup read the catalog of the whole database, which is"
+                    f" slow: {event.reason}"
+                )
             case AttemptFailed():
                 last = "put behind the others" if event.is_deferred else "tried again"
                 self._line(

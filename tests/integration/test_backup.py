@@ -335,12 +335,23 @@ def _with_password(database: Database) -> str:
     return database.server.url(database.name, user="postgres", password=SECRET)
 
 
-def test_no_secret_stands_in_an_argument(
+def test_pg_dump_is_told_no_secret(
     database: Database, folder: Path, tmp_path: Path, programs: ClientPrograms, acme: Tenant
 ) -> None:
     recording = wrapped(programs, tmp_path / "bin", pg_dump='env > "$0.env"; exec "$REAL" "$@"')
     url = _with_password(database) + "?keepalives_idle=17"
     backups(database, folder, recording, url=url).write(3, acme)
+    given = arguments(recording) + (tmp_path / "bin" / "pg_dump.env").read_text()
+    assert SECRET not in given
+    assert "p%40ss" not in given
+    assert "keepalives_idle" not in given
+    assert "PGAPPNAME=tenantmig run 3\n" in given
+
+
+def test_no_secret_stands_in_an_argument(database: Database, tmp_path: Path) -> None:
+    recording = wrapped(embedded_programs(18), tmp_path / "bin", pg_dump='env > "$0.env"')
+    url = DatabaseUrl.parse(_with_password(database) + "?keepalives_idle=17")
+    recording.run("pg_dump", connecting=Connecting(url, "tenantmig run 3"), limits=limits())
     given = arguments(recording)
     assert "keepalives_idle=17" in given
     assert SECRET not in given

@@ -1,0 +1,206 @@
+"""The relay between pg_dump and the server: it asks the server pg_dump's questions, narrowed.
+
+pg_dump connects to a socket in a folder that only this user can enter, and is told no password; the
+server is reached through libpq. What the relay does not know it refuses, and then the dump fails.
+"""
+
+from __future__ import annotations
+
+import select
+import shutil
+import socket
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg import pq
+from psycopg.pq.abc import PGresult
+
+from tenantmig.client_programs import POLL_S, Connecting
+from tenantmig.dump_scope import DumpScope
+from tenantmig.dump_wire import Wire, WireError
+from tenantmig.errors import ClientProgramError
+from tenantmig.sql import text
+
+CANCEL_S = 5.0
+WORTH = 8  # a row through the relay costs a few microseconds; a row of pg_depend costs pg_dump more
+LONGEST_PATH = 80  # of the folder; the kernel takes 107 bytes for a socket
+ASKS = (b"SELECT", b"WITH")
+BARE_PATH = "SELECT pg_catalog.set_config('search_path', '', false)"
+Listed = frozenset[tuple[int, int]]
+
+
+class DumpRelay:
+    """Serves one pg_dump for a block, in a thread of its own.
+
+    Raises:
+        ClientProgramError: as the block begins, if the server cannot be reached.
+    """
+
+    def __init__(self, connecting: Connecting, schema: str) -> None:
+        self.listed: Listed | None = None
+        """Classes and oids of what the dump must list; None before it was found out."""
+        self.is_refused = False
+        """True when the server has refused what pg_dump asked, in pg_dump's own words."""
+        self.problem: str | None = None
+        """What was refused, or went wrong, because of the relay."""
+        self._connecting = connecting
+        self._schema = schema
+        self._scope: DumpScope | None = None
+        self._is_closing = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._connection = self._connect()
+        self._server = self._connection.pgconn
+        self._folder = _private_folder()
+        self._listener = socket.socket(socket.AF_UNIX)
+        try:
+            self._listener.bind(str(self._folder / ".s.PGSQL.5432"))
+            self._listener.listen()
+            self._thread = threading.Thread(target=self._serve, name="tenantmig-dump")
+            self._thread.start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_closing.set()
+        self._thread.join()
+        self._close()
+
+    @property
+    def connecting(self) -> Connecting:
+        """How pg_dump connects to this relay."""
+        return replace(self._connecting, relay=(self._folder, self._connection.info.dbname))
+
+    @property
+    def is_worth_it(self) -> bool:
+        """False for so large a tenant that the relay costs more than the catalog."""
+        given = [self._schema.encode(), str(WORTH).encode()]
+        result = self._server.exec_params(text("dump_is_small").encode(), given)
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise ClientProgramError(self._connecting.url.redact(result.get_error_message()))
+        return result.get_value(0, 0) == b"t"
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        given: dict[str, Any] = self._connecting.parameters | {"client_encoding": "UTF8"}
+        try:
+            connection = psycopg.connect(autocommit=True, **given)
+            connection.execute(BARE_PATH)
+        except psycopg.Error as error:
+            raise ClientProgramError(self._connecting.url.redact(str(error))) from None
+        return connection
+
+    def _close(self) -> None:
+        self._listener.close()
+        self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _serve(self) -> None:
+        try:
+            while not self._is_closing.is_set():
+                if self._await(self._listener) and self._hold_conversation():
+                    break
+        except (WireError, OSError, psycopg.Error, UnicodeDecodeError) as error:
+            self.problem = self._connecting.url.redact(str(error))
+            self._cancel()
+
+    def _hold_conversation(self) -> bool:
+        """Answer pg_dump until it leaves; False if it did not ask anything."""
+        client, _ = self._listener.accept()
+        with client:
+            wire = Wire(client)
+            if not wire.begin(self._server):
+                return False
+            while (question := wire.question()) is not None:
+                self._answer(wire, question)
+        return True
+
+    def _answer(self, wire: Wire, question: bytes) -> None:
+        asked = self._narrowed(question)
+        self._server.send_query(asked)
+        while (result := self._result(wire)) is not None:
+            if result.status == pq.ExecStatus.COPY_OUT:
+                wire.copy_begins(result)
+                self._copy(wire)
+                continue
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                self._note_refusal(result, is_own=asked == question)
+            wire.result(result)
+        wire.ready(self._server)
+
+    def _note_refusal(self, result: PGresult, *, is_own: bool) -> None:
+        if is_own:
+            self.is_refused = True
+        else:
+            self.problem = self._connecting.url.redact(result.get_error_message())
+
+    def _narrowed(self, question: bytes) -> bytes:
+        """Narrow a question of the dump's transaction; the first of them has taken its snapshot."""
+        is_asked = question.lstrip().startswith(ASKS)
+        if not is_asked or self._server.transaction_status != pq.TransactionStatus.INTRANS:
+            return question
+        if self._scope is None:
+            self._scope = self._read_scope()
+        return self._scope.narrow(question.decode()).encode()
+
+    def _read_scope(self) -> DumpScope:
+        schema = self._schema.encode()
+        result = self._server.exec_params(text("dump_scope").encode(), [schema])
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise WireError(result.get_error_message())
+        *scope, listed = (
+            (result.get_value(0, column) or b"").decode() for column in range(result.nfields)
+        )
+        pairs = (one.split() for one in listed.split(",") if one)
+        self.listed = frozenset((int(kind), int(oid)) for kind, oid in pairs)
+        return DumpScope(*(oids or "{}" for oids in scope))
+
+    def _copy(self, wire: Wire) -> None:
+        while True:
+            length, row = self._server.get_copy_data(1)
+            if length > 0:
+                wire.copy_row(row)
+            elif length == 0:
+                wire.flush()
+                self._receive(wire)
+            else:
+                return
+
+    def _result(self, wire: Wire) -> PGresult | None:
+        while self._server.is_busy():
+            self._receive(wire)
+        return self._server.get_result()
+
+    def _receive(self, wire: Wire) -> None:
+        """Wait for the server, for as long as pg_dump does."""
+        waiting = select.poll()
+        for one in (self._server.socket, wire.client, self._listener):
+            waiting.register(one, select.POLLIN)
+        ready = {descriptor for descriptor, _ in waiting.poll()}
+        if ready - {self._server.socket}:  # it does not ask while it waits: it has gone, or cancels
+            raise WireError("pg_dump has gone")
+        self._server.consume_input()
+
+    def _await(self, one: socket.socket) -> bool:
+        waiting = select.poll()
+        waiting.register(one, select.POLLIN)
+        return bool(waiting.poll(1000 * POLL_S))
+
+    def _cancel(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=CANCEL_S)
+
+
+def _private_folder() -> Path:
+    """Make a folder that only this user can enter, with a path short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="tenantmig-"))
+    if len(str(folder).encode()) > LONGEST_PATH:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="tenantmig-", dir="/tmp"))  # mode 0700
+    return folder
