@@ -107,7 +107,7 @@ class DumpRelay:
                 if self._await(self._listener) and self._hold_conversation():
                     break
         except (WireError, OSError, psycopg.Error, UnicodeDecodeError) as error:
-            self.problem = self._connecting.url.redact(str(error))
+            self._note(str(error))
             self._cancel()
 
     def _hold_conversation(self) -> bool:
@@ -129,16 +129,15 @@ class DumpRelay:
                 wire.copy_begins(result)
                 self._copy(wire)
                 continue
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                self._note_refusal(result, is_own=asked == question)
+            if result.status == pq.ExecStatus.FATAL_ERROR and asked == question:
+                self.is_refused = True
+            elif result.status == pq.ExecStatus.FATAL_ERROR:
+                self._note(result.get_error_message())
             wire.result(result)
         wire.ready(self._server)
 
-    def _note_refusal(self, result: PGresult, *, is_own: bool) -> None:
-        if is_own:
-            self.is_refused = True
-        else:
-            self.problem = self._connecting.url.redact(result.get_error_message())
+    def _note(self, problem: str) -> None:
+        self.problem = self.problem or self._connecting.url.redact(problem)
 
     def _narrowed(self, question: bytes) -> bytes:
         """Narrow a question of the dump's transaction; the first of them has taken its snapshot."""

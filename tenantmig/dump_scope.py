@@ -18,17 +18,19 @@ OWN_COLUMN = {
     "pg_sequence": "seqrelid",
 }  # fmt: skip
 """The catalogs whose rows belong to a relation, and the column that says to which."""
-IN_SCHEMAS = frozenset(
-    {
-        "pg_class", "pg_collation", "pg_conversion", "pg_namespace", "pg_opclass", "pg_operator",
-        "pg_opfamily", "pg_proc", "pg_statistic_ext", "pg_ts_config", "pg_ts_dict",
-        "pg_ts_parser", "pg_ts_template", "pg_type",
-    }
-)  # fmt: skip
-"""Those whose rows lie in a schema, and that of the schemas."""
-NARROWED = frozenset({*IN_SCHEMAS, *OWN_COLUMN, "pg_depend", "pg_description"})
+OWN_SCHEMA = {
+    "pg_class": "relnamespace", "pg_collation": "collnamespace", "pg_conversion": "connamespace",
+    "pg_namespace": "oid", "pg_opclass": "opcnamespace", "pg_operator": "oprnamespace",
+    "pg_opfamily": "opfnamespace", "pg_proc": "pronamespace", "pg_statistic_ext": "stxnamespace",
+    "pg_ts_config": "cfgnamespace", "pg_ts_dict": "dictnamespace",
+    "pg_ts_parser": "prsnamespace", "pg_ts_template": "tmplnamespace", "pg_type": "typnamespace",
+}  # fmt: skip
+"""Those whose rows lie in a schema, or are one, and the column that says in which."""
+OTHERS = ("pg_default_acl", "pg_depend", "pg_description")
+NARROWED = frozenset({*OWN_SCHEMA, *OWN_COLUMN, *OTHERS})
 FIRST_OF_USERS = 16384  # FirstNormalObjectId: what initdb made has smaller oids
 OF_EXTENSIONS = "refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass"
+EXTENDED = "SELECT extnamespace FROM pg_catalog.pg_extension"
 SYSTEM = ("", "pg_catalog")
 
 
@@ -66,10 +68,17 @@ class DumpScope:
             return f"{_rows(name, by_index)} UNION {_rows(name, OF_EXTENSIONS)}"
         if name == "pg_description":
             return _rows(name, _one_of("objoid", self.members))
+        if name == "pg_namespace":
+            return _rows(name, f"{_one_of('oid', self.schemas)} OR oid IN ({EXTENDED})")
+        if name == "pg_default_acl":
+            shown = self.schemas.replace("{", "{0,")
+            return _rows(name, _one_of("defaclnamespace", shown))
         column = OWN_COLUMN.get(name, "oid")
-        shown = self.schemas if name == "pg_namespace" else self.parts
         of_initdb = f"{column} OPERATOR(pg_catalog.<) '{FIRST_OF_USERS}'::pg_catalog.oid"
-        return _rows(name, f"{_one_of(column, shown)} OR {of_initdb}")
+        condition = f"({_one_of(column, self.parts)} OR {of_initdb})"
+        if name in OWN_SCHEMA:
+            condition += f" AND {_one_of(OWN_SCHEMA[name], self.schemas)}"
+        return _rows(name, condition)
 
 
 def _rows(catalog: str, condition: str) -> str:

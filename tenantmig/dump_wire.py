@@ -76,8 +76,10 @@ class Wire:
         return True
 
     def question(self) -> bytes | None:
-        """Wait for the next question; None when pg_dump takes its leave."""
-        kind = self._read(1)
+        """Wait for the next question; None when pg_dump takes its leave, or has gone."""
+        kind = self.client.recv(1)
+        if not kind:
+            return None
         (length,) = INT.unpack(self._read(4))
         body = self._read(length - 4)
         if kind == b"X":

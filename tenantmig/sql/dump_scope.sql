@@ -1,7 +1,7 @@
 -- What pg_dump needs of the catalog to dump one schema, read in its own snapshot and by indexes alone:
--- the cost does not depend on how many schemas there are. `member`: the schema and all that depends on
--- it, directly or not. `shown`: the schemas that a member lies in or refers to. `part`: what lies in
--- those. What initdb made (oids below 16384) is shown besides. `listed`: what the dump must list.
+-- the cost does not depend on how many schemas there are. `member`: the schema and all that depends
+-- on it, directly or not. `shown`: the schemas that a member lies in or refers to, and PostgreSQL's.
+-- `part`: what lies in those and was not made by initdb. `listed`: what the dump must list.
 WITH RECURSIVE member (classid, objid) AS (
     SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid, oid
       FROM pg_catalog.pg_namespace WHERE nspname = $1::pg_catalog.text
@@ -18,7 +18,7 @@ WITH RECURSIVE member (classid, objid) AS (
 ), shown AS MATERIALIZED (
     SELECT oid
       FROM pg_catalog.pg_namespace
-     WHERE nspname = $1::pg_catalog.text
+     WHERE nspname IN ($1::pg_catalog.text, 'pg_catalog', 'pg_toast', 'information_schema')
         OR pg_catalog.quote_ident(nspname) IN (
            SELECT (pg_catalog.pg_identify_object(classid, objid, 0)).schema FROM touched)
 ), part (classid, objid) AS (
