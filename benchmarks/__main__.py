@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
+from benchmarks.backup import Backup
 from benchmarks.command import adopt_orphans
 from benchmarks.drift import Drift
 from benchmarks.fleet import RIVALS, Fleet, Templates
@@ -31,6 +32,7 @@ OPERATIONS = (
     "onboard",
     "unchanged",
     "drift",
+    "backup",
     "far",
     "history",
     "stateful",
@@ -75,6 +77,7 @@ def _measured(
         "onboard": lambda: Onboard(options, floor(empty)),
         "unchanged": lambda: Unchanged(options),
         "drift": lambda: Drift(options),
+        "backup": lambda: Backup(options),
         "far": lambda: FarRoll(
             options,
             floor(far, relay),
@@ -120,6 +123,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     number("--sample", default=8, help="tenants of the loops a round")
     number("--unchanged", default=5000, help="the fleet at head")
     number("--drift", default=2000, help="the fleet that is compared with its history")
+    number("--backup", default=2000, help="the fleet in which tenants are backed up")
     number("--far", default=100, help="the fleet 2 ms away")
     number("--history", default=400, help="revisions of the long history")
     number("--rounds", default=3)
@@ -135,7 +139,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     options.only = options.only or [o for o in OPERATIONS if options.large or not _is_large(o)]
     if not 0 < options.sample <= options.few < options.tenants or options.rounds < 1:
         parser.error("--sample, --few and --tenants must grow, and all numbers be positive")
-    if not RIVALS.exists():
+    if not RIVALS.exists() and {"roll", "onboard"} & set(options.only):
         parser.error("django-tenants is not installed; `make bench` installs it in .venv-bench")
     return options
 

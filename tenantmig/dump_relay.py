@@ -21,12 +21,14 @@ from psycopg import pq
 from psycopg.pq.abc import PGresult
 
 from tenantmig.client_programs import POLL_S, Connecting
+from tenantmig.connection import BoundedConnection
 from tenantmig.dump_scope import DumpScope
 from tenantmig.dump_wire import Wire, WireError
 from tenantmig.errors import ClientProgramError
-from tenantmig.sql import text
+from tenantmig.sql import query, text
 
 CANCEL_S = 5.0
+ANSWER_S = 60.0  # to what is asked before pg_dump begins
 WORTH = 8  # a row through the relay costs a few microseconds; a row of pg_depend costs pg_dump more
 LONGEST_PATH = 80  # of the folder; the kernel takes 107 bytes for a socket
 ASKS = (b"SELECT", b"WITH")
@@ -81,16 +83,18 @@ class DumpRelay:
     @property
     def is_worth_it(self) -> bool:
         """False for so large a tenant that the relay costs more than the catalog."""
-        given = [self._schema.encode(), str(WORTH).encode()]
-        result = self._server.exec_params(text("dump_is_small").encode(), given)
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise ClientProgramError(self._connecting.url.redact(result.get_error_message()))
-        return result.get_value(0, 0) == b"t"
+        given = {"schema": self._schema, "factor": WORTH}
+        try:
+            row = self._connection.execute(query("dump_is_small"), given).fetchone()
+        except psycopg.Error as error:
+            raise ClientProgramError(self._connecting.url.redact(str(error))) from None
+        return bool(row and row[0])
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> BoundedConnection:
         given: dict[str, Any] = self._connecting.parameters | {"client_encoding": "UTF8"}
         try:
-            connection = psycopg.connect(autocommit=True, **given)
+            connection = BoundedConnection.connect(autocommit=True, prepare_threshold=None, **given)
+            connection.answer_within_s = ANSWER_S
             connection.execute(BARE_PATH)
         except psycopg.Error as error:
             raise ClientProgramError(self._connecting.url.redact(str(error))) from None
@@ -122,13 +126,18 @@ class DumpRelay:
         return True
 
     def _answer(self, wire: Wire, question: bytes) -> None:
-        asked = self._narrowed(question)
+        asked = self._narrowed(wire, question)
         self._server.send_query(asked)
+        is_copied = False
         while (result := self._result(wire)) is not None:
             if result.status == pq.ExecStatus.COPY_OUT:
                 wire.copy_begins(result)
                 self._copy(wire)
+                is_copied = True
                 continue
+            if is_copied and result.status == pq.ExecStatus.COMMAND_OK:
+                wire.copy_ends()
+            is_copied = False
             if result.status == pq.ExecStatus.FATAL_ERROR and asked == question:
                 self.is_refused = True
             elif result.status == pq.ExecStatus.FATAL_ERROR:
@@ -139,20 +148,22 @@ class DumpRelay:
     def _note(self, problem: str) -> None:
         self.problem = self.problem or self._connecting.url.redact(problem)
 
-    def _narrowed(self, question: bytes) -> bytes:
+    def _narrowed(self, wire: Wire, question: bytes) -> bytes:
         """Narrow a question of the dump's transaction; the first of them has taken its snapshot."""
         is_asked = question.lstrip().startswith(ASKS)
         if not is_asked or self._server.transaction_status != pq.TransactionStatus.INTRANS:
             return question
         if self._scope is None:
-            self._scope = self._read_scope()
+            self._scope = self._read_scope(wire)
         return self._scope.narrow(question.decode()).encode()
 
-    def _read_scope(self) -> DumpScope:
-        schema = self._schema.encode()
-        result = self._server.exec_params(text("dump_scope").encode(), [schema])
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise WireError(result.get_error_message())
+    def _read_scope(self, wire: Wire) -> DumpScope:
+        self._server.send_query_params(text("dump_scope").encode(), [self._schema.encode()])
+        result = self._result(wire)
+        while self._result(wire) is not None:
+            pass
+        if result is None or result.status != pq.ExecStatus.TUPLES_OK:
+            raise WireError(result.get_error_message() if result else "the server says nothing")
         *scope, listed = (
             (result.get_value(0, column) or b"").decode() for column in range(result.nfields)
         )

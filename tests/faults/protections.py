@@ -35,6 +35,7 @@ HOSTILE = "tests/integration/test_hostile_tenants.py::test_"
 BY_NAME = f"{HOSTILE}a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs"
 NOT_CALLED = f"{HOSTILE}what_a_trusted_schema_holds_is_not_called_for_versions_either"
 FORGED = "tests/integration/test_forged_backups.py::test_"
+DUMP = "tests/integration/test_dump.py::test_"
 WALL = "tests/unit/test_dump_wall.py::test_"
 OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
@@ -792,6 +793,68 @@ CONTROLS = (
             ),
         ),
         (f"{HOSTILE}a_policy_that_hides_rows_fails_the_revision[newest-auto]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "a dump lists all that the schema holds",
+        (
+            Patch(
+                "dump.py",
+                "missing = len(relay.listed - listed) if relay.listed is not None else None",
+                "missing = 0",
+            ),
+        ),
+        tuple(
+            f"{DUMP}an_object_that_the_relay_would_hide_is_noticed[{one}]" for one in ("v", "mv")
+        ),
+        "assert None",
+    ),
+    Control(
+        "P2",
+        "the relay refuses what it does not know",
+        (
+            Patch(
+                "dump_wire.py",
+                '        if kind != b"Q":',
+                "        if False:",
+            ),
+        ),
+        (f"{DUMP}what_the_relay_does_not_know_is_refused",),
+        "not known here",
+    ),
+    Control(
+        "P2",
+        "the relay's own questions mean PostgreSQL's operators",
+        (Patch("dump_relay.py", "            connection.execute(BARE_PATH)\n", ""),),
+        (f"{DUMP}a_tenant_cannot_stand_in_the_way_of_the_relay",),
+        "trap",
+    ),
+    Control(
+        "P2",
+        "pg_dump is told no password",
+        (Patch("client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
+        ("tests/integration/test_backup.py::test_pg_dump_is_told_no_secret",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "a dump does not read the other tenants",
+        (
+            Patch(
+                "dump_relay.py",
+                "self._scope.narrow(question.decode()).encode()",
+                "question",
+            ),
+        ),
+        (f"{DUMP}pg_dump_does_not_hear_of_other_tenants",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "what the server refuses to pg_dump is an error, not a reason for the slow way",
+        (Patch("dump.py", "if relay.is_refused or limits.problem:", "if limits.problem:"),),
+        (f"{DUMP}what_the_server_refuses_is_not_asked_again",),
         "AssertionError",
     ),
     Control(

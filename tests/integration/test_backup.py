@@ -336,8 +336,14 @@ def _with_password(database: Database) -> str:
 
 
 def test_pg_dump_is_told_no_secret(
-    database: Database, folder: Path, tmp_path: Path, programs: ClientPrograms, acme: Tenant
+    database: Database,
+    folder: Path,
+    tmp_path: Path,
+    programs: ClientPrograms,
+    acme: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PGPASSWORD", SECRET)
     recording = wrapped(programs, tmp_path / "bin", pg_dump='env > "$0.env"; exec "$REAL" "$@"')
     url = _with_password(database) + "?keepalives_idle=17"
     backups(database, folder, recording, url=url).write(3, acme)
