@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from psycopg.pq.abc import PGresult
 
+from tenantmig import Fleet, RunOptions, Selection
 from tenantmig.backup import Backups
+from tenantmig.cli.progress import Reporter
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits
 from tenantmig.connection import SessionOptions
 from tenantmig.database_url import DatabaseUrl
@@ -21,10 +23,13 @@ from tenantmig.dump_relay import DumpRelay
 from tenantmig.dump_scope import DumpScope
 from tenantmig.dump_wire import Wire
 from tenantmig.errors import BackupError, ClientProgramError
+from tenantmig.events import Event, SlowBackup
 from tenantmig.tenant import Tenant
 from tests.fixtures.client_programs import programs_for, wrapped
+from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.every_kind import BACK, KINDS, SHARED
+from tests.fixtures.history import write_history
 from tests.fixtures.processes import wait_until
 from tests.fixtures.sample_schema import ODD_NAMES, SAMPLE, build
 
@@ -217,6 +222,33 @@ def test_a_question_that_was_spoilt_is_asked_by_pg_dump_itself(
     assert "CREATE TABLE acme.users" in folder.save()
     assert folder.is_relayed == [True, False]
     assert [reason in told for told in folder.told] == [True]
+
+
+def test_a_run_tells_of_a_slow_backup(
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    create = ("r1", "op.execute('CREATE TABLE thing (id int)')", "op.execute('DROP TABLE thing')")
+    project = Project(tmp_path, database.url, write_history(tmp_path / "history", create))
+    reporter, told = Reporter(), list[Event]()
+
+    def on_event(event: Event) -> None:
+        told.append(event)
+        reporter(event)
+
+    options = RunOptions(backup=tmp_path / "backups", on_event=on_event)
+    with Fleet.open(project.ini, database_url=database.url) as fleet:
+        fleet.onboard(["acme", "beta"])
+        fleet.downgrade("base", Selection(names=("acme",)), options)
+        assert not [event for event in told if isinstance(event, SlowBackup)]
+        monkeypatch.setattr(DumpScope, "narrow", lambda *_: "SELECT nonsense")
+        report = fleet.downgrade("base", Selection(names=("beta",)), options)
+    slow = [event for event in told if isinstance(event, SlowBackup)]
+    assert [(event.tenant, "nonsense" in event.reason) for event in slow] == [("beta", True)]
+    assert report.counts == {"downgraded": 1}
+    assert "beta: its backup read the catalog of the whole database" in capsys.readouterr().err
 
 
 def test_what_the_relay_does_not_know_is_refused(database: Database) -> None:
