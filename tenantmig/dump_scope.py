@@ -14,8 +14,7 @@ from tenantmig.dump_names import walk
 from tenantmig.parsing import UnreadableError, parse
 
 OWN_COLUMN = {
-    "pg_attribute": "attrelid", "pg_inherits": "inhrelid", "pg_rewrite": "ev_class",
-    "pg_sequence": "seqrelid",
+    "pg_attribute": "attrelid", "pg_rewrite": "ev_class", "pg_sequence": "seqrelid",
 }  # fmt: skip
 """The catalogs whose rows belong to a relation, and the column that says to which."""
 OWN_SCHEMA = {
@@ -26,8 +25,10 @@ OWN_SCHEMA = {
     "pg_ts_parser": "prsnamespace", "pg_ts_template": "tmplnamespace", "pg_type": "typnamespace",
 }  # fmt: skip
 """Those whose rows lie in a schema, or are one, and the column that says in which."""
-OTHERS = ("pg_default_acl", "pg_depend", "pg_description")
-NARROWED = frozenset({*OWN_SCHEMA, *OWN_COLUMN, *OTHERS})
+OF_MEMBERS = {"pg_description": "objoid", "pg_inherits": "inhrelid"}
+"""Those that are read for the tenant alone: the parent of a parent may be hidden."""
+OTHERS = ("pg_default_acl", "pg_depend")
+NARROWED = frozenset({*OWN_SCHEMA, *OWN_COLUMN, *OF_MEMBERS, *OTHERS})
 FIRST_OF_USERS = 16384  # FirstNormalObjectId: what initdb made has smaller oids
 OF_EXTENSIONS = "refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass"
 EXTENDED = "SELECT extnamespace FROM pg_catalog.pg_extension"
@@ -66,8 +67,8 @@ class DumpScope:
         if name == "pg_depend":
             by_index = f"{_one_of('classid', self.classes)} AND {_one_of('objid', self.members)}"
             return f"{_rows(name, by_index)} UNION {_rows(name, OF_EXTENSIONS)}"
-        if name == "pg_description":
-            return _rows(name, _one_of("objoid", self.members))
+        if name in OF_MEMBERS:
+            return _rows(name, _one_of(OF_MEMBERS[name], self.members))
         if name == "pg_namespace":
             return _rows(name, f"{_one_of('oid', self.schemas)} OR oid IN ({EXTENDED})")
         if name == "pg_default_acl":

@@ -835,7 +835,7 @@ CONTROLS = (
         "pg_dump is told no password",
         (Patch("client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
         ("tests/integration/test_backup.py::test_pg_dump_is_told_no_secret",),
-        "AssertionError",
+        "assert SECRET not in given",
     ),
     Control(
         "P2",
@@ -855,7 +855,7 @@ CONTROLS = (
         "what the server refuses to pg_dump is an error, not a reason for the slow way",
         (Patch("dump.py", "if relay.is_refused or limits.problem:", "if limits.problem:"),),
         (f"{DUMP}what_the_server_refuses_is_not_asked_again",),
-        "AssertionError",
+        "assert [True, False] == [True]",
     ),
     Control(
         "P2",
