@@ -6,18 +6,21 @@ the schema equals; where none or several do, nothing is written and the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import psycopg
 
+from tenantmig import ledger_rights
 from tenantmig.catalog import CatalogReader, Mark
 from tenantmig.connection import SessionOptions
+from tenantmig.denial import find_denied
 from tenantmig.drift import Difference, differences_between, told
 from tenantmig.driver import Driver
 from tenantmig.errors import (
+    PrivilegeError,
     ReadBackError,
     SelectionError,
     TenantExistsError,
@@ -87,6 +90,8 @@ def adopt(
     tenants = [Tenant(schema, schema, labels=labels) for schema in schemas]
     with driver.ledger() as ledger:
         check_schemas(ledger.connection, tenants, list_tenants(ledger), settings.name_rules)
+        if ledger.exists and not is_dry_run:
+            ledger_rights.require(ledger, ledger_rights.ADDED)
         versions = driver.reader(ledger)(schemas)
         with driver.catalogs(ledger, len(tenants)) as reader:
             found = Adoption(history, reader, driver.references, heads).look(tenants, versions)
@@ -255,11 +260,20 @@ class _Writer:
             return replace(found, revision=None, evidence=None, problem=reason)
         return found
 
+    @contextmanager
+    def _telling_denial(self, session: TenantSession, tenant: Tenant) -> Iterator[None]:
+        """Say which GRANT is lacking where the server denies something."""
+        try:
+            yield
+        except psycopg.errors.InsufficientPrivilege as error:
+            missing = find_denied(error, session, tenant.schema, self.settings.version_table)
+            raise PrivilegeError(f"{error.diag.message_primary}{missing}") from error
+
     def _register(self, found: Adopted, seen: Version) -> None:
         tenant, table = found.tenant, self.settings.version_table
         with closing(TenantSession(self.options)) as session:
             session.lock(tenant.schema)
-            with session.transaction() as connection:
+            with self._telling_denial(session, tenant), session.transaction() as connection:
                 now = read_versions(connection, [tenant.schema], table)[tenant.schema]
                 mark = self.reader.marks([tenant.schema]).get(tenant.schema)
                 if now != seen or mark != found.mark:

@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tenantmig.errors import BackupFileError, UntrustedBackupError
+from tenantmig.errors import BackupFileError, PrivilegeError, UntrustedBackupError
+from tenantmig.rights import missing_grants
 
 VERSION = "tenantmig-backup-v1"
 SUFFIX = ".sig"
@@ -143,5 +144,12 @@ def is_known_hash(connection: psycopg.Connection, ledger: str, digest: str) -> b
     statement = sql.SQL("SELECT count(*) FROM {} WHERE sha256 = {}").format(
         sql.Identifier(ledger, TABLE), sql.Literal(digest)
     )
-    row = connection.execute(statement).fetchone()
+    try:
+        row = connection.execute(statement).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        grants = missing_grants(connection, ledger, {TABLE: frozenset({"SELECT"})})
+        raise PrivilegeError(
+            f"The role {connection.info.user} may not look whether the ledger knows the backup:"
+            f" {error.diag.message_primary}. Grant it: {grants} Nothing was touched."
+        ) from error
     return bool(row and row[0])

@@ -16,7 +16,7 @@ from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
-from tenantmig import sql
+from tenantmig import rights, sql
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import (
     ConnectError,
@@ -51,6 +51,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     be read. Ask `salt_of`."""
     unasked_ledger: str | None = None
     """The ledger in which it stands, until it is first asked for."""
+    ledger = ""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer, for `answer_within_s` at most."""
@@ -125,7 +126,9 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
         )
     except psycopg.Error as error:
         message = options.url.redact(str(error))
-        raise ConnectError(f"Cannot connect to {options.url}: {message}") from None
+        raise ConnectError(
+            f"Cannot connect to {options.url}: {message}{_connect_grant(options, str(error))}"
+        ) from None
     connection.answer_within_s = options.statement_timeout_s + GRACE_S
     connection.trusted_schemas = frozenset(options.trusted_schemas)
     try:
@@ -137,6 +140,14 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
     return connection
 
 
+def _connect_grant(options: SessionOptions, message: str) -> str:
+    """Say what lets a role connect: libpq hands out no SQLSTATE, and a text that is translated."""
+    database, role = (options.url.parameters.get(key) for key in ("dbname", "user"))
+    if "CONNECT" not in message or not database or not role:
+        return ""
+    return f" Grant it: {rights.database_grant(str(database), str(role), 'CONNECT')}"
+
+
 def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions) -> None:
     asked = connection.execute(sql.query("server_facts"), {"ledger_schema": options.ledger})
     facts = asked.fetchone() or (None, None, "", False)
@@ -146,6 +157,7 @@ def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions
             f"A connection pooler stands before the server at {options.url};"
             " give the database's own (direct) URL."
         )
+    connection.ledger = options.ledger
     connection.unasked_ledger = options.ledger if is_salted else None
     if connection.info.server_version < OLDEST_SERVER:
         raise UnsafeServerError(
@@ -178,10 +190,14 @@ def salt_of(connection: psycopg.Connection) -> int:
     """
     salt = find_salt(connection) if isinstance(connection, BoundedConnection) else 0
     if salt is None:
+        ledger = getattr(connection, "ledger", "")
+        grants = rights.missing_grants(connection, ledger, rights.needs_of("lock_salt"))
         raise PrivilegeError(
             f"The role {connection.info.user} may not read tenantmig's ledger, and so cannot take"
-            " its locks. Grant it USAGE on the ledger's schema and SELECT on its tables; if it has"
-            " both, the row of version 4 in ledger_version is damaged."
+            f" its locks. Grant it: {grants}"
+            if grants
+            else f'The keys of locks cannot be read from tenantmig\'s ledger "{ledger}": the row of'
+            " version 4 in ledger_version is damaged, or this role may not see it."
         )
     return salt
 

@@ -103,6 +103,12 @@ def is_hiding_rows(error: BaseException) -> bool:
     return origin.diag.source_function == "check_enable_rls"
 
 
+def is_denied(error: BaseException) -> bool:
+    """True when the server denied the role something."""
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(origin, psycopg.errors.InsufficientPrivilege)
+
+
 def is_read_only(error: BaseException) -> bool:
     """True when a statement was refused because it writes in a read-only transaction."""
     origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error

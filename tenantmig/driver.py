@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from tenantmig import embedded, planning
+from tenantmig import embedded, ledger_rights, planning
 from tenantmig.activity import live_onboardings
 from tenantmig.attempts import Backup
 from tenantmig.backup import Backups, ledger_record
@@ -378,13 +378,16 @@ class Driver:
                 "--backup dumps tenant schemas; dump the shared one with pg_dump. Nothing was"
                 " touched."
             )
+        record = ledger_record(ledger.connection, self.session_options, ledger.schema)
+        if record is not None:
+            ledger_rights.require(ledger, ledger_rights.NOTED)
         backups = Backups(
             folder,
             self.programs(ledger),
             self.session_options,
             deadline_s=self.settings.attempt_timeout,
             key=self.settings.signing_key,
-            record=ledger_record(ledger.connection, self.session_options, ledger.schema),
+            record=record,
         )
         backups.check()
         return lambda run, tenant, tell: str(backups.write(run, tenant, tell))

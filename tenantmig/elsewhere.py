@@ -51,7 +51,7 @@ def find_elsewhere(
         "version_table": version_table,
     }
     try:
-        with _looking(session) as connection:
+        with looking(session) as connection:
             row = connection.execute(query("named_elsewhere"), facts).fetchone()
     except (psycopg.Error, sa.exc.SQLAlchemyError):
         return ""
@@ -59,8 +59,8 @@ def find_elsewhere(
 
 
 @contextmanager
-def _looking(session: TenantSession) -> Iterator[psycopg.Connection]:
-    """A transaction in which nothing takes long."""
+def looking(session: TenantSession) -> Iterator[psycopg.Connection]:
+    """A transaction in which nothing takes long, in the place of the session's own."""
     patience, session.driver.answer_within_s = session.driver.answer_within_s, LOOK_S + GRACE_S
     limits = "SELECT set_config(name, %s, true) FROM unnest(%s::text[]) AS name"
     try:

@@ -23,10 +23,12 @@ from psycopg import sql
 import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded, entities
 from tenantmig.connection import SessionOptions, connect, set_limits
-from tenantmig.diagnosis import HIDDEN_ROWS, is_hiding_rows
+from tenantmig.denial import find_denied
+from tenantmig.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
 from tenantmig.discovery import discover
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.errors import (
+    PrivilegeError,
     ReadBackError,
     TenantmigError,
     TenantNameError,
@@ -101,6 +103,8 @@ class LineageEnv:
                     if is_hiding_rows(error):
                         error.add_note(HIDDEN_ROWS.strip())
                     self._note_elsewhere(error, session)
+                    if is_denied(error) and not is_hiding_rows(error):
+                        raise PrivilegeError(self._denied(error, session)) from error
                     raise
 
     def _read_back(self, session: TenantSession) -> None:
@@ -133,6 +137,12 @@ class LineageEnv:
         )
         if found:
             error.add_note(found.removeprefix("; "))
+
+    def _denied(self, error: sa.exc.DBAPIError, session: TenantSession) -> str:
+        """Say what the server denied, and which GRANT was lacking."""
+        told = error.orig.diag.message_primary if isinstance(error.orig, psycopg.Error) else None
+        missing = find_denied(error, session, self.schema, self.settings.version_table)
+        return f"{told or error.orig}{missing}"
 
     def include_name(self, name: str | None, kind: str, _: object) -> bool:
         """Keep the version table out of autogenerate, which sees it without its schema."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tenantmig import adoption, autogenerate, onboarding, recovery, registry
+from tenantmig import adoption, autogenerate, ledger_rights, onboarding, recovery, registry
 from tenantmig.adoption import Adopted
 from tenantmig.draft import Draft, RevisionReport
 from tenantmig.driver import RunOptions
@@ -283,4 +283,5 @@ class Fleet(FleetReader):
                     f'The tenant "{unfinished[0]}" is half-made or half-dropped;'
                     " finish that first (`tenantmig tenants list` shows which)."
                 )
+            ledger_rights.require(ledger, ledger_rights.CHANGED)
             yield ledger, tenants

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from tenantmig import sql
+from tenantmig import rights, sql
 from tenantmig.connection import BoundedConnection
 from tenantmig.errors import LedgerError, PrivilegeError
 
@@ -34,7 +34,7 @@ def exists(connection: psycopg.Connection, schema: str) -> bool:
 
     Raises:
         LedgerError: a newer tenantmig wrote it, or somebody works under locks of an older one.
-        PrivilegeError: this role may not read it.
+        PrivilegeError: this role may not read it, or not bring it to this version.
     """
     current = _version(connection, schema)
     if current > LEDGER_VERSION:
@@ -43,7 +43,8 @@ def exists(connection: psycopg.Connection, schema: str) -> bool:
             f" {LEDGER_VERSION}; upgrade tenantmig. Nothing was touched."
         )
     if 0 < current < LEDGER_VERSION:
-        _bring_to_this_version(connection, schema)
+        with _refusing_upgrade(connection, schema, current):
+            _bring_to_this_version(connection, schema)
     if current > 0:
         _learn_salt(connection, schema)
     return current > 0
@@ -64,8 +65,9 @@ def create(connection: psycopg.Connection, schema: str) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f'The ledger schema "{schema}" cannot be created:'
-            f" {error.diag.message_primary}. Grant CREATE on the database to this role,"
-            " or have its owner create the schema and give it to this role."
+            f" {error.diag.message_primary}. Grant CREATE on the database to this role"
+            f" ({rights.grant_on_database(connection, 'CREATE')}), or have its owner create the"
+            " schema and give it to this role."
         ) from error
 
 
@@ -134,10 +136,49 @@ def _refusing_strangers(connection: psycopg.Connection, schema: str) -> Iterator
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
+        raise refused(connection, schema, rights.needs_of("ledger_version"), error) from error
+
+
+@contextmanager
+def _refusing_upgrade(connection: psycopg.Connection, schema: str, current: int) -> Iterator[None]:
+    """Say in words that only the owner of an older ledger can bring it to this version."""
+    try:
+        yield
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        owner = connection.execute(sql.query("ledger_owner"), {"schema": schema}).fetchone()
         raise PrivilegeError(
-            f'The role {connection.info.user} may not read tenantmig\'s ledger "{schema}":'
-            f" {error.diag.message_primary}. Grant it USAGE on it and SELECT on its tables."
+            f'The ledger "{schema}" has version {current} and this tenantmig needs'
+            f" {LEDGER_VERSION}; the role {connection.info.user} cannot bring it there:"
+            f" {error.diag.message_primary}. Run any command once as the owner of its tables"
+            f" ({owner[0] if owner else 'unknown'}), for example `tenantmig runs`."
+            " Nothing was touched."
         ) from error
+
+
+def refused(
+    connection: psycopg.Connection, schema: str, needs: rights.Needs, error: psycopg.Error
+) -> PrivilegeError:
+    """Say which GRANTs a role lacks on the ledger that was refused something."""
+    grants = rights.missing_grants(connection, schema, needs)
+    listed = "; ".join(f"{', '.join(sorted(p))} on {table}" for table, p in needs.items())
+    return PrivilegeError(
+        f'The role {connection.info.user} may not use tenantmig\'s ledger "{schema}":'
+        f" {error.diag.message_primary}. Grant it: {grants or f'USAGE, and {listed}.'}"
+    )
+
+
+def require(connection: psycopg.Connection, schema: str, needs: rights.Needs) -> None:
+    """Refuse a role that lacks a right on the ledger which it may need later.
+
+    Raises:
+        PrivilegeError: with every GRANT that it lacks; nothing was touched.
+    """
+    grants = rights.missing_grants(connection, schema, needs)
+    if grants:
+        raise PrivilegeError(
+            f'The role {connection.info.user} may not write to tenantmig\'s ledger "{schema}".'
+            f" Grant it: {grants} Nothing was touched."
+        )
 
 
 @contextmanager

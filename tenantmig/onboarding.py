@@ -12,7 +12,6 @@ from tenantmig.connection import SessionOptions
 from tenantmig.discovery import is_in_pattern
 from tenantmig.errors import (
     OlderCodeError,
-    PrivilegeError,
     SourceError,
     TenantExistsError,
     TenantmigError,
@@ -24,7 +23,7 @@ from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.settings import Settings
 from tenantmig.tenant import NameRules, Tenant, TenantState
-from tenantmig.tenant_schema import schema_exists
+from tenantmig.tenant_schema import refuse_without_create, schema_exists
 
 
 def check_new_tenants(
@@ -60,7 +59,7 @@ def check_new_tenants(
                 f'The schema "{tenant.schema}" exists already; nothing was touched.'
                 " If it is a tenant's, list it in the source; else choose another with --schema."
             )
-    _refuse_without_privilege(connection)
+    refuse_without_create(connection)
 
 
 def refuse_older_code(ledger: Ledger, history: History) -> None:
@@ -120,18 +119,6 @@ def _existing(
         [[tenant.schema for tenant in tenants if tenant.schema not in unfinished]],
     )
     return {schema.casefold() for (schema,) in rows}
-
-
-def _refuse_without_privilege(connection: psycopg.Connection) -> None:
-    row = connection.execute(
-        "SELECT has_database_privilege(current_database(), 'CREATE'), current_user,"
-        " current_database()"
-    ).fetchone()
-    if row and not row[0]:
-        raise PrivilegeError(
-            f'The role "{row[1]}" may not create schemas; nothing was touched.'
-            f' Grant it: GRANT CREATE ON DATABASE "{row[2]}" TO "{row[1]}".'
-        )
 
 
 def undo_onboarding(options: SessionOptions, ledger: str, tenant: Tenant) -> bool:

@@ -137,6 +137,8 @@ class Problem:
     tenant: Tenant
     message: str
     source: Heads = ()
+    is_forbidden: bool = False
+    """This role may not read its version table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,12 @@ class Plan:
     def pending(self) -> int:
         """How many tenants the run would change."""
         return sum(len(group.tenants) for group in self.groups)
+
+    @property
+    def is_readable(self) -> bool:
+        """False when the version table of a tenant may not be read by this role."""
+        is_shared = self.shared is None or self.shared.is_readable
+        return is_shared and not any(problem.is_forbidden for problem in self.problems)
 
     @property
     def tenants(self) -> int:

@@ -32,9 +32,11 @@ class _Planner:
         self._at_target: list[tuple[Tenant, Heads]] = []
         self._problems: list[Problem] = []
 
-    def refuse(self, tenant: Tenant, message: str, heads: Heads = ()) -> None:
+    def refuse(
+        self, tenant: Tenant, message: str, heads: Heads = (), *, is_forbidden: bool = False
+    ) -> None:
         """A tenant cannot be brought along."""
-        self._problems.append(Problem(tenant, message, heads))
+        self._problems.append(Problem(tenant, message, heads, is_forbidden))
 
     def add(self, tenant: Tenant, version: Version, destination: str, must_be: str = "") -> None:
         """Find a tenant's way to `destination`; `must_be` is the exact version to be reached."""
@@ -42,7 +44,8 @@ class _Planner:
             self._check(tenant, version)
             path = self._path(version.heads, destination)
         except TenantmigError as error:
-            self.refuse(tenant, error.message, version.heads)
+            is_forbidden = version.is_forbidden and not tenant.problem
+            self.refuse(tenant, error.message, version.heads, is_forbidden=is_forbidden)
             return
         if must_be and show_heads(path.target) != must_be:
             self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.rows import namedtuple_row
 
-from tenantmig import ledger_schema, sql
+from tenantmig import ledger_schema, rights, sql
 from tenantmig.connection import BoundedConnection, find_salt
 from tenantmig.errors import ConnectError, LedgerRowError, UnknownRunError
 from tenantmig.ledger_rows import Row
@@ -95,15 +96,20 @@ class Records:
 
         Raises:
             LedgerError: the ledger's tables are not as tenantmig made them.
+            PrivilegeError: this role lacks a right on them.
         """
-        with (
-            ledger_schema.refusing_damage(self.schema),
-            self.connection.cursor(row_factory=namedtuple_row) as cursor,
-        ):
-            if "%(salt)s" in sql.text(name):
-                parameters = {"salt": find_salt(self.connection)} | (parameters or {})
-            cursor.execute(sql.query(name, self.schema), parameters)
-            return cursor.fetchall() if cursor.description else []
+        try:
+            with (
+                ledger_schema.refusing_damage(self.schema),
+                self.connection.cursor(row_factory=namedtuple_row) as cursor,
+            ):
+                if "%(salt)s" in sql.text(name):
+                    parameters = {"salt": find_salt(self.connection)} | (parameters or {})
+                cursor.execute(sql.query(name, self.schema), parameters)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg.errors.InsufficientPrivilege as error:
+            needs = rights.needs_of(name)
+            raise ledger_schema.refused(self.connection, self.schema, needs, error) from error
 
     @property
     def exists(self) -> bool:

@@ -25,6 +25,7 @@ from tenantmig.restore import RestorePlan, look_into
 from tenantmig.restore_roles import choose_role, read_roles
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Tenant
+from tenantmig.tenant_schema import refuse_without_create, refuse_without_drop
 
 
 def find_run(ledger: Ledger, run: int | None) -> RunRecord:
@@ -181,6 +182,8 @@ def plan_restore(
     facts = read_backup(programs, backup, settings.version_table, limits)
     known = next((t for t in driver.discover(ledger) if t.name == name), None)
     tenant = known or Tenant(name, facts.schema)
+    refuse_without_create(ledger.connection)
+    refuse_without_drop(ledger.connection, facts.schema)
     order = RestorePlan(
         tenant,
         facts,
@@ -208,7 +211,7 @@ def _prove(driver: Driver, ledger: Ledger, backup: Path, *, trust_file: bool) ->
         UntrustedBackupError: it is not, and nobody trusts it.
     """
     digest = hash_file(backup)
-    is_known = is_known_hash(ledger.connection, ledger.schema, digest)
+    is_known = ledger.exists and is_known_hash(ledger.connection, ledger.schema, digest)
     try:
         check_proof(backup, digest, driver.settings.signing_key, is_known=is_known)
     except UntrustedBackupError:

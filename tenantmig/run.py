@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import psycopg
 
+from tenantmig import ledger_rights
 from tenantmig.activity import cancel_statements, is_full, live_onboardings, login_problem
 from tenantmig.attempts import Attempts, RunFacts
 from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
@@ -63,6 +64,7 @@ def carry_out(
     """
     plan = rollout.plan
     ledger.create()
+    ledger_rights.require(ledger, ledger_rights.needs_of_run(plan))
     if rollout.resumed is None:
         claim = ledger.begin_run(plan, decided(plan), options.stored, rollout.check)
     else:

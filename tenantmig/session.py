@@ -19,13 +19,19 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 
-from tenantmig.connection import SessionOptions, bind, salt_of
-from tenantmig.errors import TenantLockedError, TenantSchemaMissingError, TenantSessionError
+from tenantmig.connection import SessionOptions, bind, in_catalog, salt_of
+from tenantmig.errors import (
+    PrivilegeError,
+    TenantLockedError,
+    TenantSchemaMissingError,
+    TenantSessionError,
+)
 from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
 from tenantmig.light_tables import mark_light_tables
 from tenantmig.lock_holder import name_holder
 from tenantmig.qualified import has_table
+from tenantmig.rights import missing_grants, missing_membership
 from tenantmig.script_connection import ScriptConnection
 from tenantmig.step_watch import (
     BESIDE_LOCK,
@@ -251,7 +257,8 @@ class TenantSession:
         """Point the session at a tenant schema whose lock it holds.
 
         Raises:
-            TenantSchemaMissingError: there is no such schema, or no right to use it.
+            TenantSchemaMissingError: there is no such schema.
+            PrivilegeError: this role may not use it.
         """
         with self.outside_transaction() as connection:
             bind(connection, self.options, (schema,), self.application_name)
@@ -267,6 +274,7 @@ class TenantSession:
 
         Raises:
             TenantSchemaMissingError: the schema does not exist.
+            PrivilegeError: this role may not use it.
             TenantSessionError: the current schema is another one.
         """
         with self.outside_transaction() as connection:
@@ -279,12 +287,23 @@ class TenantSession:
         current = row[0] if row else None
         if current == self.schema:
             return
+        if row and current is None:
+            raise PrivilegeError(
+                f'This role may not use the tenant schema "{self.schema}": {self._missing_grants()}'
+            )
         if current is None:
             raise TenantSchemaMissingError(
-                f'The tenant schema "{self.schema}" does not exist, or this role may not use it;'
-                " onboard the tenant, or correct the schema in its source."
+                f'The tenant schema "{self.schema}" does not exist; onboard the tenant, or correct'
+                " the schema in its source."
             )
         raise TenantSessionError(f'The session is in "{current}", not in "{self.schema}".')
+
+    def _missing_grants(self) -> str:
+        schema = self.schema or ""
+        with self.outside_transaction() as connection, in_catalog(connection):
+            grants = missing_grants(connection, schema, {})
+            owner = missing_membership(connection, schema)
+        return f"to read it: {grants}{' to change it: ' if owner else ''}{owner}"
 
     def enter(self, schema: str) -> None:
         """Lock a tenant schema and bind to it (see `lock` and `bind`)."""

@@ -35,6 +35,8 @@ class TenantStatus:
     pending: int
     standing: Standing
     problem: str | None = None
+    is_readable: bool = True
+    """False when this role may not read its version table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class FleetStatus:
         """How many tenants there are, and how many stand in each way."""
         counted = Counter(tenant.standing for tenant in self.tenants)
         return {"tenants": len(self.tenants)} | {s.value: counted[s] for s in Standing}
+
+    @property
+    def is_readable(self) -> bool:
+        """False when this role may not read the version table of a tenant."""
+        is_shared = self.shared is None or self.shared.is_readable
+        return is_shared and all(tenant.is_readable for tenant in self.tenants)
 
     @property
     def by_revision(self) -> dict[str | None, int]:
@@ -76,7 +84,8 @@ def read_status(
         ]
     for problem in plan.problems:
         status = _status(problem.tenant, problem.source, 0, Standing.FAILED, troubles)
-        found.append(replace(status, problem=problem.message))
+        is_readable = not problem.is_forbidden
+        found.append(replace(status, problem=problem.message, is_readable=is_readable))
     found = [_with_parts(status, partial) for status in found]
     found.sort(key=lambda status: status.tenant.name)
     return FleetStatus(",".join(history.heads) or "base", tuple(found))

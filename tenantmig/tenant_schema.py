@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from tenantmig import rights
 from tenantmig.errors import (
     DependentObjectsError,
     PrivilegeError,
@@ -38,10 +39,44 @@ def create_schema(connection: psycopg.Connection, schema: str) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f'The schema "{schema}" cannot be created: {error.diag.message_primary}.'
-            " Grant CREATE on the database to this role."
+            " Grant CREATE on the database to this role:"
+            f" {rights.grant_on_database(connection, 'CREATE')}"
         ) from error
     if not schema_exists(connection, schema):
         raise TenantNameError(f'PostgreSQL did not keep the name "{schema}" as it was given.')
+
+
+def refuse_without_create(connection: psycopg.Connection) -> None:
+    """Make sure that this role may create schemas.
+
+    Raises:
+        PrivilegeError: it may not; nothing was touched.
+    """
+    row = connection.execute(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), current_user,"
+        " current_database()"
+    ).fetchone()
+    if row and not row[0]:
+        raise PrivilegeError(
+            f'The role "{row[1]}" may not create schemas; nothing was touched.'
+            f" Grant it: {rights.database_grant(row[2], row[1], 'CREATE')}"
+        )
+
+
+def refuse_without_drop(connection: psycopg.Connection, schema: str) -> None:
+    """Make sure that this role may drop a tenant schema, if there is one.
+
+    Raises:
+        PrivilegeError: it has not the privileges of the owner; nothing was touched.
+    """
+    row = connection.execute(query("missing_membership"), {"schema": schema}).fetchone()
+    if row:
+        statement, owner = row
+        remedy = f"Grant it: {statement};" if statement else "Only a superuser may do it."
+        raise PrivilegeError(
+            f'The role {connection.info.user} may not drop the tenant schema "{schema}", which'
+            f' belongs to "{owner}"; nothing was touched. {remedy}'
+        )
 
 
 def drop_schema(connection: psycopg.Connection, schema: str) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from tenantmig import rights
 from tenantmig.connection import in_catalog, trusts
 from tenantmig.errors import VersionTableError
 from tenantmig.lineage import Lineage
@@ -47,6 +48,8 @@ class Version:
     is_unstamped: bool = False
     is_unsafe: bool = False
     """The tenant's own role may have put something there that would run as the migrator."""
+    is_forbidden: bool = False
+    """This role may not read it."""
 
     def seen_from(self, lineage: Lineage) -> Version:
         """Return what it means for a lineage: the shared one begins at base where nothing is said.
@@ -62,8 +65,8 @@ class Version:
 
     @property
     def forbids_stamp(self) -> bool:
-        """True when the version table cannot be written either."""
-        return self.is_schema_missing or self.is_unsafe
+        """True when the version table cannot be written either, or what it says is not known."""
+        return self.is_schema_missing or self.is_unsafe or self.is_forbidden
 
 
 class _Facts(NamedTuple):
@@ -156,8 +159,16 @@ def _read_one(connection: psycopg.Connection, schema: str, version_table: str) -
     except psycopg.Error as error:
         if connection.broken:
             raise
-        reason = error.diag.message_primary
-        return Version(problem=f"the version table cannot be read: {reason}")
+        problem = f"the version table cannot be read: {error.diag.message_primary}"
+        if not isinstance(error, psycopg.errors.InsufficientPrivilege):
+            return Version(problem=problem)
+        needs = {version_table: frozenset({"SELECT"})}
+        grants = rights.missing_grants(connection, schema, needs)
+        if grants:
+            problem += f"; to read it: {grants}"
+            owner = rights.missing_membership(connection, schema)
+            problem += f" to change it: {owner}" if owner else ""
+        return Version(problem=problem, is_forbidden=True)
 
 
 def _chunks(schemas: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -268,21 +279,23 @@ def write_version(
         VersionTableError: something else is in its place, or would run as the migrator.
     """
     table = sql.Identifier(schema, version_table)
-    refuse_danger(connection, schema, version_table)
-    connection.execute(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (version_num varchar(32) NOT NULL,"
-            " CONSTRAINT {} PRIMARY KEY (version_num))"
-        ).format(table, sql.Identifier(f"{version_table}_pkc"))
-    )
+    if not refuse_danger(connection, schema, version_table):  # IF NOT EXISTS asks for CREATE
+        connection.execute(
+            sql.SQL(
+                "CREATE TABLE IF NOT EXISTS {} (version_num varchar(32) NOT NULL,"
+                " CONSTRAINT {} PRIMARY KEY (version_num))"
+            ).format(table, sql.Identifier(f"{version_table}_pkc"))
+        )
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
     for revision in heads:
         insert = sql.SQL("INSERT INTO {} VALUES (%s)").format(quoted(schema, version_table))
         connection.execute(insert, [revision])
 
 
-def refuse_danger(connection: psycopg.Connection, schema: str, version_table: str) -> None:
+def refuse_danger(connection: psycopg.Connection, schema: str, version_table: str) -> bool:
     """Make sure that nothing in a tenant schema can run as the migrator where versions are kept.
+
+    Returns whether there is a version table.
 
     Raises:
         VersionTableError: something can, and the schema is not among `trusted_schemas`.
@@ -292,3 +305,4 @@ def refuse_danger(connection: psycopg.Connection, schema: str, version_table: st
     danger = facts.danger(schema, version_table) if facts else None
     if danger and not trusts(connection, schema):
         raise VersionTableError(danger)
+    return facts is not None and facts.has_version_table

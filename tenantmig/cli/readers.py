@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tenantmig.cli.exits import INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.printing import print_json, say, say_sql
 from tenantmig.cli.render import (
@@ -28,6 +29,7 @@ def status(ctx: typer.Context, selected: SelectionFlags, json: JsonFlag = False)
     fleet = open_fleet(ctx)
     found = fleet.status(selected.selection(fleet))
     print_json(status_json(found)) if json else print_status(found)
+    raise typer.Exit(OK if found.is_readable else INCOMPLETE)
 
 
 @takes(SelectionFlags)
@@ -47,13 +49,16 @@ def plan(
     found = fleet.plan(target, selection, lineage=lineage)
     if not sql:
         print_json(plan_json(found)) if json else print_plan(found)
-        return
+        raise typer.Exit(OK if found.is_readable else INCOMPLETE)
+    for problem in found.problems:
+        say(f"{problem.tenant.name}: not written: {problem.message}", is_error=True)
     for group, text in fleet.plan_sql(found):
         source, goal = show_heads(group.path.source) or "base", show_heads(group.path.target)
         say(f"-- {len(group.tenants)} tenants from {source} to {goal},")
         say(f'-- written for the first of them, "{group.tenants[0].name}"')
         say("")
         say_sql(text)
+    raise typer.Exit(OK if found.is_readable else INCOMPLETE)
 
 
 def runs(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tenantmig.cli.confirmation import TAKES_AWAY, confirm
-from tenantmig.cli.exits import exit_code
+from tenantmig.cli.exits import INCOMPLETE, OK, exit_code
 from tenantmig.cli.options import (
     AllowEmptyFlag,
     BackupFlag,
@@ -181,6 +181,7 @@ def _plan(
 def show_plan(plan: Plan, *, json: bool) -> None:
     """Print what a run would do."""
     print_json(plan_json(plan)) if json else print_plan(plan)
+    raise typer.Exit(OK if plan.is_readable else INCOMPLETE)
 
 
 def finish(report: RunReport, *, json: bool) -> None:

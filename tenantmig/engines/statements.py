@@ -6,8 +6,10 @@ Owns one session for each thread that calls it; reconnects what broke.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from tenantmig.connection import SessionOptions, refuse_other_server
+from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain
 from tenantmig.engines import Engine
 from tenantmig.engines.reading_back import read_back_outcome
@@ -55,6 +57,11 @@ class StatementsEngine(Engine):
             return Attempt(recorded or DONE[assignment.kind])
         except Exception as error:  # noqa: BLE001  an engine never raises
             failure = explain(error, session, self.options.url)
+            if session is not None and not session.is_broken:
+                is_dropped = assignment.kind is RunKind.OFFBOARD
+                schema, table = assignment.tenant.schema, self.version_table
+                denied = find_denied(error, session, schema, table, needs_owner=is_dropped)
+                failure = replace(failure, message=failure.message + denied)
             if session is not None:
                 session.close()
             self._local.session = None

@@ -18,6 +18,7 @@ import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import in_catalog, refuse_other_server
+from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
@@ -118,7 +119,8 @@ class Worker(ScriptEnvironment):
         if self.session is not None and self.parts is not None:
             self.parts.clear_after(self.session, error)
         failure = explain(error, self.session, self.options.session.url, self.running)
-        failure = replace(failure, message=failure.message + self._find_elsewhere(error))
+        more = self._find_elsewhere(error) + self._find_denied(error, assignment)
+        failure = replace(failure, message=failure.message + more)
         is_partial = self.parts is not None and self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
             # whatever is left of it is dropped before the next attempt
@@ -147,6 +149,12 @@ class Worker(ScriptEnvironment):
             shared=self.options.shared_schema,
             version_table=self.options.version_table,
         )
+
+    def _find_denied(self, error: BaseException, assignment: Assignment) -> str:
+        if self.session is None or self.session.is_broken:
+            return ""
+        table = self.options.version_table
+        return find_denied(error, self.session, assignment.tenant.schema, table)
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:

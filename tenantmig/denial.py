@@ -1,0 +1,65 @@
+"""Denial: which right a session lacked when the server denied it something in a tenant schema.
+
+Read from the catalogs when an attempt has failed, and told with its error.
+"""
+
+from __future__ import annotations
+
+import psycopg
+import sqlalchemy as sa
+
+from tenantmig.connection import in_catalog
+from tenantmig.diagnosis import is_denied, is_hiding_rows, origin_of
+from tenantmig.elsewhere import looking
+from tenantmig.session import TenantSession
+from tenantmig.sql import query
+
+SUPERUSER = (
+    "its owner is a superuser: give the schema and what is in it to a role of their own, and make"
+    " this role a member of that"
+)
+
+
+def find_denied(
+    error: BaseException,
+    session: TenantSession,
+    schema: str,
+    version_table: str,
+    *,
+    needs_owner: bool = False,
+) -> str:
+    """Say which GRANT was lacking for what the server denied, or nothing.
+
+    Only a role that has the privileges of the owner may ALTER or DROP (PostgreSQL docs, 5.8), so
+    what is denied in spite of the privileges on the schema asks for membership. `needs_owner`: the
+    schema itself is to be dropped. Rolls the session's transaction back; a look that fails says
+    nothing.
+    """
+    origin = origin_of(error)
+    if origin is None or not is_denied(origin) or is_hiding_rows(origin):
+        return ""
+    facts = {
+        "schema": schema,
+        "message": origin.diag.message_primary or "" if isinstance(origin, psycopg.Error) else "",
+        "version_table": version_table,
+        "needs_owner": needs_owner,
+    }
+    try:
+        with looking(session) as connection, in_catalog(connection):
+            rows = connection.execute(query("missing_in_tenant"), facts).fetchall()
+    except (psycopg.Error, sa.exc.SQLAlchemyError):
+        return ""
+    return _sentence(rows)
+
+
+def _sentence(rows: list[tuple[int, str]]) -> str:
+    grants = [f"{statement};" for rank, statement in rows if rank == 1]
+    members = [f"{statement};" for rank, statement in rows if rank == 2 and statement]
+    if grants and members:
+        return (
+            f"; grant this role: {' '.join(grants)} or, if scripts change what is there, make it a"
+            f" member of the owner: {' '.join(members)}"
+        )
+    if grants or members:
+        return f"; grant this role: {' '.join(grants + members)}"
+    return f"; {SUPERUSER}" if rows else ""
