@@ -171,8 +171,16 @@ def require(connection: psycopg.Connection, schema: str, needs: rights.Needs) ->
     """Refuse a role that lacks a right on the ledger which it may need later.
 
     Raises:
-        PrivilegeError: with every GRANT that it lacks; nothing was touched.
+        PrivilegeError: with every GRANT that it lacks, or because its sessions only read; nothing
+            was touched.
     """
+    read_only = connection.execute("SELECT current_setting('transaction_read_only')::bool")
+    if (read_only.fetchone() or (False,))[0]:
+        raise PrivilegeError(
+            f"Sessions of the role {connection.info.user} only read"
+            " (default_transaction_read_only is on), so it cannot write to tenantmig's ledger"
+            f' "{schema}". Set it to off for this role. Nothing was touched.'
+        )
     grants = rights.missing_grants(connection, schema, needs)
     if grants:
         raise PrivilegeError(

@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.fixtures.clerks",
     "tests.fixtures.rollouts",
     "tests.fixtures.in_process",
+    "tests.fixtures.grants",
 ]
