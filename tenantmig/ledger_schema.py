@@ -161,8 +161,9 @@ def refused(
     """Say which GRANTs a role lacks on the ledger that was refused something."""
     grants = rights.missing_grants(connection, schema, needs)
     listed = "; ".join(f"{', '.join(sorted(p))} on {table}" for table, p in needs.items())
+    verb = "read" if set().union(*needs.values()) == {"SELECT"} else "write to"
     return PrivilegeError(
-        f'The role {connection.info.user} may not use tenantmig\'s ledger "{schema}":'
+        f'The role {connection.info.user} may not {verb} tenantmig\'s ledger "{schema}":'
         f" {error.diag.message_primary}. Grant it: {grants or f'USAGE, and {listed}.'}"
     )
 

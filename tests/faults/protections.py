@@ -37,6 +37,8 @@ NOT_CALLED = f"{HOSTILE}what_a_trusted_schema_holds_is_not_called_for_versions_e
 FORGED = "tests/integration/test_forged_backups.py::test_"
 DUMP = "tests/integration/test_dump.py::test_"
 WALL = "tests/unit/test_dump_wall.py::test_"
+GRANTED = "tests/integration/test_grants.py::test_a_role_with_these_grants_and_no_other"
+DENIED = "tests/integration/test_denials.py::test_"
 OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
@@ -986,5 +988,56 @@ CONTROLS = (
         ),
         (f"{OTHERS_OWN}[ALTER FUNCTION acme.ours() SECURITY DEFINER]",),
         "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "a reader does not write",
+        (
+            Patch(
+                "status.py",
+                "    troubles, partial =",
+                '    ledger.query("fence_dead_runs", {"kinds": [], "alive": []})\n'
+                "    troubles, partial =",
+            ),
+        ),
+        (f"{GRANTED}[tenantmig status]", f"{DENIED}a_role_that_only_reads"),
+        "AssertionError",
+    ),
+    Control(
+        "P6",
+        "a run asks for all its rights on the ledger before it begins",
+        (
+            Patch(
+                "run.py",
+                "    ledger_rights.require(ledger, ledger_rights.needs_of_run(plan))\n",
+                "",
+            ),
+        ),
+        (f"{GRANTED}[tenantmig upgrade -t acme]", f"{GRANTED}[tenantmig onboard gamma]"),
+        "AssertionError",
+    ),
+    Control(
+        "P3",
+        "a version table that may not be read is not stamped",
+        (Patch("version_table.py", " or self.is_unsafe or self.is_forbidden", ""),),
+        (f"{GRANTED}[tenantmig stamp r2 -t acme]",),
+        "AssertionError",
+    ),
+    Control(
+        "P12",
+        "what the server denies is told with the GRANT that is lacking",
+        (Patch("denial.py", "    return _sentence(rows)", '    return ""'),),
+        (
+            f"{GRANTED}[tenantmig tenants adopt delta]",
+            f"{DENIED}nobody_is_told_to_become_a_superuser",
+        ),
+        "AssertionError",
+    ),
+    Control(
+        "P12",
+        "nobody is told to become a superuser",
+        (Patch("sql/missing_in_tenant.sql", "           WHEN rolsuper THEN ''\n", ""),),
+        (f"{DENIED}nobody_is_told_to_become_a_superuser",),
+        "AssertionError",
     ),
 )  # fmt: skip
