@@ -75,7 +75,7 @@ def _serve(requests: socket.socket) -> NoReturn:
             if not word:
                 _end(statuses)
             if len(fds) == 2:
-                _fork_one(*fds, (requests.fileno(), woken, wakes), statuses)
+                _fork_one(fds[0], fds[1], (requests.fileno(), woken, wakes), statuses)
             else:  # there is no number left for them: the driver asks again
                 for fd in fds:
                     os.close(fd)
