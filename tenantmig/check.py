@@ -19,7 +19,6 @@ from tenantmig.errors import NotTriedError, ScratchError
 from tenantmig.plan import RunKind, show_heads
 from tenantmig.revisions import History
 from tenantmig.scratch import Scratch
-from tenantmig.version_table import write_version
 
 SHOWN = 5
 VERBS = {Change.MISSING: "is missing", Change.EXTRA: "is left", Change.DIFFERS: "differs"}
@@ -92,8 +91,7 @@ def check_history(driver: Driver) -> CheckReport:
             with driver.scratch() as scratch:
                 done = len(checked)
                 # else the first revision would be the one that makes it, and no downgrade drops it
-                table = driver.settings.version_table
-                write_version(scratch.connection, scratch.schema, table, ())
+                scratch.begin_at_base(driver.settings.version_table)
                 again = _upgrade(scratch, *(one.revision for one in checked if one.is_passed))
                 if again is not None:
                     raise NotTriedError(f"The check cannot go on: {again.message}.")
@@ -104,7 +102,7 @@ def check_history(driver: Driver) -> CheckReport:
                 report = CheckReport(show_heads(history.heads) or "base", None, tuple(checked))
                 if not report.is_complete:
                     return report
-                changes = scratch.engine.ask(compare_models, scratch.schema)
+                changes = scratch.engine.read(compare_models, scratch.schema)
                 return replace(report, changes=changes)
 
 

@@ -199,6 +199,10 @@ class EnvironmentFileError(TenantmigError):
     """The env.py of the Alembic environment does not do what tenantmig relies on."""
 
 
+class EnvironmentDiedError(EnvironmentFileError):
+    """The process that ran env.py died."""
+
+
 class WorkerDiedError(TenantmigError):
     """A worker process died; what it was doing was cut off."""
 

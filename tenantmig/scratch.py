@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -17,13 +18,23 @@ from psycopg import sql
 from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.scratch_worker import NotTried, move_scratch, step_scratch
-from tenantmig.errors import DependentObjectsError, NotTriedError, ScratchError
+from tenantmig.errors import (
+    DependentObjectsError,
+    EnvironmentDiedError,
+    NotTriedError,
+    ScratchError,
+    TenantExistsError,
+)
 from tenantmig.failure import Failure
 from tenantmig.plan import RunKind
+from tenantmig.session import TenantSession
 from tenantmig.sql import query
 from tenantmig.tenant import SCRATCH
 from tenantmig.tenant_schema import create_schema, drop_schema
+from tenantmig.version_table import write_version
 
+T = TypeVar("T")
+Move = tuple[Callable[..., Any], tuple[object, ...]]
 MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
 HINT = (
     "A scratch schema must leave nothing outside it, so the revision was rolled back there. What"
@@ -31,6 +42,7 @@ HINT = (
 )
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
+MOVE_TRIES = 4  # of a move whose process is killed
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, %s))"
 
 
@@ -38,13 +50,21 @@ class Scratch:
     """A schema of a new name, empty at first, in which the history can be run back and forth.
 
     `connection` sees it; scripts run in worker processes, as in a tenant. What they do is committed
-    only if it stays inside the schema.
+    only if it stays inside the schema. When such a process is killed, nobody knows how far it came:
+    the schema is made anew, and all moves so far are made in it again.
     """
 
     def __init__(self, engine: AlembicEngine, connection: psycopg.Connection, schema: str) -> None:
         self.engine = engine
         self.connection = connection
         self.schema = schema
+        self._moves: list[Move] = []
+        self._version_table: str | None = None
+
+    def begin_at_base(self, version_table: str) -> None:
+        """Make an empty version table."""
+        self._version_table = version_table
+        write_version(self.connection, self.schema, version_table, ())
 
     def upgrade(self, destination: str = "heads") -> None:
         """Run the history from where the schema stands up to `destination`.
@@ -60,7 +80,7 @@ class Scratch:
         self._move(RunKind.DOWNGRADE, destination)
 
     def _move(self, kind: RunKind, destination: str) -> None:
-        failure = self.engine.ask(move_scratch, self.schema, kind, destination)
+        failure = self._make(move_scratch, kind, destination)
         if isinstance(failure, NotTried):
             raise NotTriedError(
                 f"The {kind.value} of a scratch schema to {destination} ended:"
@@ -75,7 +95,38 @@ class Scratch:
 
     def step(self, kind: RunKind, *revisions: str) -> Failure | NotTried | None:
         """Run exactly these revisions, in this order, and return why that failed, if it did."""
-        return self.engine.ask(step_scratch, self.schema, kind, revisions)
+        return self._make(step_scratch, kind, revisions)
+
+    def _make(self, move: Callable[..., T], *arguments: object) -> T:
+        """Make a move in a worker process, with all that went before if that is killed."""
+        left_to_do: list[Move] = [(move, arguments)]
+        for left in reversed(range(MOVE_TRIES)):
+            try:
+                for task, given in left_to_do:
+                    result: T = self.engine.ask(task, self.schema, *given)
+            except EnvironmentDiedError:
+                if not left:
+                    raise
+                self._begin_again()
+                left_to_do = [*self._moves, (move, arguments)]
+            else:
+                break
+        self._moves.append((move, arguments))
+        return result
+
+    def _begin_again(self) -> None:
+        """Make the schema anew, once what a killed process left on the server has ended."""
+        with closing(TenantSession(self.engine.options.session)) as session:
+            session.lock(self.schema)
+        _drop(self.connection, self.schema)
+        try:
+            _create(self.connection, self.schema)
+        except TenantExistsError as error:
+            raise ScratchError(
+                "A worker process died, and its scratch schema could not be dropped. Run again."
+            ) from error
+        if self._version_table is not None:
+            self.begin_at_base(self._version_table)
 
 
 @contextmanager
@@ -92,14 +143,18 @@ def open_scratch(options: SessionOptions) -> Iterator[tuple[psycopg.Connection, 
     with closing(connect(options)) as connection:
         _drop_abandoned(connection)
         connection.execute(LOCK, [schema, salt_of(connection)])
-        with connection.transaction():
-            create_schema(connection, schema)
-            comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
-            connection.execute(comment.format(sql.Identifier(schema), sql.Literal(MARK)))
+        _create(connection, schema)
         try:
             yield connection, schema
         finally:
             _drop(connection, schema)
+
+
+def _create(connection: psycopg.Connection, schema: str) -> None:
+    with connection.transaction():
+        create_schema(connection, schema)
+        comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+        connection.execute(comment.format(sql.Identifier(schema), sql.Literal(MARK)))
 
 
 def _drop(connection: psycopg.Connection, schema: str) -> None:

@@ -15,8 +15,9 @@ from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import render_sql
-from tenantmig.engines.workers import Call, Workers
+from tenantmig.engines.workers import READ_TRIES, Call, Workers
 from tenantmig.errors import (
+    EnvironmentDiedError,
     EnvironmentFileError,
     TenantmigError,
     WorkerDiedError,
@@ -114,21 +115,26 @@ class AlembicEngine(Engine):
 
     def render_sql(self, tenant: Tenant, path: Path) -> str:
         """Return the SQL of an upgrade, as Alembic's offline mode writes it for this tenant."""
-        return self.ask(render_sql, tenant, path)
+        return self.read(render_sql, tenant, path)
 
-    def ask(self, task: Callable[..., T], *arguments: object) -> T:
+    def read(self, task: Callable[..., T], *arguments: object) -> T:
+        """Ask for what writes nothing: a process that is killed costs one of `READ_TRIES`."""
+        return self.ask(task, *arguments, tries=READ_TRIES)
+
+    def ask(self, task: Callable[..., T], *arguments: object, tries: int = 1) -> T:
         """Call `task(options, *arguments)` in a process of its own and return what it returns.
 
         Raises:
-            EnvironmentFileError: the process died, or took longer than an attempt may.
+            EnvironmentDiedError: the process died, in each of the `tries`.
+            EnvironmentFileError: it took longer than an attempt may.
         """
         timeout, options = self.options.attempt_timeout_s, self.options
         try:
             asked = (options, self._loads_late, task, options, *arguments)
-            return self._workers.call(run_in_child, *asked, timeout_s=timeout)  # type: ignore[no-any-return]
+            return self._workers.call(run_in_child, *asked, timeout_s=timeout, tries=tries)  # type: ignore[no-any-return]
         except WorkerDiedError as death:
             message = death.message.rstrip(".")
-            raise EnvironmentFileError(f"{message} while it ran env.py.") from death
+            raise EnvironmentDiedError(f"{message} while it ran env.py.") from death
         except TimeoutError as error:
             raise EnvironmentFileError(f"env.py took longer than {timeout:g} s.") from error
 

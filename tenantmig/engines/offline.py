@@ -21,7 +21,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionS
 from alembic.script import Script
 
 from tenantmig.engines.environment import Unheard
-from tenantmig.engines.workers import Workers
+from tenantmig.engines.workers import READ_TRIES, Workers
 from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
 from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import History, alembic_config
@@ -76,7 +76,7 @@ def write_history(
     """
     workers = Workers(1)
     try:
-        written = workers.call(_write_history, ini, vouched, timeout_s=deadline_s)
+        written = workers.call(_write_history, ini, vouched, timeout_s=deadline_s, tries=READ_TRIES)
     except TimeoutError:
         raise EnvironmentFileError(
             f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."

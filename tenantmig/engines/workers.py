@@ -24,6 +24,7 @@ T = TypeVar("T")
 LINGER_S = 2.0  # in which an idle worker ends by itself; then it is killed
 JOIN_S = 10.0  # in which the threads that were cut off give their workers back
 TRIES = 4  # of a call whose worker is killed before it has heard all of it
+READ_TRIES = 4  # of a call that writes nothing, whenever its worker is killed
 
 
 class Call:
@@ -51,11 +52,18 @@ class Workers:
         self._changed = threading.Condition()
 
     def call(
-        self, task: Callable[..., T], *arguments: object, timeout_s: float, call: Call | None = None
+        self,
+        task: Callable[..., T],
+        *arguments: object,
+        timeout_s: float,
+        call: Call | None = None,
+        tries: int = 1,
     ) -> T:
         """Call a function of a module in a worker process; return what it returns or raise that.
 
-        Waits for a worker that is free. `timeout_s` begins when one has been found.
+        Waits for a worker that is free. `timeout_s` begins when one has been found. A call that may
+        be made twice can have more `tries`: each is made when the worker of the one before, or its
+        child, was killed.
 
         Raises:
             WorkerDiedError: the worker was killed; what it was doing is cut off.
@@ -65,7 +73,13 @@ class Workers:
         """
         packed = pickle.dumps((task, arguments))
         call = call or Call()
-        is_raised, result = pickle.loads(self._answer(packed, timeout_s, call))  # noqa: S301
+        for left in reversed(range(tries)):
+            try:
+                is_raised, result = pickle.loads(self._answer(packed, timeout_s, call))  # noqa: S301
+            except WorkerDiedError as death:
+                is_raised, result = True, death
+            if not (is_raised and isinstance(result, WorkerDiedError) and left):
+                break
         if is_raised:
             raise result
         return result  # type: ignore[no-any-return]

@@ -22,11 +22,32 @@ from tenantmig.forkserver import FORK_SERVER, Forked
 from tests.fixtures.database import Database
 from tests.fixtures.dying import OWN_R3, children_of, counters, processes_of, tenants_at
 from tests.fixtures.faults import TENANTS
-from tests.fixtures.holds import HELD_R2, fleet_of, group_of, held, held_backends, state_of
+from tests.fixtures.holds import (
+    ASLEEP,
+    HELD_R2,
+    HOLD,
+    MARK,
+    OUTSIDE,
+    fleet_of,
+    group_of,
+    held,
+    held_backends,
+    state_of,
+)
 from tests.fixtures.processes import wait_until
 
 LIMIT_S = 60.0
 EVERYONE = Selection(is_all=True)
+CONCURRENT_R2 = (
+    "r2",
+    OUTSIDE.format("CREATE INDEX CONCURRENTLY thing_id ON thing (id)"),
+    OUTSIDE.format("DROP INDEX CONCURRENTLY thing_id"),
+)
+HELD_R3 = (
+    "r3",
+    f"op.execute('CREATE TABLE part (id int)')\n{HOLD}",
+    "op.execute('DROP TABLE part')",
+)
 
 
 Kill = Callable[[pytest.MonkeyPatch, list[int]], None]
@@ -178,18 +199,84 @@ def _assert_done(report: RunReport, database: Database, counted: int) -> None:
     assert counters(database) == {counted}
 
 
-@pytest.mark.parametrize("kind", ["worker", "child", "fork server"])
-def test_a_kill_while_a_reader_runs_the_history(
-    tmp_path: Path, victim_database: Database, kind: str
+READERS = {
+    "drift": ("drift",),
+    "check": ("check",),
+    "adopt": ("tenants", "adopt", "by_hand"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind"),
+    [
+        ("drift", "child"),
+        ("drift", "fork server"),
+        ("check", "worker"),
+        ("check", "child"),
+        ("adopt", "worker"),
+    ],
+)
+def test_a_kill_while_the_history_runs_in_a_scratch_schema(
+    tmp_path: Path, victim_database: Database, reader: str, kind: str
 ) -> None:
-    """No tenant is at work, so nothing is tried again: the command says what happened and ends."""
+    """The moves of the schema are made again in a new one; the command says what it always says."""
+    scratches = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantmig_scratch_%'"
+    project = fleet_of(tmp_path, victim_database, CONCURRENT_R2, HELD_R3, at="r3")
+    victim_database.execute("CREATE SCHEMA by_hand")
+    project.alembic("-x", "tenant=by_hand", "upgrade", "r3")
+    with held(victim_database):
+        driver = project.start(*READERS[reader])
+        held_backends(victim_database)
+        _end(processes_of(driver.pid)[kind][0])
+    result = project.finish(driver, expect=0)
+    assert not result.err
+    wait_until(lambda: group_of(driver.pid) == [], "a process lives on", LIMIT_S)
+    assert victim_database.fetch(scratches) == []
+
+
+def test_a_scratch_schema_whose_process_is_always_killed(
+    tmp_path: Path, victim_database: Database
+) -> None:
+    """After four times the command ends: a script may be what kills its process."""
     project = fleet_of(tmp_path, victim_database, HELD_R2, at="r2")
     with held(victim_database):
         driver = project.start("drift")
-        held_backends(victim_database)
-        _end(processes_of(driver.pid)[kind][0])
-    result = project.finish(driver, expect=0 if kind == "fork server" else 2)
-    assert "Traceback" not in result.err
-    assert ("worker process died (exit code -9)" in result.err) == (kind != "fork server")
-    wait_until(lambda: group_of(driver.pid) == [], "a process lives on", LIMIT_S)
-    assert project.run("drift").code == 0
+        for _ in range(4):
+            held_backends(victim_database)
+            _end(processes_of(driver.pid)["worker"][0])
+            gone = "the backend of a killed worker lives on"
+            wait_until(lambda: not victim_database.fetch(ASLEEP, [MARK]), gone, LIMIT_S)
+    result = project.finish(driver, expect=2)
+    assert "worker process died (exit code -9) while it ran env.py" in result.error
+
+
+def test_a_reader_whose_process_always_dies_ends(tmp_path: Path, victim_database: Database) -> None:
+    """After four times, with the reason: env.py may be what ends it."""
+    project = fleet_of(tmp_path, victim_database, HELD_R2)
+    environment = project.script_location / "env.py"
+    tries = tmp_path / "tries"
+    suicide = f"import os\nprint('x', file=open({str(tries)!r}, 'a'))\nos.kill(os.getpid(), 9)\n"
+    environment.write_text(suicide + environment.read_text())
+    error = project.refuse("plan", "r2", "--sql")
+    assert "worker process died (exit code -9) while it ran env.py" in error
+    assert len(tries.read_text().splitlines()) == 4
+
+
+def test_a_reader_whose_process_is_killed_once_reads_again(
+    tmp_path: Path, victim_database: Database
+) -> None:
+    """What writes SQL or scripts down (`plan --sql`, `lint`) has no schema to make anew."""
+    project = fleet_of(tmp_path, victim_database, HELD_R2)
+    environment = project.script_location / "env.py"
+    mark = tmp_path / "mark"
+    suicide = (
+        f"import os\nif not os.path.exists({str(mark)!r}):\n"
+        f"    open({str(mark)!r}, 'w').close()\n    os.kill(os.getpid(), 9)\n"
+    )
+    environment.write_text(suicide + environment.read_text())
+    for reader in (("plan", "r2", "--sql"), ("lint",)):
+        mark.unlink(missing_ok=True)
+        result = project.run(*reader, expect=None)
+        assert mark.exists(), reader
+        assert result.code in {0, 5}, result  # 5: `lint` finds something
+        assert "died" not in result.err
