@@ -1,9 +1,10 @@
-"""`make soak`: random kills of rollouts over 30 tenants, and what is left after each.
+"""`make soak`: random kills of all kinds of commands over 30 tenants, and what is left after each.
 
-A run is begun, and something is killed at a random moment: the driver with its workers, the driver
-alone, one worker, a backend, or the whole server. Then the promises are looked at, the run is
-resumed (and killed again), until it is complete. Nothing is ever mended by hand. The seed is
-printed; the same seed makes the same choices.
+A command is begun, and something is killed at a random moment: the driver with its workers, the
+driver alone, a worker or its child, the fork server, pg_dump or pg_restore, a backend, or the whole
+server. Then the promises are looked at, and the command is run again or resumed (and killed again),
+until it is complete. Nothing is ever mended by hand. The seed is printed; the same seed makes the
+same choices.
 """
 
 from __future__ import annotations
@@ -16,266 +17,191 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tests.fixtures.command import Project, Result
+from tests.faults.soak_commands import Family, choose
+from tests.faults.soak_fleet import SoakFleet
+from tests.faults.soak_kills import COSTS_AN_ATTEMPT, TAKES_THE_SERVER, Killer
+from tests.fixtures.command import Result
 from tests.fixtures.database import Database, fresh_database
-from tests.fixtures.goldens import WITNESS, Golden, Goldens
-from tests.fixtures.history import write_history
-from tests.fixtures.oracles import catalog, content, shared_mark, untouched_mark
 from tests.fixtures.server import Server
 
-TENANTS = tuple(f"customer_{number:02d}" for number in range(1, 31))
-BYSTANDER = "bystander"
-LOWEST, HEAD = "r1", "r5"
-COUNT = "op.execute('UPDATE counter SET n = n + 1')"
-UNCOUNT = "op.execute('UPDATE counter SET n = n - 1')"
-OUTSIDE = "with op.get_context().autocommit_block():\n    op.execute('{}')"
-SCRIPTS = (
-    (
-        "r1",
-        (
-            "op.execute('CREATE TABLE thing (id int, name text)')\n"
-            "op.execute('CREATE TABLE counter (n int)')\n"
-            "op.execute('INSERT INTO counter VALUES (0)')"
-        ),
-        "op.execute('DROP TABLE thing, counter')",
-    ),
-    ("r2", f"op.execute('ALTER TABLE thing ADD size int')\n{COUNT}",
-     f"op.execute('ALTER TABLE thing DROP size')\n{UNCOUNT}"),
-    ("r3", OUTSIDE.format("CREATE INDEX CONCURRENTLY thing_size ON thing (size)"),
-     OUTSIDE.format("DROP INDEX CONCURRENTLY thing_size")),
-    ("r4", f"op.execute('CREATE TABLE part (id int PRIMARY KEY)')\n{COUNT}",
-     f"op.execute('DROP TABLE part')\n{UNCOUNT}"),
-    ("r5", f"op.execute('ALTER TABLE thing ADD CHECK (id > 0)')\n{COUNT}",
-     f"op.execute('ALTER TABLE thing DROP CONSTRAINT thing_id_check')\n{UNCOUNT}"),
-)  # fmt: skip
-REVISIONS = tuple(script[0] for script in SCRIPTS)
-LONGEST_S = 1.5  # after which a kill comes at the latest
 CONVERGE_S = 120.0
+MOST_STRIKES = 3  # in one command and those that finish it
+PERHAPS = {0, 3, 4}
+"""Exit codes of a command that goes on after a kill: what the dead one holds is waited for."""
 
 
 class Soak:
-    """One database under fire."""
+    """One fleet under fire."""
 
-    def __init__(self, server: Server, database: Database, folder: Path, dice: random.Random):
-        self.server = server
-        self.database = database
-        self.dice = dice
-        self.project = Project(folder, database.url, write_history(folder / "history", *SCRIPTS))
-        self.goldens = Goldens().of(server, folder / "history", REVISIONS)
-        self.kills: Counter[str] = Counter()
+    def __init__(self, server: Server, database: Database, folder: Path, seed: int) -> None:
+        self.fleet = SoakFleet(server, database, folder)
+        self.killer = Killer(server, database)
+        self.seed = seed
+        self.counted: Counter[str] = Counter()
+        self.kills = 0
         self.problems: list[str] = []
-        self.looks = 0
-        self.before = ("", "")
-        self.epochs = 0
+        self.longest_s: dict[str, float] = {}
+        """How long the commands of a family took when nothing was killed."""
 
-    def prepare(self) -> None:
-        """Onboard the fleet at the lowest revision."""
-        self.project.run("onboard", *TENANTS, BYSTANDER, "--to", LOWEST)
-        self.project.run("tenants", "suspend", BYSTANDER)
-        self.before = self._marks()
+    def run(self, kills: int, minutes: float, only: Sequence[str] = ()) -> None:
+        """Begin one command after the other until so many kills were made."""
+        self.fleet.prepare()
+        end = time.monotonic() + 60 * minutes
+        number = 0
+        while self.kills < kills and time.monotonic() < end:
+            number += 1
+            # of its own: what a command took or left does not change what comes next
+            dice = random.Random(f"{self.seed} {number}")  # noqa: S311  dice
+            one = choose(self.fleet, dice, only)
+            _Round(self, one, kills).run()
+            self.counted[f"commands begun: {one.name}"] += 1
 
-    def run(self, kills: int, minutes: float) -> None:
-        """Roll up and down until so many kills were made, and each run is complete."""
-        target, end = HEAD, time.monotonic() + 60 * minutes
-        while self.kills.total() < kills and time.monotonic() < end:
-            self._roll(target, kills)
-            target = LOWEST if target == HEAD else HEAD
+    def complain(self, found: Iterable[str], when: str) -> None:
+        """Note what is wrong, and show that a look was made."""
+        complaints = [f"{complaint} after {when}" for complaint in found]
+        self.problems += complaints
+        self.counted["looks"] += 1
+        sys.stdout.write("F" if complaints else ".")
+        sys.stdout.flush()
 
-    def _roll(self, target: str, kills: int) -> None:
-        first = ["upgrade", target] if target == HEAD else ["downgrade", target, "--all", "--yes"]
-        command = first
-        while True:
-            if self.kills.total() < kills:
-                self._kill_in(command)
-                self._look(f"a kill in `{' '.join(command)}`")
-            result = None if self._is_unfinished() else self.project.run(*first, expect=None)
-            if result is None and self.kills.total() < kills and self.dice.random() < 0.5:
-                command = ["resume", "--yes"]
-                continue
-            result = result or self._resume()
-            if result.code == 0 and self._is_at(target):
-                self._look(f"`{' '.join(command)}`, complete", exactly=target)
-                return
-            self.problems.append(f"exit {result.code}: {result.out}{result.err}")
-            return
 
-    def _resume(self) -> Result:
-        """Resume; what a dead driver's statements still hold is waited for, as by an operator."""
+class _Round:
+    """One command, from its begin until all that it was to do is done."""
+
+    def __init__(self, soak: Soak, family: Family, kills: int) -> None:
+        self.soak = soak
+        self.family = family
+        self.kills = kills
+        self.fleet = soak.fleet
+        dice = family.dice
+        kinds, weights = list(family.kinds), list(family.kinds.values())
+        strikes = dice.choice(range(1, MOST_STRIKES + 1))
+        self.strikes = [(kind, dice.random()) for kind in dice.choices(kinds, weights, k=strikes)]
+        self.before = self.fleet.marks(self.family.goal)
+
+    def run(self) -> None:
+        """Kill, look, go on; at the end look again, more strictly."""
+        command: list[str] | None = self.family.command
+        for kind, moment in self.strikes:
+            if command is None or self.soak.kills >= self.kills:
+                break
+            self._kill_in(command, kind, moment)
+            self._look(f"the kill of {kind} in `{' '.join(command)}`", is_partial=True)
+            command = self.family.again()
+        last = self._converge(command)
+        self._look(f"`{' '.join(last)}`, complete", is_partial=False)
+        try:
+            self.family.end()
+        except IndexError:
+            self.soak.complain(["there is no backup"], " ".join(last))
+
+    def _converge(self, command: list[str] | None) -> list[str]:
+        """Go on without kills until there is nothing to do any more, as an operator does."""
         deadline = time.monotonic() + CONVERGE_S
-        while True:
-            result = self.project.run("resume", "--yes", expect=None)
-            if result.code == 0 or time.monotonic() > deadline:
-                return result
+        last = self.family.command
+        while command is not None:
+            began = time.monotonic()
+            result = self.fleet.project.run(*command, expect=None)
+            took_s = time.monotonic() - began
+            if result.code == 0:
+                known = self.soak.longest_s.get(self.family.name, 0.0)
+                self.soak.longest_s[self.family.name] = max(known, took_s)
+            self._judge(result, command, PERHAPS, "while it converges")
+            last = command
+            if result.code not in PERHAPS or time.monotonic() > deadline:
+                text = f"exit {result.code}: {result.out}{result.err}"
+                self.soak.complain([f"no convergence: {text}"], " ".join(command))
+                break
+            command = self.family.again()
+        return last
 
-    def _is_unfinished(self) -> bool:
-        rows = self.database.fetch(
-            "SELECT state FROM tenantmig.run WHERE kind <> 'onboard' ORDER BY id DESC LIMIT 1"
-        )
-        return bool(rows) and rows[0][0] != "complete"
-
-    def _is_at(self, target: str) -> bool:
-        return all(self._version(tenant) == target for tenant in TENANTS)
-
-    # -- kills ------------------------------------------------------------------------------
-
-    def _kill_in(self, command: list[str]) -> None:
-        self.epochs = self._epochs()
-        driver = self.project.start(*command)
-        kinds: dict[str, tuple[int, Callable[[subprocess.Popen[str]], bool]]] = {
-            "driver and workers": (10, self._kill_group),
-            "driver alone": (4, self._kill_driver),
-            "one worker": (3, self._kill_worker),
-            "one backend": (2, self._terminate_backend),
-            "server": (1, self._crash),
-        }
-        names = list(kinds)
-        kind = self.dice.choices(names, [kinds[name][0] for name in names])[0]
-        self._wait_for_run(driver)
-        time.sleep(self.dice.uniform(0, LONGEST_S))
-        if driver.poll() is None and kinds[kind][1](driver):
-            self.kills[kind] += 1
-        self.project.finish(driver, expect=None)
+    def _kill_in(self, command: list[str], kind: str, moment: float) -> None:
+        epochs = self._epochs()
+        driver = self.fleet.project.start(*command)
+        if self.family.is_run:
+            while driver.poll() is None and self._epochs() == epochs:
+                time.sleep(0.01)
+        with suppress(subprocess.TimeoutExpired):
+            driver.wait(moment * self.soak.longest_s.get(self.family.name, 1.0))
+        is_killed = driver.poll() is None and self.soak.killer.kill(kind, driver, self.family.dice)
+        result = self.fleet.project.finish(driver, expect=None)
         with suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)  # workers that outlived their driver
+        if is_killed:
+            self.soak.kills += 1
+            self.soak.counted[f"killed: {kind}"] += 1
+            self.soak.counted[f"kills in: {self.family.name}"] += 1
+        self._judge(result, command, self._codes(kind), f"after the kill of {kind}")
+
+    def _codes(self, kind: str) -> set[int]:
+        """Return the exit codes that a command may have after such a kill."""
+        if kind in COSTS_AN_ATTEMPT:
+            return {0}
+        is_refused = kind in TAKES_THE_SERVER and not self.family.is_rolled
+        return PERHAPS | {2} if is_refused else PERHAPS
+
+    def _judge(self, result: Result, command: list[str], codes: set[int], when: str) -> None:
+        """Count an exit code, and complain about one that may not be."""
+        is_killed = result.code == -signal.SIGKILL
+        self.soak.counted["exit: killed" if is_killed else f"exit {result.code}"] += 1
+        self.family.is_complete = result.code == 0
+        is_bug = "Traceback" in result.err
+        if is_bug or not (is_killed or result.code in codes):
+            text = f"exit {result.code} of `{' '.join(command)}`: {result.out}{result.err}"
+            self.soak.complain([text], when)
 
     def _epochs(self) -> int:
         """How many drivers the runs have had: it grows when one begins or takes over."""
-        return int(self.database.fetch("SELECT sum(epoch)::int FROM tenantmig.run")[0][0])
+        query = "SELECT coalesce(sum(epoch), 0)::int FROM tenantmig.run"
+        return int(self.fleet.database.fetch(query)[0][0])
 
-    def _wait_for_run(self, driver: subprocess.Popen[str]) -> None:
-        """Wait until the driver has its run: a kill before that hurts nobody."""
-        while driver.poll() is None and self._epochs() == self.epochs:
-            time.sleep(0.02)
-
-    @staticmethod
-    def _kill_group(driver: subprocess.Popen[str]) -> bool:
-        os.killpg(driver.pid, signal.SIGKILL)
-        return True
-
-    @staticmethod
-    def _kill_driver(driver: subprocess.Popen[str]) -> bool:
-        driver.kill()
-        return True
-
-    def _kill_worker(self, driver: subprocess.Popen[str]) -> bool:
-        children = [
-            int(pid)
-            for pid in os.listdir("/proc")
-            if pid.isdigit() and int(pid) != driver.pid and _group_of(int(pid)) == driver.pid
-        ]
-        if children:
-            with suppress(ProcessLookupError):
-                os.kill(self.dice.choice(sorted(children)), signal.SIGKILL)
-        return bool(children)
-
-    def _terminate_backend(self, _: subprocess.Popen[str]) -> bool:
-        return bool(
-            self.database.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name LIKE 'tenantmig%%' ORDER BY random() LIMIT 1"
-            )
-        )
-
-    def _crash(self, _: subprocess.Popen[str]) -> bool:
-        self.server.restart("immediate")
-        return True
-
-    # -- oracles ----------------------------------------------------------------------------
-
-    def _look(self, when: str, exactly: str | None = None) -> None:
-        """Hold every tenant against the golden of its revision, and the rest against before."""
-        found = [f"{left} after {when}" for left in self._sessions()]
-        partial = {row[0] for row in self.database.fetch("SELECT schema FROM tenantmig.part")}
-        described = self._describe()
-        for tenant in TENANTS:
-            version = self._version(tenant)
-            if version not in self.goldens or (exactly and version != exactly):
-                found.append(f"{tenant} is at {version} after {when}")
-                continue
-            lines = self.goldens[version].differences(described[tenant])
-            if tenant in partial and exactly is None:
-                # an index that is being built, or dropped, is accounted for in the ledger
-                lines = [line for line in lines if "thing_size" not in line]
-            found += [f"{tenant} at {version} after {when}: {line}" for line in lines]
-        if self._marks() != self.before:
-            found.append(f"something outside the fleet changed after {when}")
-        self.problems += found
-        sys.stdout.write("." if not found else "F")
-        sys.stdout.flush()
-        self.looks += 1
-
-    def _describe(self) -> dict[str, Golden]:
-        with self.database.connect() as connection:
-            return {
-                tenant: Golden(
-                    catalog(connection, tenant), content(connection, tenant).get(WITNESS)
-                )
-                for tenant in TENANTS
-            }
-
-    def _sessions(self) -> list[str]:
-        """Wait for what a dead driver left on the server; it must go by itself."""
-        deadline = time.monotonic() + 20
-        query = (
-            "SELECT pid, state, query FROM pg_stat_activity"
-            " WHERE application_name LIKE 'tenantmig%%'"
-        )
-        while (left := self.database.fetch(query)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return [f"session {row}" for row in left]
-
-    def _version(self, tenant: str) -> str:
-        rows = self.database.fetch(f'SELECT version_num FROM "{tenant}".alembic_version')
-        return ",".join(row[0] for row in rows)
-
-    def _marks(self) -> tuple[str, str]:
-        with self.database.connect() as connection:
-            return (
-                untouched_mark(connection, [*TENANTS, "tenantmig", "pg_toast"]),
-                shared_mark(connection),
-            )
+    def _look(self, when: str, *, is_partial: bool) -> None:
+        family, fleet = self.family, self.fleet
+        allowed = family.allowed if is_partial else {k: [v] for k, v in family.goal.items()}
+        found = list(fleet.broken(allowed, is_partial=is_partial))
+        if fleet.marks(family.goal) != self.before:
+            found.append("what the command may not touch was changed")
+        found += family.look()
+        if not is_partial:
+            found += fleet.unfinished()
+        self.soak.complain(found, when)
 
 
-def _group_of(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return None
-
-
-def soak(kills: int, minutes: float, seed: int) -> tuple[Counter[str], list[str]]:
+def soak(
+    kills: int, minutes: float, only: Sequence[str], seed: int
+) -> tuple[Counter[str], list[str]]:
     """Soak one fleet on a server of its own; return what was counted, and every problem."""
     with (
         Server(18) as server,
         fresh_database(server) as database,
         tempfile.TemporaryDirectory() as folder,
     ):
-        one = Soak(server, database, Path(folder), random.Random(seed))  # noqa: S311  dice
-        one.prepare()
-        one.run(kills, minutes)
-        counted = Counter({f"killed: {kind}": times for kind, times in one.kills.items()})
-        counted["looks at all tenants"] = one.looks
-        for state, times in database.fetch("SELECT state, count(*) FROM tenantmig.run GROUP BY 1"):
-            counted[f"runs {state}"] = times
+        one = Soak(server, database, Path(folder), seed)
+        try:
+            one.run(kills, minutes, only)
+        except Exception:  # noqa: BLE001  what was counted is told all the same
+            one.problems.append(traceback.format_exc())
         rows = database.fetch("SELECT sum(attempts)::int FROM tenantmig.run_tenant")
-        counted["attempts"] = rows[0][0]
-    return counted, [f"seed {seed}: {problem}" for problem in one.problems]
+        one.counted["attempts"] = rows[0][0]
+    return one.counted, [f"seed {seed}: {problem}" for problem in one.problems]
 
 
 def main() -> int:
     """Run the soak and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--fleets", type=int, default=2, help="soaked beside each other")
     parser.add_argument("--minutes", type=float, default=120, help="begin no more runs after that")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--only", nargs="*", default=(), help="families of commands, as `adopt`")
     given = parser.parse_args()
     seeds = range(given.seed, given.seed + given.fleets)
     print(f"seeds {list(seeds)}, {given.kills} kills", flush=True)
@@ -283,17 +209,17 @@ def main() -> int:
     counted: Counter[str] = Counter()
     problems: list[str] = []
     with ProcessPoolExecutor(given.fleets) as fleets:
-        share = partial(soak, given.kills // given.fleets, given.minutes)
+        share = partial(soak, given.kills // given.fleets, given.minutes, given.only)
         for figures, found in fleets.map(share, seeds):
             counted += figures
             problems += found
     print(f"\n{time.monotonic() - began:.0f} s")
     for what, times in sorted(counted.items()):
         print(f"  {what}: {times}")
-    print(f"{len(problems)} inconsistencies, 0 manual steps")
+    print(f"{counted['exit 1']} times exit 1, {len(problems)} problems, 0 manual steps")
     for problem in problems[:50]:
         print(f"  {problem}")
-    return 1 if problems else 0
+    return 1 if problems or counted["exit 1"] else 0
 
 
 if __name__ == "__main__":
