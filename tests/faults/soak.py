@@ -33,7 +33,7 @@ from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.server import Server
 
 CONVERGE_S = 120.0
-MOST_STRIKES = 3  # in one command and those that finish it
+MOST_STRIKES = 5  # in one command and those that finish it
 PERHAPS = {0, 3, 4}
 """Exit codes of a command that goes on after a kill: what the dead one holds is waited for."""
 
@@ -69,7 +69,7 @@ class Soak:
         complaints = [f"{complaint} after {when}" for complaint in found]
         self.problems += complaints
         self.counted["looks"] += 1
-        sys.stdout.write("F" if complaints else ".")
+        sys.stdout.write("\n".join(["F", *complaints, ""]) if complaints else ".")
         sys.stdout.flush()
 
 

@@ -332,7 +332,7 @@ class Read(Family):
 
 
 WEIGHTS: dict[type[Family], int] = {
-    Rollout: 5, Shared: 3, Backup: 3, Restore: 4, Offboard: 1, Onboard: 3, Adopt: 3, Read: 4,
+    Rollout: 3, Shared: 3, Backup: 3, Restore: 4, Offboard: 1, Onboard: 3, Adopt: 3, Read: 4,
 }  # fmt: skip
 
 

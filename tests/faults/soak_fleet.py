@@ -18,9 +18,9 @@ from psycopg import Connection, sql
 
 from tests.fixtures.command import Project
 from tests.fixtures.database import ADVISORY_LOCKS, SESSIONS, Database, fresh_database
-from tests.fixtures.goldens import Golden, Goldens, describe
+from tests.fixtures.goldens import WITNESS, Golden, Goldens, describe
 from tests.fixtures.history import write_history
-from tests.fixtures.oracles import content, shared_mark, untouched_mark
+from tests.fixtures.oracles import catalog, content, shared_mark, untouched_mark
 from tests.fixtures.server import Server
 
 TENANTS = tuple(f"customer_{number:02d}" for number in range(1, 31))
@@ -224,6 +224,7 @@ class SoakFleet:
         yield from self._sessions()
         parts = {row[0] for row in self.database.fetch("SELECT schema FROM tenantmig.part")}
         seen = self.seen()
+        golden = self._described(sorted(seen.keys() & allowed.keys()))
         for name in sorted(seen.keys() | self.at.keys()):
             now = seen.get(name, ABSENT)
             wanted = set(allowed.get(name, ())) or {self.at.get(name, ABSENT)}
@@ -233,11 +234,21 @@ class SoakFleet:
             if fitting is None:
                 yield f"{name} is {now}, and may be {sorted(map(str, wanted))}"
             elif name in allowed and fitting != ABSENT:
-                lines = self.goldens[fitting.revision].differences(describe(self.database, name))
+                lines = self.goldens[fitting.revision].differences(golden[name])
                 if is_partial and name in parts:
                     lines = [line for line in lines if INDEX not in line]
                 yield from (f"{name} at {now.revision}: {line}" for line in lines)
         yield from self._ledger(seen)
+
+    def _described(self, names: Collection[str]) -> dict[str, Golden]:
+        """Describe schemas over one connection."""
+        with self.database.connect() as connection:
+            found = {
+                name: Golden(catalog(connection, name), content(connection, name).get(WITNESS))
+                for name in names
+            }
+        connection.close()
+        return found
 
     def _sessions(self) -> Iterator[str]:
         """Wait for what a dead driver left on the server; it must go by itself."""
