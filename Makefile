@@ -38,7 +38,7 @@ random-kills: install ## 500 random kills of workers, their children and the for
 corruptions: install ## 2,000 damaged ledgers and version tables, told in words
 	CORRUPTIONS=2000 $(BIN)/pytest tests/integration/test_damaged_ledger.py -k random -n 2 --timeout 14400
 
-soak: install ## 200 random kills of a rollout over 30 tenants
+soak: install ## 300 random kills in commands of all kinds over 30 tenants
 	$(BIN)/python -m tests.faults.soak
 
 controls: install ## take each protection away and see the tests go red

@@ -30,6 +30,7 @@ WIDE = "tests/integration/test_wide_names.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
 WORKERS = "tests/unit/test_workers.py::test_"
+DYING = "tests/faults/test_dying_processes.py::test_"
 TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
 HOSTILE = "tests/integration/test_hostile_tenants.py::test_"
 BY_NAME = f"{HOSTILE}a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs"
@@ -1039,5 +1040,33 @@ CONTROLS = (
         (Patch("sql/missing_in_tenant.sql", "           WHEN rolsuper THEN ''\n", ""),),
         (f"{DENIED}nobody_is_told_to_become_a_superuser",),
         "AssertionError",
+    ),
+    Control(
+        "P7",
+        "what writes nothing is asked again when its worker was killed",
+        (Patch("engines/workers.py", "for left in reversed(range(tries)):", "for left in (0,):"),),
+        (f"{DYING}a_reader_whose_process_is_killed_once_reads_again",),
+        "died",
+    ),
+    Control(
+        "P7",
+        "a move in a scratch schema is made again when its worker was killed",
+        (Patch("scratch.py", "reversed(range(MOVE_TRIES))", "(0,)"),),
+        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[drift-child]",),
+        "worker process died",
+    ),
+    Control(
+        "P7",
+        "and in a schema that is made anew",
+        (Patch("scratch.py", "                self._begin_again()\n", ""),),
+        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
+        "exit 2",
+    ),
+    Control(
+        "P7",
+        "once what the killed process left on the server has ended",
+        (Patch("scratch.py", "            session.lock(self.schema)\n", "            pass\n"),),
+        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
+        "exit 2",
     ),
 )  # fmt: skip

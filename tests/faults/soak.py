@@ -25,7 +25,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tests.faults.soak_commands import Family, choose
+from tests.faults.soak_commands import choose
+from tests.faults.soak_family import Family
 from tests.faults.soak_fleet import SoakFleet
 from tests.faults.soak_kills import COSTS_AN_ATTEMPT, TAKES_THE_SERVER, Killer
 from tests.fixtures.command import Result

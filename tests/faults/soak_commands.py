@@ -1,118 +1,21 @@
-"""The families of commands of the soak: how each begins, how it converges, what must be true.
-
-Each is made while nothing runs, and says there what it may touch. It converges as the docs say: by
-the same command again, or by `resume`.
-"""
+"""The families of commands of the soak: how each begins, how it goes on, what must be true."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar
 
-from tests.faults.soak_fleet import (
-    ABSENT,
-    CORE,
-    HALF_BORN,
-    REVISIONS,
-    SHARED_REVISIONS,
-    TENANTS,
-    Allowed,
-    SoakFleet,
-    Standing,
-)
+from tests.faults.soak_family import Family, Move, backups_of, newest_run, way
+from tests.faults.soak_fleet import ABSENT, HALF_BORN, TENANTS, SoakFleet, Standing
+from tests.faults.soak_history import CORE, REVISIONS, SHARED_REVISIONS
 from tests.faults.soak_kills import EVERY, WITH_PROGRAMS, WITH_WORKERS
 
 HEAD, LOWEST = REVISIONS[-1], REVISIONS[0]
 MOST_GUESTS = 8
 LEAVING = 2  # guests at once
-NEWEST = """
-    SELECT id, state FROM tenantmig.run WHERE kind <> 'onboard' ORDER BY id DESC LIMIT 1
-"""
-
-
-class Family(ABC):
-    """One command that is begun once, and what comes of it.
-
-    `goal` says how each schema that it touches is at its end; `allowed` how each may be before.
-    """
-
-    kinds: dict[str, int] = EVERY
-    is_run: ClassVar[bool] = True
-    """It has a run in the ledger from its beginning; a kill before that hurts nobody."""
-    is_rolled: ClassVar[bool] = True
-    """It waits for a server that restarts; another may be refused then, with nothing touched."""
-
-    def __init__(self, fleet: SoakFleet, dice: Random) -> None:
-        self.fleet = fleet
-        self.dice = dice
-        self.goal: dict[str, Standing] = {}
-        self.is_complete = False
-        """Its last command said so, with exit code 0."""
-        self.command = self._begin()
-        self.allowed: Allowed = {
-            name: {*self._between(fleet.at.get(name, ABSENT), goal), goal}
-            for name, goal in self.goal.items()
-        }
-
-    @property
-    def name(self) -> str:
-        """Its name in the figures."""
-        return type(self).__name__.lower()
-
-    @abstractmethod
-    def _begin(self) -> list[str]:
-        """Set `goal`; return the command."""
-
-    def _between(self, before: Standing, _: Standing) -> Iterator[Standing]:
-        """How a schema may be when the command was cut off, besides the goal."""
-        yield before
-
-    def again(self) -> list[str] | None:
-        """Return the command that goes on from what there is; None when all is done."""
-        return None if self._is_done() else self.command
-
-    def _is_done(self) -> bool:
-        seen = self.fleet.seen()
-        return all(seen.get(name, ABSENT) == goal for name, goal in self.goal.items())
-
-    def _resume(self) -> list[str] | None:
-        """Return the `resume` of the newest run, if that can and need be resumed."""
-        run, state = self.fleet.database.fetch(NEWEST)[0]
-        return None if state == "complete" else ["resume", str(run), "--yes"]
-
-    def look(self) -> Iterator[str]:
-        """Complain about what else must be true, after a kill and at the end."""
-        yield from ()
-
-    def end(self) -> None:
-        """Write down what later commands are about."""
-        self.fleet.at = self.fleet.seen()
-
-
-class Move(Family):
-    """What moves tenants over revisions; each is at one of those on its way."""
-
-    kinds = EVERY | WITH_WORKERS
-    revisions: ClassVar[tuple[str, ...]] = REVISIONS
-
-    def _between(self, before: Standing, goal: Standing) -> Iterator[Standing]:
-        places = sorted(self.revisions.index(one.revision) for one in (before, goal))
-        for revision in self.revisions[places[0] : places[1] + 1]:
-            yield replace(before, revision=revision)
-
-    def _head_for(self, target: str, *names: str) -> None:
-        self.goal |= {name: replace(self.fleet.at[name], revision=target) for name in names}
-
-    def again(self) -> list[str] | None:
-        """Resume, or run the command again: either is right."""
-        resume = self._resume()
-        if resume is not None and (self.dice.random() < 0.5 or self._is_done()):
-            return resume
-        return super().again()
 
 
 class Rollout(Move):
@@ -128,10 +31,8 @@ class Rollout(Move):
         return ["upgrade", HEAD]
 
     def _between(self, before: Standing, goal: Standing) -> Iterator[Standing]:
-        if goal.state is None:
-            yield from Shared.between(before, goal)
-        else:
-            yield from super()._between(before, goal)
+        is_shared = goal.revision in SHARED_REVISIONS
+        return way(SHARED_REVISIONS if is_shared else REVISIONS, before, goal)
 
 
 class Shared(Move):
@@ -146,13 +47,6 @@ class Shared(Move):
         if target > now:
             return ["upgrade", target, "--lineage", "shared"]
         return ["downgrade", target, "--lineage", "shared", "--yes"]
-
-    @classmethod
-    def between(cls, before: Standing, goal: Standing) -> Iterator[Standing]:
-        """How the shared schema may be."""
-        places = sorted(cls.revisions.index(one.revision) for one in (before, goal))
-        for revision in cls.revisions[places[0] : places[1] + 1]:
-            yield replace(before, revision=revision)
 
 
 class Backup(Move):
@@ -170,7 +64,7 @@ class Backup(Move):
         target = self.dice.choice(REVISIONS[:-1])
         self._head_for(target, *names)
         self.before = {name: self.fleet.at[name] for name in names}
-        self.first_run = _newest_run(self.fleet) + 1
+        self.first_run = newest_run(self.fleet) + 1
         where = ["--backup", str(self.fleet.backups), "--yes"]
         return ["downgrade", target, *flags, *where]
 
@@ -218,12 +112,12 @@ class Offboard(Family):
             self.fleet.write_row(name)
         self.before = {name: self.fleet.at[name] for name in self.names}
         self.goal |= dict.fromkeys(self.names, ABSENT)
-        self.first_run = _newest_run(self.fleet) + 1
+        self.first_run = newest_run(self.fleet) + 1
         return ["offboard", *self.names, "--yes", "--backup", str(self.fleet.backups)]
 
     def again(self) -> list[str] | None:
         """Resume, or offboard those that are still there."""
-        resume = self._resume() if _newest_run(self.fleet) >= self.first_run else None
+        resume = self._resume() if newest_run(self.fleet) >= self.first_run else None
         if resume is not None and self.dice.random() < 0.5:
             return resume
         seen = self.fleet.seen()
@@ -331,39 +225,28 @@ class Read(Family):
             yield from self.fleet.scratch()
 
 
-WEIGHTS: dict[type[Family], int] = {
-    Rollout: 3, Shared: 3, Backup: 3, Restore: 4, Offboard: 1, Onboard: 3, Adopt: 3, Read: 4,
-}  # fmt: skip
+FAMILIES: dict[str, tuple[Callable[[SoakFleet, Random], Family], int]] = {
+    "rollout": (Rollout, 3),
+    "shared": (Shared, 3),
+    "backup": (Backup, 3),
+    "restore": (Restore, 4),
+    "offboard": (Offboard, 1),
+    "onboard": (Onboard, 3),
+    "adopt": (Adopt, 3),
+    "read": (Read, 4),
+}
+"""Each family, and how often it is chosen."""
 
 
 def choose(fleet: SoakFleet, dice: Random, only: Sequence[str] = ()) -> Family:
     """Choose what comes next, of all families or of `only` some; guests come before they leave."""
-    weights = {f: n for f, n in WEIGHTS.items() if not only or f.__name__.lower() in only}
-    chosen = dice.choices(list(weights), list(weights.values()))[0]
+    names = [name for name in FAMILIES if not only or name in only]
+    chosen = dice.choices(names, [FAMILIES[name][1] for name in names])[0]
     guests = len(fleet.staying())
-    if chosen in {Onboard, Adopt} and guests >= MOST_GUESTS:
-        chosen = Offboard
-    elif chosen is Offboard and guests < LEAVING:
-        chosen = Onboard
-    elif chosen is Restore and not fleet.saved:
-        chosen = Backup
-    return _begun(chosen, fleet, dice)
-
-
-def _begun(family: Callable[[SoakFleet, Random], Family], fleet: SoakFleet, dice: Random) -> Family:
-    return family(fleet, dice)
-
-
-def backups_of(fleet: SoakFleet, tenant: str, since: int) -> list[Path]:
-    """Return the finished backups that runs from `since` on took of a tenant, the oldest first."""
-    files = fleet.backups.glob(f"run*-{tenant}*.dump")
-    found = [file for file in files if _run_of(file) >= since]
-    return sorted(found, key=lambda file: (_run_of(file), len(file.name), file.name))
-
-
-def _run_of(file: Path) -> int:
-    return int(file.name.removeprefix("run").partition("-")[0])
-
-
-def _newest_run(fleet: SoakFleet) -> int:
-    return int(fleet.database.fetch("SELECT coalesce(max(id), 0)::int FROM tenantmig.run")[0][0])
+    if chosen in {"onboard", "adopt"} and guests >= MOST_GUESTS:
+        chosen = "offboard"
+    elif chosen == "offboard" and guests < LEAVING:
+        chosen = "onboard"
+    elif chosen == "restore" and not fleet.saved:
+        chosen = "backup"
+    return FAMILIES[chosen][0](fleet, dice)
