@@ -27,6 +27,7 @@ from tenantmig.errors import (
     UnsafeServerError,
 )
 from tenantmig.settings import Settings
+from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
 C = TypeVar("C", bound="BoundedConnection")
@@ -79,6 +80,8 @@ class SessionOptions:
     tenant_lock_timeout_s: float = 10.0
     row_security: str = "off"
     trusted_schemas: tuple[str, ...] = ()
+    run_as: str = "connected"
+    onboard_owner: str = ""
 
     @classmethod
     def of(
@@ -97,7 +100,13 @@ class SessionOptions:
             tenant_lock_timeout_s=settings.tenant_lock_timeout,
             row_security=settings.row_security,
             trusted_schemas=settings.trusted_schemas,
+            run_as=settings.run_as,
+            onboard_owner=settings.onboard_owner,
         )
+
+    def owner_of(self, tenant: Tenant) -> str | None:
+        """Return the role that is to own the schema of a new tenant; None is the connected one."""
+        return self.onboard_owner.format(name=tenant.name, schema=tenant.schema) or None
 
 
 def connect(options: SessionOptions, schemas: tuple[str, ...] = ()) -> BoundedConnection:

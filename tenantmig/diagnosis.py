@@ -22,6 +22,7 @@ from tenantmig.errors import (
 from tenantmig.failure import LOCKED, Failure, FailureKind, Phase, classify
 from tenantmig.session import TenantSession
 
+INSUFFICIENT_PRIVILEGE = "42501"
 BESIDE = (
     " (a connection that the script opened waited; if the lock is the revision's own, the script"
     " must call op.get_bind().commit() before)"
@@ -30,6 +31,10 @@ HIDDEN_ROWS = (
     " (row-level security would hide rows of this table from the migrator, and the revision would"
     " change only the others; let a role with BYPASSRLS run it, or take FORCE ROW LEVEL SECURITY"
     ' from the table, or set row_security = "on" if it is meant so)'
+)
+AS_OWNER = (
+    ' (it ran as "{}", which owns the tenant schema, because of run_as = "schema_owner": grant that'
+    " role what the script needs, or let another role do this part)"
 )
 KINDS: dict[type[TenantmigError], FailureKind] = {
     TenantLockedError: FailureKind.LOCKED,
@@ -60,6 +65,8 @@ def explain(
         message = origin.diag.message_primary or str(origin) or type(origin).__name__
         message += f" ({origin.diag.message_hint})" if origin.diag.message_hint else ""
         message += HIDDEN_ROWS if is_hiding_rows(origin) else ""
+        if session is not None and session.owner and origin.sqlstate == INSUFFICIENT_PRIVILEGE:
+            message += AS_OWNER.format(session.owner)
         is_beside = session is not None and session.is_beside
         message += BESIDE if is_beside and origin.sqlstate in LOCKED else ""
     elif isinstance(origin, TenantmigError):

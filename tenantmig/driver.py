@@ -35,6 +35,7 @@ from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import SHARED_NAME, Lineage
 from tenantmig.outcome import RunReport
+from tenantmig.ownership import check_ownership
 from tenantmig.plan import MOVES_FLEET, Heads, Plan, RunKind
 from tenantmig.reference import Reference, build_references
 from tenantmig.retry import RetryPolicy
@@ -309,6 +310,7 @@ class Driver:
         self.require_tenants(plan)
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)
+        check_ownership(ledger.connection, plan, self.session_options)
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
         prepared = self._options(rollout, ledger, options)

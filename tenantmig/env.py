@@ -51,6 +51,8 @@ class LineageEnv:
 
     name = ""
     schema = ""
+    acts_as_owner = False
+    """Scripts may run as the owner of the schema, if the settings say so."""
 
     def __init__(self, config: Config) -> None:
         entities.attach()
@@ -95,6 +97,9 @@ class LineageEnv:
                     refuse_danger(connection, self.schema, self.settings.version_table)
                 session.bind(self.schema)
                 session.follow(_context)
+                if self.acts_as_owner:
+                    session.act_as_owner(self.settings.version_table)
+                    _confine_steps(session)
                 session.sqlalchemy.info["tenantmig_options"] = options
                 try:
                     yield session.sqlalchemy
@@ -152,6 +157,8 @@ class LineageEnv:
 class TenantEnv(LineageEnv):
     """The tenant that `-x tenant=NAME` names, for one run of env.py."""
 
+    acts_as_owner = True
+
     def __init__(self, config: Config, x: Mapping[str, str], *, is_offline: bool) -> None:
         """Find the tenant; offline nobody can be asked, and the name stands for the schema.
 
@@ -196,6 +203,22 @@ def _one_sentence() -> Iterator[None]:
         yield
     except TenantmigError as error:
         raise CommandError(error.message) from error
+
+
+def _confine_steps(session: TenantSession) -> None:
+    """Let the scripts that Alembic runs next act as the owner of the schema, and nothing else."""
+    options = context._proxy.context_opts  # type: ignore[attr-defined]  # noqa: SLF001  no public way
+    find_steps = options.get("fn")
+    if find_steps is None or session.owner is None:
+        return
+
+    def steps(heads: Any, running: MigrationContext) -> Iterator[Any]:
+        for step in find_steps(heads, running):
+            if hasattr(step, "migration_fn"):
+                session.confine(step)
+            yield step
+
+    options["fn"] = steps
 
 
 def _context() -> MigrationContext | None:

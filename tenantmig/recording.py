@@ -112,6 +112,8 @@ class Template:
     """Its script writes the schema's name by itself, and may not quote it."""
     memo: Memo = frozenset()
     """The types that Alembic remembers to have made in it."""
+    pieces: tuple[tuple[str, ...], ...] = ()
+    """The statements of each of `texts`, one by one."""
 
 
 def template_of(first: Recording, second: Recording) -> Template:
@@ -152,6 +154,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         named=tuple(sorted({*first.named, *second.named})),
         is_written=first.is_written,
         memo=first.memo,
+        pieces=tuple(map(tuple, stretches)),
     )
 
 

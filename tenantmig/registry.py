@@ -117,8 +117,12 @@ def set_labels(
     connection.execute(statement, [Jsonb(dict(labels)), list(removed), list(names)])
 
 
-def begin_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:
+def begin_onboarding(
+    connection: psycopg.Connection, ledger: str, tenant: Tenant, owner: str | None = None
+) -> None:
     """Register a tenant as `onboarding` and create its schema, in one transaction.
+
+    The schema belongs to `owner`, by default to the connected role.
 
     What an onboarding of this tenant left that was cut off is dropped first: the registry's own
     word `onboarding` says that no customer has seen it. Locks: the caller holds the tenant's lock.
@@ -132,7 +136,7 @@ def begin_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant
             tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels
         )
         add_tenant(connection, ledger, born)
-        create_schema(connection, tenant.schema)
+        create_schema(connection, tenant.schema, owner)
 
 
 def end_onboarding(

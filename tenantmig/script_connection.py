@@ -6,7 +6,7 @@ text that would end it is refused; one that nobody could read and that did end i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from tenantmig.connection import BoundedConnection
 from tenantmig.errors import PartialRevisionError
 from tenantmig.forbidden import refuse_text
+from tenantmig.owner_wall import Kind, OwnerWall, is_idle, kind_of, refuse_way
 
 T = TypeVar("T")
 OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
@@ -37,19 +38,71 @@ class CommitWatch(Protocol):
 class ScriptCursor(psycopg.Cursor[Any]):
     """A cursor that refuses what nobody could follow (see `forbidden`).
 
-    A savepoint is let pass: SQLAlchemy and psycopg send them as text.
+    A savepoint is let pass: SQLAlchemy and psycopg send them as text. Behind the owner's wall a
+    statement runs as the owner of the tenant schema.
     """
 
-    def execute(self, query: Query, *arguments: Any, **options: Any) -> ScriptCursor:
+    connection: ScriptConnection
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> ScriptCursor:
         """Execute a statement, unless it may not be sent as text."""
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
-        super().execute(query, *arguments, **options)
+        wall = self.connection.armed_wall
+        if wall is None:
+            super().execute(query, params, **options)
+        else:
+            self._execute_walled(wall, wall.write(self.connection, query, params), options)
         return self
 
-    def executemany(self, query: Query, *arguments: Any, **options: Any) -> None:
+    def executemany(self, query: Query, params_seq: Iterable[Any], **options: Any) -> None:
         """Execute a statement for each set of parameters, unless it may not be sent as text."""
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
-        super().executemany(query, *arguments, **options)
+        if self.connection.armed_wall is None:
+            super().executemany(query, params_seq, **options)
+            return
+        if options.get("returning"):
+            refuse_way(self.connection, "executemany() with returning=True")
+        changed = 0
+        for params in params_seq:
+            changed += max(0, self.execute(query, params).rowcount)
+        self._rowcount = changed
+
+    def stream(self, query: Query, *arguments: Any, **options: Any) -> Iterator[Any]:
+        """Execute a statement and read its rows one by one; not behind the wall."""
+        refuse_way(self.connection, "stream()")
+        yield from super().stream(query, *arguments, **options)
+
+    @contextmanager
+    def copy(self, statement: Query, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+        """Copy rows; not behind the wall."""
+        refuse_way(self.connection, "COPY")
+        with super().copy(statement, *arguments, **options) as made:
+            yield made
+
+    def _execute_walled(self, wall: OwnerWall, statement: str, options: dict[str, Any]) -> None:
+        connection, kind = self.connection, kind_of(statement)
+        if not (connection.autocommit and is_idle(connection)):
+            wall.up(connection)
+            self._pass(wall, statement, kind, options)
+        elif kind is Kind.ALONE:
+            with wall.as_owner(connection):
+                super().execute(statement.encode(connection.info.encoding))
+        else:
+            with connection.transaction():  # which lowers the wall
+                wall.up(connection)
+                self._pass(wall, statement, kind, options)
+
+    def _pass(self, wall: OwnerWall, statement: str, kind: Kind, options: dict[str, Any]) -> None:
+        """Send a statement through the wall; this cursor is then as without one."""
+        if kind is Kind.SAVEPOINT:
+            super().execute(statement.encode())
+        elif kind in {Kind.ROWS, Kind.ASK}:
+            with wall.rows(self.connection, statement, kind) as fetch:
+                super().execute(fetch.encode(), **options)
+        else:
+            changed = wall.run(self.connection, statement)
+            self._reset()
+            self._rowcount = changed
 
 
 def text_of(query: Query, context: psycopg.Connection | psycopg.Cursor[Any]) -> str:
@@ -66,6 +119,8 @@ class ScriptConnection(BoundedConnection):
 
     cursor_factory: type[psycopg.Cursor[Any]]
     watch: CommitWatch | None = None
+    wall: OwnerWall | None = None
+    """Behind which scripts act as the owner of the tenant schema, if they do."""
     has_left: bool = False
     """A statement ended a transaction, and nobody was asked."""
     _is_ending = False
@@ -77,8 +132,44 @@ class ScriptConnection(BoundedConnection):
             self.cursor_factory = ScriptCursor
         self.watch = watch
 
+    @property
+    def armed_wall(self) -> OwnerWall | None:
+        """The wall, if what is sent now must go through it."""
+        return self.wall if self.wall is not None and self.wall.gate.is_armed else None
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """Return a cursor; behind the wall none that the server keeps."""
+        if arguments or options.get("name"):
+            refuse_way(self, "a cursor with a name")
+        return super().cursor(*arguments, **options)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Transaction]:
+        """A transaction; at the end of one that is no savepoint the wall is down."""
+        is_whole = is_idle(self)
+        try:
+            with super().transaction(*arguments, **options) as made:
+                yield made
+                if is_whole:
+                    self.lower_wall()
+        finally:
+            if is_whole:
+                self.forget_wall()
+
+    def lower_wall(self) -> None:
+        """End the wall's part in the open transaction, if it has one."""
+        if self.wall is not None and self.info.transaction_status is TransactionStatus.INTRANS:
+            self.wall.lower(self)
+
+    def forget_wall(self) -> None:
+        """The transaction has ended, and the wall with it."""
+        if self.wall is not None:
+            self.wall.forget()
+
     def commit(self) -> None:
         """Commit the open transaction, when the watch has seen it."""
+        if not self.autocommit:
+            self.lower_wall()
         if self.watch is not None and not self.autocommit:
             self._look()
             self.refuse_left()
@@ -91,6 +182,7 @@ class ScriptConnection(BoundedConnection):
         """Roll the open transaction back."""
         with self._ending():
             super().rollback()
+        self.forget_wall()
 
     def refuse_left(self) -> None:
         """Make sure that no transaction was ended behind our back.

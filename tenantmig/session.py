@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
 from tenantmig.light_tables import mark_light_tables
 from tenantmig.lock_holder import name_holder
+from tenantmig.owner_wall import SCHEMA_OWNER, Gate, OwnerWall, read_owners
 from tenantmig.qualified import has_table
 from tenantmig.rights import missing_grants, missing_membership
 from tenantmig.script_connection import ScriptConnection
@@ -76,6 +77,10 @@ class TenantSession:
         """The running revision's script committed, or rolled back, by itself."""
         self.is_beside = False
         """The last statement ran on a connection that the script opened."""
+        self.owner: str | None = None
+        """The role as which scripts run, if that is not the connected one."""
+        self._gate = Gate()
+        self._version_table = ""
         self._watcher: StepWatch | None = None
         self._find_context: FindContext | None = None
         self._is_cut_off = False
@@ -103,8 +108,10 @@ class TenantSession:
         if self.schema is None:
             return open_beside(self.options, None, self._open)
         named = replace(self.options, application_name=self.application_name)
-        connection = open_beside(named, self.schema, self._open)
+        with self._ours():
+            connection = open_beside(named, self.schema, self._open)
         connection.begin_watch(self)
+        connection.wall = self._new_wall()
         return connection
 
     def _watch(self) -> None:
@@ -150,7 +157,8 @@ class TenantSession:
             return statement, parameters
         self.phase = Phase.AUTOCOMMIT
         watcher = self._watcher
-        kept = watcher.before_statement(driver, statement) if watcher else statement
+        with self._ours():
+            kept = watcher.before_statement(driver, statement) if watcher else statement
         is_same = kept == statement
         return kept, parameters if is_same else [()] if is_many else ()
 
@@ -158,7 +166,8 @@ class TenantSession:
         driver = driver_of(connection)
         if driver.autocommit and self._watcher:
             returned = cursor.description is not None
-            self._watcher.after_statement(driver, None if returned else cursor.rowcount)
+            with self._ours():
+                self._watcher.after_statement(driver, None if returned else cursor.rowcount)
 
     def _failed(self, failure: sa.engine.ExceptionContext) -> None:
         """See a statement fail: of one outside a transaction only now can be told what it left."""
@@ -167,13 +176,15 @@ class TenantSession:
             return
         driver = driver_of(failure.connection)
         if driver.autocommit and not (driver.closed or driver.broken):
-            self._watcher.after_failure(driver, failure.original_exception)
+            with self._ours():
+                self._watcher.after_failure(driver, failure.original_exception)
 
     def before_commit(self, connection: ScriptConnection) -> None:
         """See a COMMIT, by Alembic or a script, of the session or of a connection beside it."""
         is_whole = connection is self.driver and self.is_recorded
         if self._watcher is not None and not is_whole:
-            self._watcher.before_commit(connection)
+            with self._ours():
+                self._watcher.before_commit(connection)
         self.phase = Phase.COMMIT
 
     def _cap_lock_wait(self) -> None:
@@ -190,7 +201,52 @@ class TenantSession:
         if spent > least and not is_aborted:  # else what comes is a ROLLBACK TO SAVEPOINT
             rest = max(self.options.lock_timeout_s - spent, least)
             setting = f"{max(1, round(rest * 1000))}ms"
-            self.driver.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [setting])
+            with self._ours():
+                self.driver.execute(
+                    "SELECT pg_catalog.set_config('lock_timeout', %s, true)", [setting]
+                )
+
+    # -- as the owner of the schema ---------------------------------------------------------------
+
+    def act_as_owner(self, version_table: str) -> None:
+        """Let scripts act as the owner of the tenant schema, if the settings say so.
+
+        Call it when the session is bound, and `confine` for each step.
+
+        Raises:
+            PrivilegeError: the connected role cannot act as the owner.
+        """
+        self._version_table, schema = version_table, self.schema or ""
+        if self.options.run_as != SCHEMA_OWNER:
+            return
+        with self.outside_transaction() as connection, in_catalog(connection):
+            owner, connected = read_owners(connection, [schema])[schema]
+        self.owner = owner if owner != connected else None
+        self.driver.wall = self._new_wall()
+
+    def confine(self, step: Any) -> None:
+        """Let the script of a step of Alembic act as the owner, and nothing else."""
+        script = step.migration_fn
+
+        def run(**arguments: object) -> None:
+            with self._gate.armed():
+                if not self.driver.autocommit and self.driver.wall is not None:
+                    self.driver.wall.up(self.driver)  # before the script's first savepoint
+                script(**arguments)
+            self.driver.lower_wall()
+
+        if self.owner is not None:
+            step.migration_fn = run
+
+    def _new_wall(self) -> OwnerWall | None:
+        if self.owner is None or self.schema is None:
+            return None
+        trusted = self.options.trusted_schemas
+        return OwnerWall(self._gate, self.schema, self.owner, self._version_table, trusted)
+
+    def _ours(self) -> AbstractContextManager[None]:
+        """What is sent in the block is ours, though a script runs."""
+        return self._gate.armed(is_armed=False)
 
     def begin_revision(self, watcher: StepWatch) -> None:
         """Tell `watcher` how the revision that runs now commits."""
@@ -239,6 +295,7 @@ class TenantSession:
         """
         self.phase = Phase.PREPARE
         self.follow(None)
+        self.owner = self.driver.wall = None
         deadline = time.monotonic() + self.options.tenant_lock_timeout_s
         with self.outside_transaction() as connection:
             connection.execute("DISCARD ALL")

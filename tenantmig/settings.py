@@ -154,6 +154,14 @@ class Settings(BaseSettings):
     restore_role: str = Field(
         "", description="the role as which a restore runs the tenant's code; default: its owner"
     )
+    run_as: Literal["connected", "schema_owner"] = Field(
+        "connected",
+        description="as whom scripts run: the connected role, or the owner of each tenant schema",
+    )
+    onboard_owner: str = Field(
+        "",
+        description="the role that owns a new tenant's schema; may hold {name} or {schema}",
+    )
     pure_modules: tuple[str, ...] = Field(
         (),
         description="modules that scripts use and that keep no state and ask nothing of the tenant",
@@ -193,6 +201,15 @@ class Settings(BaseSettings):
         """Refuse what psycopg takes for a placeholder, or SQLAlchemy for one of its own."""
         if not value or set("%[]\0") & set(value):
             raise ValueError("a name must not be empty nor hold %, [ or ]")
+        return value
+
+    @field_validator("onboard_owner")
+    @classmethod
+    def check_owner(cls, value: str) -> str:
+        """Refuse a pattern that means something else than the tenant's name and schema."""
+        rest = value.replace("{name}", "").replace("{schema}", "")
+        if "{" in rest or "}" in rest or "\0" in rest:
+            raise ValueError("write a role's name, with {name} or {schema} for the tenant's")
         return value
 
     @field_validator("max_failures", mode="before")

@@ -21,8 +21,10 @@ def schema_exists(connection: psycopg.Connection, schema: str) -> bool:
     return found.rowcount == 1
 
 
-def create_schema(connection: psycopg.Connection, schema: str) -> None:
+def create_schema(connection: psycopg.Connection, schema: str, owner: str | None = None) -> None:
     """Create a tenant schema in the caller's transaction and read its name back.
+
+    It belongs to `owner`, by default to the connected role.
 
     Never IF NOT EXISTS: two names that PostgreSQL truncates to the same 63 bytes would become
     one schema and look like two successes.
@@ -33,7 +35,10 @@ def create_schema(connection: psycopg.Connection, schema: str) -> None:
         TenantNameError: PostgreSQL kept another name.
     """
     try:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        create = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema))
+        if owner is not None:
+            create += sql.SQL(" AUTHORIZATION {}").format(sql.Identifier(owner))
+        connection.execute(create)
     except psycopg.errors.DuplicateSchema as error:
         raise TenantExistsError(f'The schema "{schema}" exists already.') from error
     except psycopg.errors.InsufficientPrivilege as error:

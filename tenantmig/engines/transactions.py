@@ -6,6 +6,8 @@ PostgreSQL allows nowhere in SQL, so that filling gaps can never touch anything 
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +19,18 @@ from tenantmig.connection import SessionOptions, binding
 from tenantmig.journal import DONE_OUTCOMES
 from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE
+from tenantmig.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.recording import GAP, SCHEMA, SEPARATOR, Template
 from tenantmig.sql import text
 
 NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"
 """Gaps for literals, beside those of a recording."""
+WALL, OWNER = "\0wall\0", "\0owner\0"
+"""The gaps for the name of the owner's wall, and for who owns a new schema."""
+SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+AS_OWNER = """SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(nspowner), false)
+  FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) {schema}"""
 OURS = 2  # statements of a transaction beside those of its revisions
 MOST_TOGETHER = 20  # statements of revisions in one transaction: each takes a lock or two
 
@@ -39,6 +47,7 @@ class Texts:
     texts: tuple[str, ...]
     statements: int
     left: tuple[str | None, str | None, str | None]
+    options: SessionOptions
     gaps: tuple[str, ...] = field(init=False)
     """Those that occur."""
 
@@ -49,7 +58,11 @@ class Texts:
 
     def render(self, assignment: Assignment) -> list[str]:
         """Fill the gaps for one tenant."""
-        filled = {gap: FILLING[gap](assignment) for gap in self.gaps}
+        owner = self.options.owner_of(assignment.tenant)
+        filled = {
+            OWNER: sql.SQL("AUTHORIZATION {}").format(sql.Identifier(owner or "")).as_string()
+        }
+        filled |= {gap: FILLING[gap](assignment) for gap in self.gaps}
         return [_filled(one, filled) for one in self.texts]
 
 
@@ -85,7 +98,7 @@ class TextMaker:
         reached = show_heads(templates[-1].target)
         is_done = templates[-1].target == assignment.path.target
         left = reached, reached, DONE[assignment.kind].value if is_done else None
-        return Texts(tuple(texts), most * len(groups), left)
+        return Texts(tuple(texts), most * len(groups), left, self.options)
 
     def _format(self, statement: str, **facts: Any) -> str:
         """Fill in names and literals, and put gaps where they belong."""
@@ -98,6 +111,7 @@ class TextMaker:
             "schema": sql.SQL(SCHEMA),
             "labels": sql.SQL(LABELS),
             "attempt": sql.SQL(ATTEMPT),
+            "owner": sql.SQL(OWNER if self.options.onboard_owner else ""),
         }
         return sql.SQL(statement).format(**found, **facts).as_string()
 
@@ -146,9 +160,7 @@ class TextMaker:
         source, target = group[0].source, group[-1].target
         is_birth = assignment.kind is RunKind.ONBOARD
         is_done = target == assignment.path.target
-        bodies = (
-            list(group[0].texts) if len(group) == 1 else [_joined(*(t.texts[0] for t in group))]
-        )
+        bodies = self._bodies(group)
         if is_birth and not source:
             bodies[0] = _joined(self._format(text("replay_birth")), bodies[0])
         end = [self._change(source, target)]
@@ -159,7 +171,35 @@ class TextMaker:
             end.append(self._format("DELETE FROM {table}"))
         bodies[-1] = _joined(bodies[-1], *end)
         begin = _joined(f"SELECT {limits.as_string()}" if limits else "", "BEGIN")
-        return [body if n % 2 else _joined(begin, body, "COMMIT") for n, body in enumerate(bodies)]
+        texts = [body if n % 2 else _joined(begin, body, "COMMIT") for n, body in enumerate(bodies)]
+        if self.options.run_as == SCHEMA_OWNER:  # what runs outside a transaction runs alone
+            for n in range(1, len(texts), 2):
+                texts[n - 1] = _joined(texts[n - 1], self._format(AS_OWNER))
+                texts[n + 1] = _joined("RESET ROLE", texts[n + 1])
+        return texts
+
+    def _bodies(self, group: Sequence[Template]) -> list[str]:
+        """What the revisions sent: in a transaction (even places), and outside one."""
+        if self.options.run_as != SCHEMA_OWNER:
+            if len(group) == 1:
+                return list(group[0].texts)
+            return [_joined(*(template.texts[0] for template in group))]
+        pieces = group[0].pieces
+        if len(group) > 1:
+            pieces = (tuple(piece for template in group for piece in template.pieces[0]),)
+        return [p[0] if n % 2 else self._behind_wall(p) for n, p in enumerate(pieces)]
+
+    def _behind_wall(self, statements: Sequence[str]) -> str:
+        """Run statements as the owner of the schema; a savepoint runs none of the tenant's code."""
+        if not statements:
+            return ""
+        schema, options = sql.SQL(SCHEMA), self.options
+        table, trusted = self.version_table, options.trusted_schemas
+        return _joined(
+            raise_sql(WALL, schema).as_string(),
+            *(one if SAVEPOINT.match(one) else run_sql(WALL, one) for one in statements),
+            lower_sql(WALL, schema, table, trusted).as_string(),
+        )
 
     def _change(self, source: Heads, target: Heads) -> str:
         """Set the version row, by comparison; base has none, and goes after it was looked at."""
@@ -227,6 +267,7 @@ FILLING: dict[str, Callable[[Assignment], str]] = {
     NAME: lambda assignment: _literal(assignment.tenant.name),
     LABELS: lambda assignment: _literal(Jsonb(dict(assignment.tenant.labels))),
     ATTEMPT: lambda assignment: str(assignment.attempt),
+    WALL: lambda _: PREFIX + secrets.token_hex(8),
     # last: the others hold its character
     GAP: lambda assignment: sql.Identifier(assignment.tenant.schema).as_string(),
 }

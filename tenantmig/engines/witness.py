@@ -19,9 +19,9 @@ from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from tenantmig.connection import in_catalog
-from tenantmig.engines.literals import Literals, UnwritableError
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.fingerprint import read_fingerprints, read_outlines
+from tenantmig.literals import Literals, UnwritableError
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
 

@@ -34,6 +34,7 @@ from tenantmig.errors import (
 from tenantmig.failure import FailureKind
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import session_name
+from tenantmig.lineage import Lineage
 from tenantmig.notices import NoticeListener
 from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.parts import RevisionParts
@@ -181,12 +182,15 @@ class Worker(ScriptEnvironment):
             recorded = begin_attempt(connection, ledger, assignment)
             self.knows_version = recorded is not None
             if recorded is None and assignment.kind is RunKind.ONBOARD:
-                begin_onboarding(connection, ledger, tenant)
+                owner = self.options.session.owner_of(tenant)
+                begin_onboarding(connection, ledger, tenant, owner)
                 self.knows_version = True
             if recorded is None:
                 self.parts = RevisionParts(connection, ledger, tenant.schema)
         if recorded is None:
             session.bind(tenant.schema)
+            if self.options.lineage is Lineage.TENANT:
+                session.act_as_owner(self.options.version_table)
             recorded = self._move(session, assignment)
         else:
             read_back_outcome(session, ledger, self.options.version_table, assignment)
@@ -286,6 +290,7 @@ class Worker(ScriptEnvironment):
             context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, journal)
             for step in onward.steps(heads, context):
                 self._begin_revision(session, step.revision.revision, assignment.kind)
+                session.confine(step)
                 end_mode_with(session.sqlalchemy, step)
                 if witness is not None:
                     witness.watch(step, context)

@@ -124,7 +124,7 @@ CONTROLS = (
         "parameters are typed, in random scripts",
         (
             Patch(
-                "engines/literals.py",
+                "literals.py",
                 "        given = _used(statement, parameters)",
                 "        return self._cursor.mogrify(statement.encode(), parameters)",
             ),
@@ -585,7 +585,7 @@ CONTROLS = (
         "a parameter is replayed with the type that it had",
         (
             Patch(
-                "engines/literals.py",
+                "literals.py",
                 "        given = _used(statement, parameters)",
                 "        return self._cursor.mogrify(statement.encode(), parameters)",
             ),

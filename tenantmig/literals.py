@@ -50,10 +50,15 @@ class _Bound(NamedTuple):
 
 
 class Literals:
-    """Writes the statements of one connection, inside the transaction that it has open."""
+    """Writes the statements of one connection, inside the transaction that it has open.
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    Unless it `asks`, the server is not asked for the type of a parameter that is bound without one:
+    the literal has none either.
+    """
+
+    def __init__(self, connection: psycopg.Connection, *, asks: bool = True) -> None:
         self.connection = connection
+        self._asks = asks
         self._cursor = psycopg.ClientCursor(connection)
         self._cursor.adapters.register_dumper(_Text, _TextDumper)
         self._names = {0: UNKNOWN}
@@ -74,7 +79,7 @@ class Literals:
         types = self._types_of(statement, parameters, bound)
         escaping = Escaping(self.connection.pgconn)
         written = {
-            key: b"(%s::%s)" % (_quoted(one, escaping), name.encode(self.connection.info.encoding))
+            key: _written(_quoted(one, escaping), name.encode(self.connection.info.encoding))
             for (key, one), name in zip(bound.items(), types, strict=True)
         }
         return self._filled(statement, parameters, written)
@@ -91,7 +96,7 @@ class Literals:
     ) -> Sequence[str]:
         """Name the type of each parameter, as the server sees the statement."""
         oids = tuple(one.oid for one in bound.values())
-        if 0 not in oids:
+        if 0 not in oids or not self._asks:
             return [self._name(oid) for oid in oids]
         if (statement, oids) not in self._types:
             declared = ", ".join(self._name(oid) for oid in oids)
@@ -114,7 +119,8 @@ class Literals:
     def _name(self, oid: int) -> str:
         """Name a type without losing any: `bit` would be one bit, and "bit" is as many as come."""
         if oid not in self._names:
-            found = self.connection.execute("SELECT format_type(%s::oid, -1)", [oid]).fetchone()
+            cursor = psycopg.Cursor(self.connection)  # not as a script's own statement
+            found = cursor.execute("SELECT format_type(%s::oid, -1)", [oid]).fetchone()
             self._names[oid] = str(found[0]) if found else UNKNOWN
         return self._names[oid]
 
@@ -138,6 +144,10 @@ def _bind(value: object, transformer: abc.Transformer) -> _Bound:
             raise UnwritableError(f"a {type(value).__name__} has no text of its type")
     dumped = dumper.dump(value)
     return _Bound(oid, None if dumped is None else bytes(dumped))
+
+
+def _written(literal: bytes, name: bytes) -> bytes:
+    return literal if name == UNKNOWN.encode() else b"(%s::%s)" % (literal, name)
 
 
 def _quoted(one: _Bound, escaping: AnyEscaping) -> bytes:
