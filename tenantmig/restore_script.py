@@ -194,6 +194,7 @@ class Pouring:
 
     def _settle(self) -> None:
         """Take back whatever code of the tenant has set in the session."""
+        self.session.run("CLOSE ALL")  # a cursor WITH HOLD would run at the COMMIT, as another role
         self.session.run("RESET ALL")
         self.session.run_texts("; ".join([self._bound, *self._kept.values()]))
 

@@ -335,6 +335,23 @@ def test_a_trigger_that_waits_for_the_commit_is_refused(stage16: Stage) -> None:
     assert stage16.seen() == set()
 
 
+HOLDING = """
+    CREATE FUNCTION hold(a int) RETURNS bool LANGUAGE plpgsql AS $f$ BEGIN
+        PERFORM {schema}.try(
+            $$DECLARE later CURSOR WITH HOLD FOR SELECT {schema}.leave(1)$$);
+        RETURN true; END $f$;
+    CREATE TABLE zz (a int CHECK ({schema}.hold(a)));
+    INSERT INTO zz VALUES (1);
+"""
+
+
+def test_a_cursor_that_waits_for_the_commit_is_closed(stage: Stage) -> None:
+    """The server fills a cursor WITH HOLD at the COMMIT, as the role that commits."""
+    before = stage.play("acme", HOSTILE + HOLDING)
+    _runs_as_bob(stage)
+    assert stage.state("acme") == before
+
+
 def test_a_constraint_trigger_of_the_backup_is_restored(stage: Stage) -> None:
     before = stage.play(
         "acme",

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tenantmig import Fleet, RunReport
+from tenantmig.driver import RunOptions
 from tenantmig.errors import PrivilegeError, SettingsError
 from tenantmig.settings import load_settings
 from tenantmig.tenant import EVERYONE, Selection
@@ -230,13 +231,13 @@ def attacked(estate: Estate, **settings: object) -> Project:
     names = ["victim", *ATTACKS, *REFUSED, "first", "second"]
     estate.make_owners(*names)
     scripts = (("r1", REACHED[0], "pass"), ("r2", REACHED[1], REACHED[1]))
-    settings = {"max_failures": "100%", "canary": "first"} | settings
+    settings = {"max_failures": "100%", "canary": "first,second"} | settings
     project = estate.project(*scripts, **settings)
     with Fleet.open(project.ini, database_url=estate.url, canary="1") as fleet:
         done(fleet.onboard(names, "r1"))
     for name in names:
-        code, body = (ATTACKS | REFUSED).get(name, ("", PLAIN))
-        evil = EVIL + code
+        code, body = (ATTACKS | REFUSED).get(name, ("", ""))
+        evil = EVIL + code if code else "CREATE TABLE loot (who text, what text)"
         for gap, text in {"{body}": body, "{tenant}": name}.items():
             evil = evil.replace(gap, text)
         estate.as_owner(name, evil)
@@ -487,7 +488,7 @@ def test_a_revision_that_was_cut_off_outside_a_transaction_is_resumed(estate: Es
     with Fleet.open(project.ini, database_url=estate.url) as fleet:
         done(fleet.onboard(["acme"], "r1"))
         report = fleet.upgrade()
-        assert outcomes(report) == {"acme": "failed"}
+        assert outcomes(report) == {"acme": "in_doubt"}
         assert "a part of the revision is committed" in (report.tenants[0].error or "")
         estate.database.execute("DELETE FROM acme.note WHERE ctid IN (SELECT min(ctid) FROM acme.note)")
         done(fleet.resume())
@@ -514,8 +515,8 @@ def test_a_backup_of_such_a_tenant_comes_back_with_its_owners(estate: Estate) ->
         done(fleet.onboard(["acme"], "r1"))
         with estate.database.connect() as connection:
             before = catalog(connection, "acme")
-        report = done(fleet.upgrade("r2", backup=estate.folder))
-        done(fleet.restore(report.run, ["acme"]))
+        report = done(fleet.upgrade("r2", options=RunOptions(backup=estate.folder)))
+        done(fleet.restore("acme", estate.folder / f"run{report.run}-acme.dump"))
         with estate.database.connect() as connection:
             assert catalog(connection, "acme") == before
         done(fleet.upgrade())
