@@ -42,6 +42,8 @@ GRANTED = "tests/integration/test_grants.py::test_a_role_with_these_grants_and_n
 DENIED = "tests/integration/test_denials.py::test_"
 OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
+RUN_AS = "tests/integration/test_run_as.py::test_"
+NO_MORE = f"{RUN_AS}a_tenants_code_can_do_no_more_than_the_tenant"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
    AND EXISTS (SELECT FROM pg_locks
@@ -1068,5 +1070,92 @@ CONTROLS = (
         (Patch("scratch.py", "            session.lock(self.schema)\n", "            pass\n"),),
         (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
         "exit 2",
+    ),
+    ),
+    Control(
+        "P2",
+        "a script's SQL runs behind the owner's wall (SET ROLE alone)",
+        (
+            Patch(
+                "owner_wall.py",
+                "        row = _own(connection, call).fetchone()\n",
+                """
+        _own(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(self.owner)))
+        row = (_own(connection, sql.SQL(statement)).rowcount,)
+        _own(connection, sql.SQL("RESET ROLE"))
+""",
+            ),
+        ),
+        (f"{NO_MORE}[newest-alembic]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "a replay runs behind the owner's wall",
+        (
+            Patch(
+                "engines/transactions.py",
+                "        if self.options.run_as != SCHEMA_OWNER:",
+                "        if True:",
+            ),
+        ),
+        (f"{NO_MORE}[newest-auto]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "no cursor of the tenant's code runs at the COMMIT",
+        (
+            Patch(
+                "sql/lower_wall.sql",
+                "CLOSE ALL;\nSELECT {wall}.run('SET CONSTRAINTS ALL IMMEDIATE');\nCLOSE ALL;",
+                "SELECT {wall}.run('SET CONSTRAINTS ALL IMMEDIATE');",
+            ),
+        ),
+        (f"{NO_MORE}[newest-alembic]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "nothing of the tenant's is left to run after its revision",
+        (Patch("sql/refuse_leftovers.sql", "IF found IS NOT NULL THEN", "IF false THEN"),),
+        (
+            f"{NO_MORE}[newest-alembic]",
+            f"{RUN_AS}a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written[newest]",
+        ),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "plain alembic builds the owner's wall",
+        (Patch("env.py", "            _confine_steps(session)\n", "            pass\n"),),
+        (f"{RUN_AS}plain_alembic_holds_the_same_wall[newest]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "owners are checked before anything is touched",
+        (
+            Patch(
+                "driver.py",
+                "        check_ownership(ledger.connection, plan, self.session_options)\n",
+                "",
+            ),
+        ),
+        (f"{RUN_AS}an_owner_that_the_migrator_cannot_act_as_is_told_before_anything[newest]",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P2",
+        "no cursor of a backup's code runs at the COMMIT of a restore",
+        (
+            Patch(
+                "restore_script.py",
+                '        self.session.run("CLOSE ALL")  #',
+                "        #",
+            ),
+        ),
+        (f"{FORGED}a_cursor_that_waits_for_the_commit_is_closed",),
+        "AssertionError",
     ),
 )  # fmt: skip

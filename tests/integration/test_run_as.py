@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tenantmig import Fleet, RunReport
@@ -94,8 +93,8 @@ class Estate:
 
     def project(self, *scripts: tuple[str, str, str], **settings: object) -> Project:
         lines = [
-            (name, *(code.replace("\n    ", "\n") for code in codes))
-            for name, *codes in scripts or HISTORY
+            (name, up.replace("\n    ", "\n"), down.replace("\n    ", "\n"))
+            for name, up, down in scripts or HISTORY
         ]
         history = write_history(self.folder / "history", *lines)
         made = Project(self.folder, self.url, history)
@@ -115,9 +114,7 @@ class Estate:
 
 
 @pytest.fixture(params=["newest", "16"])
-def estate(
-    request: pytest.FixtureRequest, server: AnyServer, tmp_path: Path
-) -> Iterator[Estate]:
+def estate(request: pytest.FixtureRequest, server: AnyServer, tmp_path: Path) -> Iterator[Estate]:
     old: Server | None = request.getfixturevalue("server16") if request.param == "16" else None
     with fresh_database(old or server) as database:
         role = f"m{database.name[5:17]}"
@@ -159,10 +156,10 @@ def test_everything_that_scripts_make_belongs_to_the_owner(estate: Estate, engin
 REACHED = (
     """op.execute('CREATE TABLE note (id int, body text)')
     op.execute("INSERT INTO note VALUES (1, 'x')")
-    op.execute("CREATE FUNCTION helper(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'")
-    op.execute("CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END'")
+    op.execute("CREATE FUNCTION helper(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
+    op.execute("CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE sql AS 'SELECT true'")
     op.execute('CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same)')
-    op.execute("CREATE FUNCTION fits(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END'")
+    op.execute("CREATE FUNCTION fits(text) RETURNS bool LANGUAGE sql AS 'SELECT true'")
     op.execute('CREATE DOMAIN mail AS text CHECK (fits(VALUE))')
     op.execute('CREATE TABLE sent (mails mail[])')""",
     """op.execute("UPDATE note SET body = helper(body) WHERE body === 'x'")
@@ -189,7 +186,9 @@ PLAIN = "PERFORM {tenant}.evil();"
 HOLD = "EXECUTE 'DECLARE later CURSOR WITH HOLD FOR SELECT {tenant}.evil()';"
 CODE = "CREATE OR REPLACE FUNCTION {} LANGUAGE plpgsql AS $$ BEGIN {{body}} RETURN {}; END $$;"
 FIRES = "EACH ROW EXECUTE FUNCTION fired();"
-WAITS = f"CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON note DEFERRABLE INITIALLY DEFERRED FOR {FIRES}"
+WAITS = (
+    f"CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON note DEFERRABLE INITIALLY DEFERRED FOR {FIRES}"
+)
 EXCLUDES = """
     CREATE FUNCTION odd(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
         $$ BEGIN {body} RETURN $1; END $$;
@@ -274,7 +273,7 @@ def test_a_tenants_code_can_do_no_more_than_the_tenant(estate: Estate, engine: s
             assert "deferrable" in errors[name] or "implicit cast" in errors[name]
         if engine == "auto":
             replayed = {t.tenant for t in report.tenants if t.engine == "replay"}
-            assert {"helper", "operator", "holding"} <= replayed, replayed
+            assert {"helper", "operator", "holding"} <= replayed, report
     check_loot(estate)
     assert estate.database.fetch(WALLS) == []
 
@@ -331,7 +330,7 @@ def test_an_owner_that_the_migrator_cannot_act_as_is_told_before_anything(estate
         with pytest.raises(PrivilegeError, match=f'GRANT "{owner}" TO "{me}".*Nothing was touched'):
             fleet.upgrade()
         estate.database.execute("ALTER SCHEMA acme OWNER TO postgres")
-        with pytest.raises(PrivilegeError, match='"acme" .* its owner "postgres": it is a super'):
+        with pytest.raises(PrivilegeError, match=r'"acme" .* its owner "postgres": it is a super'):
             fleet.upgrade()
         runs = len(fleet.runs())
     assert stands(estate.database, "acme", "other") == {"acme": "r1", "other": "r1"}
@@ -357,8 +356,8 @@ def test_a_right_that_the_owner_lacks_is_told_with_the_remedy(estate: Estate, en
         assert failed.sqlstate == "42501"
         assert f'it ran as "{estate.owner(failed.tenant)}"' in (failed.error or "")
         for name in names:
-            estate.database.execute(f"GRANT USAGE ON SCHEMA shared TO {estate.owner(name)}")
-            estate.database.execute(f"GRANT SELECT ON shared.price TO {estate.owner(name)}")
+            grant = "GRANT USAGE ON SCHEMA shared TO {0}; GRANT SELECT ON shared.price TO {0}"
+            estate.database.execute(grant.format(estate.owner(name)))
         done(fleet.resume())
 
 
@@ -373,7 +372,7 @@ def test_another_value_is_refused_in_words(estate: Estate, value: str, found: st
 
 def test_a_pattern_for_owners_that_means_nothing_is_refused(estate: Estate) -> None:
     project = estate.project(onboard_owner="{tenant}_owner")
-    with pytest.raises(SettingsError, match="with {name} or {schema}"):
+    with pytest.raises(SettingsError, match=r"with \{name\} or \{schema\}"):
         load_settings(config=project.ini)
 
 
@@ -391,7 +390,7 @@ REFUSED_WAYS = {
     "reset": ("op.execute('RESET ROLE')", "role"),
     "local": ("op.execute('SET LOCAL ROLE NONE')", "role"),
     "copy": (
-        "with op.get_bind().connection.cursor().copy('COPY note FROM STDIN') as rows:\n    pass",
+        "with op.get_bind().connection.cursor().copy('COPY note FROM STDIN'):\n        pass",
         "COPY, which cannot run as the owner",
     ),
     "named": ("op.get_bind().connection.cursor('mine')", "a cursor with a name"),
@@ -402,26 +401,14 @@ REFUSED_WAYS = {
 def test_ways_past_the_wall_are_refused_in_words(estate: Estate) -> None:
     estate.make_owners(*REFUSED_WAYS)
     choose = "\n".join(
-        f"if schema == {name!r}:\n    " + code.replace("\n", "\n    ")
+        f"if schema == {name!r}:\n        " + code.replace("\n", "\n    ")
         for name, (code, _) in REFUSED_WAYS.items()
     )
     asks = "schema = op.get_bind().execute(sa.text('SELECT current_schema()')).scalar()\n"
-    history = write_history(
-        estate.folder / "history",
-        ("r1", "op.execute('CREATE TABLE note (id int)')", "pass"),
-        ("r2", asks + choose, "pass"),
-    )
-    project = estate.project(engine="alembic", max_failures="100%")
-    write_history(
-        history,
-        ("r1", "op.execute('CREATE TABLE note (id int)')", "pass"),
-        ("r2", asks + choose, "pass"),
-    )
-    for name in ("r3", "r4"):
-        (history / "versions" / f"{name}.py").unlink()
-    with Fleet.open(project.ini, database_url=estate.url, canary="role,reset") as fleet:
-        done(fleet.onboard(list(REFUSED_WAYS), "r1"))
+    made = "op.execute('CREATE TABLE note (id int)')"
+    project = estate.project(("r1", made, "pass"), ("r2", asks + choose, "pass"), engine="alembic")
     with Fleet.open(project.ini, database_url=estate.url) as fleet:
+        done(fleet.onboard(list(REFUSED_WAYS), "r1"))
         errors: dict[str, str] = {}
         for name in REFUSED_WAYS:
             report = fleet.upgrade(selection=Selection(names=(name,)))
@@ -474,8 +461,7 @@ def test_savepoints_own_commits_and_connections_beside(estate: Estate) -> None:
     assert estate.database.fetch(WALLS) == []
 
 
-CUT = """op.execute('CREATE TABLE later (id int)')
-    with op.get_context().autocommit_block():
+CUT = """with op.get_context().autocommit_block():
         op.execute('UPDATE note SET id = id + 1')
         op.create_index('ix', 'note', ['id'], postgresql_concurrently=True, unique=True)
     op.execute('CREATE TABLE last (id int)')"""
@@ -490,7 +476,9 @@ def test_a_revision_that_was_cut_off_outside_a_transaction_is_resumed(estate: Es
         report = fleet.upgrade()
         assert outcomes(report) == {"acme": "in_doubt"}
         assert "a part of the revision is committed" in (report.tenants[0].error or "")
-        estate.database.execute("DELETE FROM acme.note WHERE ctid IN (SELECT min(ctid) FROM acme.note)")
+        estate.database.execute(
+            "DELETE FROM acme.note WHERE ctid IN (SELECT min(ctid) FROM acme.note)"
+        )
         done(fleet.resume())
     assert estate.owners("acme") == {("alembic_version", estate.migrator)}
     assert estate.database.fetch("SELECT id FROM acme.note") == [(2,)]
@@ -555,7 +543,7 @@ def test_fifty_owners_are_onboarded_upgraded_rolled_back_and_downgraded(
             expected = neutral(catalog(connection, "plain"), estate, "plain")
             for name in names:
                 assert neutral(catalog(connection, name), estate, name) == expected
-        done(fleet.rollback(upgraded.run))
+        done(fleet.rollback(upgraded.run or 0))
         assert set(stands(estate.database, *names).values()) == {"r1"}
         done(fleet.upgrade(selection=Selection(names=("t*",))))
         done(fleet.downgrade("r1", Selection(names=("t*",))))
@@ -567,5 +555,5 @@ def test_fifty_owners_are_onboarded_upgraded_rolled_back_and_downgraded(
 
 def neutral(found: object, estate: Estate, tenant: str) -> object:
     """A catalog without the names of the tenant and of its owner."""
-    text = repr(found).replace(estate.owner(tenant), "OWNER").replace(tenant, "TENANT")
-    return text
+    text = json.dumps(found, sort_keys=True, default=str)
+    return text.replace(estate.owner(tenant), "OWNER").replace(tenant, "TENANT")
