@@ -230,8 +230,6 @@ class TenantSession:
 
         def run(**arguments: object) -> None:
             with self._gate.armed():
-                if not self.driver.autocommit and self.driver.wall is not None:
-                    self.driver.wall.up(self.driver)  # before the script's first savepoint
                 script(**arguments)
             self.driver.lower_wall()
 

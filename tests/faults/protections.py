@@ -1086,7 +1086,7 @@ CONTROLS = (
 """,
             ),
         ),
-        (f"{NO_MORE}[newest-alembic]",),
+        (f"{NO_MORE}[alembic-newest]",),
         "AssertionError",
     ),
     Control(
@@ -1099,7 +1099,7 @@ CONTROLS = (
                 "        if True:",
             ),
         ),
-        (f"{NO_MORE}[newest-auto]",),
+        (f"{NO_MORE}[auto-newest]",),
         "AssertionError",
     ),
     Control(
@@ -1112,7 +1112,7 @@ CONTROLS = (
                 "SELECT {wall}.run('SET CONSTRAINTS ALL IMMEDIATE');",
             ),
         ),
-        (f"{NO_MORE}[newest-alembic]",),
+        (f"{NO_MORE}[alembic-newest]",),
         "AssertionError",
     ),
     Control(
@@ -1120,8 +1120,8 @@ CONTROLS = (
         "nothing of the tenant's is left to run after its revision",
         (Patch("sql/refuse_leftovers.sql", "IF found IS NOT NULL THEN", "IF false THEN"),),
         (
-            f"{NO_MORE}[newest-alembic]",
-            f"{RUN_AS}a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written[newest]",
+            f"{NO_MORE}[alembic-newest]",
+            f"{RUN_AS}a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written",
         ),
         "AssertionError",
     ),
@@ -1129,7 +1129,7 @@ CONTROLS = (
         "P2",
         "plain alembic builds the owner's wall",
         (Patch("env.py", "            _confine_steps(session)\n", "            pass\n"),),
-        (f"{RUN_AS}plain_alembic_holds_the_same_wall[newest]",),
+        (f"{RUN_AS}plain_alembic_holds_the_same_wall",),
         "AssertionError",
     ),
     Control(
@@ -1142,7 +1142,7 @@ CONTROLS = (
                 "",
             ),
         ),
-        (f"{RUN_AS}an_owner_that_the_migrator_cannot_act_as_is_told_before_anything[newest]",),
+        (f"{RUN_AS}an_owner_that_the_migrator_cannot_act_as_is_told_before_anything",),
         "DID NOT RAISE",
     ),
     Control(
