@@ -1071,7 +1071,6 @@ CONTROLS = (
         (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
         "exit 2",
     ),
-    ),
     Control(
         "P2",
         "a script's SQL runs behind the owner's wall (SET ROLE alone)",
