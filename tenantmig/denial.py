@@ -38,6 +38,8 @@ def find_denied(
     origin = origin_of(error)
     if origin is None or not is_denied(origin) or is_hiding_rows(origin):
         return ""
+    if session.owner is not None:  # the owner was denied it, and `explain` has said so
+        return ""
     facts = {
         "schema": schema,
         "message": origin.diag.message_primary or "" if isinstance(origin, psycopg.Error) else "",

@@ -329,9 +329,7 @@ class Driver:
             parallel=self._parallel(plan, ledger, options),
             retry=RetryPolicy(settings.attempts, reconnect_s=settings.reconnect_timeout),
             deadline_s=settings.deadline,
-            waves=self._waves(plan, is_resumed=rollout.resumed is not None)
-            if is_rolled
-            else WavePolicy(),
+            waves=self._waves(rollout) if is_rolled else WavePolicy(),
             gate=self._gate() if is_rolled else None,
             backup=self._backup(ledger, options.backup) if options.backup else None,
             stored=self._stored(options),
@@ -349,13 +347,13 @@ class Driver:
         alike = self.discover(ledger) if plan.kind is RunKind.ONBOARD else tenants
         return default_parallel(ledger.connection, plan.pending, [t.schema for t in alike])
 
-    def _waves(self, plan: Plan, *, is_resumed: bool) -> WavePolicy:
-        canary = Canary.parse(self.settings.canary)
+    def _waves(self, rollout: Rollout) -> WavePolicy:
+        plan, canary = rollout.plan, Canary.parse(self.settings.canary)
         known = {t.name for group in plan.groups for t in group.tenants}
         known |= {tenant.name for tenant, _ in plan.at_target}
         known |= {problem.tenant.name for problem in (*plan.problems, *plan.left_out)}
         strangers = [name for name in canary.names if name not in known]
-        if strangers and not is_resumed:
+        if strangers and rollout.resumed is None:
             raise SelectionError(
                 f'The canary "{strangers[0]}" is not among the selected tenants.'
                 " Nothing was touched."
@@ -364,10 +362,10 @@ class Driver:
         return WavePolicy(canary, self.settings.wave, budget)
 
     def _gate(self) -> Callable[..., str | None] | None:
-        command, settings = self.settings.gate, self.settings
-        if not command:
+        asked = self.settings
+        if not asked.gate:
             return None
-        return CommandGate.of(command, settings.gate_timeout, settings.gate_environment)
+        return CommandGate.of(asked.gate, asked.gate_timeout, asked.gate_environment)
 
     def programs(self, ledger: Ledger) -> ClientPrograms:
         """Find pg_dump and pg_restore that fit the server."""
