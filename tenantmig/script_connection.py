@@ -147,6 +147,8 @@ class ScriptConnection(BoundedConnection):
     def transaction(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Transaction]:
         """A transaction; at the end of one that is no savepoint the wall is down."""
         is_whole = is_idle(self)
+        if not is_whole and self.armed_wall is not None:
+            self.armed_wall.up(self)  # before the savepoint, whose rollback would take it away
         try:
             with super().transaction(*arguments, **options) as made:
                 yield made
