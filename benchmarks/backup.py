@@ -59,7 +59,8 @@ def _dumps(stage: Stage) -> Timed:
     program = stage.templates.server.program("pg_dump")
 
     def timed() -> None:
+        file = str(stage.folder / "by_pg_dump")
         for tenant in stage.tenants:
-            run(stage.url, [program, "-Fc", "-n", tenant, "-f", "/dev/null", "-d", stage.url])
+            run(stage.url, [program, "-Fc", "-n", tenant, "-f", file, "-d", stage.url])
 
     return timed
