@@ -188,7 +188,8 @@ class SoakFleet:
         yield from self._sessions()
         parts = {row[0] for row in self.database.fetch("SELECT schema FROM tenantmig.part")}
         seen = self.seen()
-        golden = self._described(sorted(seen.keys() & allowed.keys()))
+        there = {name for name, now in seen.items() if now.revision != ABSENT.revision}
+        golden = self._described(sorted(there & allowed.keys()))
         for name in sorted(seen.keys() | self.at.keys()):
             now = seen.get(name, ABSENT)
             wanted = set(allowed.get(name, ())) or {self.at.get(name, ABSENT)}
