@@ -21,7 +21,7 @@ from tests.faults.protections import CONTROLS, Control
 from tests.fixtures.command import BIN, REPOSITORY
 from tests.fixtures.server import Server
 
-COPIED = ("tenantmig", "tests", "alembic", "examples")
+COPIED = ("tenantmig", "tests", "docs", "alembic", "examples")
 FILES = ("pyproject.toml", "alembic.ini")
 LIMIT_S = 60  # for one test
 PYTEST = (
