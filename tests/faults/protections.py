@@ -1058,20 +1058,6 @@ CONTROLS = (
         "worker process died",
     ),
     Control(
-        "P7",
-        "and in a schema that is made anew",
-        (Patch("scratch.py", "                self._begin_again()\n", ""),),
-        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
-        "exit 2",
-    ),
-    Control(
-        "P7",
-        "once what the killed process left on the server has ended",
-        (Patch("scratch.py", "            session.lock(self.schema)\n", "            pass\n"),),
-        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
-        "exit 2",
-    ),
-    Control(
         "P2",
         "a script's SQL runs behind the owner's wall (SET ROLE alone)",
         (
