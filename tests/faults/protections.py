@@ -1084,7 +1084,7 @@ CONTROLS = (
                 "        if True:",
             ),
         ),
-        (f"{NO_MORE}[auto-newest]",),
+        (f"{RUN_AS}a_replay_runs_behind_the_same_wall[PERFORM {{tenant}}.evil();]",),
         "AssertionError",
     ),
     Control(

@@ -160,8 +160,7 @@ REACHED = (
     op.execute("CREATE FUNCTION helper(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
     op.execute("CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE sql AS 'SELECT true'")
     op.execute('CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = same)')
-    op.execute("CREATE FUNCTION fits(text) RETURNS bool LANGUAGE sql AS 'SELECT true'")
-    op.execute('CREATE DOMAIN mail AS text CHECK (fits(VALUE))')
+    op.execute('CREATE DOMAIN mail AS text')
     op.execute('CREATE TABLE sent (mails mail[])')""",
     """op.execute("UPDATE note SET body = helper(body) WHERE body === 'x'")
     op.execute("INSERT INTO sent VALUES ('{a}')")
@@ -190,6 +189,11 @@ FIRES = "EACH ROW EXECUTE FUNCTION fired();"
 WAITS = (
     f"CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON note DEFERRABLE INITIALLY DEFERRED FOR {FIRES}"
 )
+CHECKS = """
+    DROP TABLE sent;
+    ALTER DOMAIN mail ADD CHECK ({tenant}.evil() = 1);
+    CREATE TABLE sent (mails mail[]);
+"""
 EXCLUDES = """
     CREATE FUNCTION odd(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
         $$ BEGIN {body} RETURN $1; END $$;
@@ -210,7 +214,7 @@ ATTACKS = {
     "trigger": (f"CREATE TRIGGER t BEFORE UPDATE ON note FOR {FIRES}", PLAIN),
     "helper": (CODE.format("helper(text) RETURNS text", "$1"), PLAIN),
     "operator": (CODE.format("same(text, text) RETURNS bool", "true"), PLAIN),
-    "domain": (CODE.format("fits(text) RETURNS bool", "true"), PLAIN),
+    "domain": (CHECKS, PLAIN),
     "defaults": ("ALTER TABLE sent ADD stolen int DEFAULT {tenant}.evil();", PLAIN),
     "rule": ("CREATE RULE r AS ON UPDATE TO note DO ALSO SELECT {tenant}.evil();", PLAIN),
     "holding": (CODE.format("helper(text) RETURNS text", "$1"), HOLD),
@@ -273,11 +277,30 @@ def test_a_tenants_code_can_do_no_more_than_the_tenant(estate: Estate, engine: s
         for name in REFUSED:
             assert "could run code as the migrator" in errors[name], errors[name]
             assert "deferrable" in errors[name] or "implicit cast" in errors[name]
-        if engine == "auto":
-            replayed = {t.tenant for t in report.tenants if t.engine == "replay"}
-            assert {"helper", "operator", "holding"} <= replayed, report
     check_loot(estate)
     assert estate.database.fetch(WALLS) == []
+
+
+@pytest.mark.parametrize("body", [PLAIN, HOLD])
+def test_a_replay_runs_behind_the_same_wall(estate: Estate, body: str) -> None:
+    names = ["one", "two", "bad", "victim"]
+    estate.make_owners(*names)
+    made = """op.execute('CREATE TABLE note (body text)')
+    op.execute('CREATE TABLE loot (who text, what text)')
+    op.execute("INSERT INTO note VALUES ('x')")
+    op.execute("CREATE FUNCTION helper(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")"""
+    reached = "op.execute('UPDATE note SET body = helper(body)')"
+    project = estate.project(("r1", made, "pass"), ("r2", reached, "pass"), canary="one,two")
+    with Fleet.open(project.ini, database_url=estate.url, canary="1") as fleet:
+        done(fleet.onboard(names, "r1"))
+    evil = EVIL.replace("CREATE TABLE loot (who text, what text);", "")
+    evil += CODE.format("helper(text) RETURNS text", "$1")
+    estate.as_owner("bad", evil.replace("{body}", body).replace("{tenant}", "bad"))
+    with Fleet.open(project.ini, database_url=estate.url) as fleet:
+        report = done(fleet.upgrade())
+    assert {t.engine for t in report.tenants if t.tenant == "bad"} == {"replay"}, report
+    found = set(estate.database.fetch("SELECT who, what FROM bad.loot"))
+    assert found == ({(estate.owner("bad"), "denied")} if body == PLAIN else set())
 
 
 def test_plain_alembic_holds_the_same_wall(estate: Estate) -> None:
