@@ -23,7 +23,7 @@ from tests.fixtures.server import Server
 
 COPIED = ("tenantmig", "tests", "docs", "alembic", "examples")
 FILES = ("pyproject.toml", "alembic.ini")
-LIMIT_S = 60  # for one test
+LIMIT_S = 240  # for one test
 PYTEST = (
     "-m", "pytest", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout",
     str(LIMIT_S), "--tb=short", "-q", "-rA",

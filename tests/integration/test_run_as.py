@@ -290,7 +290,9 @@ def test_a_replay_runs_behind_the_same_wall(estate: Estate, body: str) -> None:
     op.execute("INSERT INTO note VALUES ('x')")
     op.execute("CREATE FUNCTION helper(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")"""
     reached = "op.execute('UPDATE note SET body = helper(body)')"
-    project = estate.project(("r1", made, "pass"), ("r2", reached, "pass"), canary="one,two")
+    project = estate.project(
+        ("r1", made, "pass"), ("r2", reached, "pass"), canary="one,two", parallel=1
+    )
     with Fleet.open(project.ini, database_url=estate.url, canary="1") as fleet:
         done(fleet.onboard(names, "r1"))
     evil = EVIL.replace("CREATE TABLE loot (who text, what text);", "")
