@@ -22,6 +22,7 @@ from psycopg import sql
 from psycopg.abc import Query
 from psycopg.pq import PipelineStatus, TransactionStatus
 
+from tenantmig.connection import in_catalog
 from tenantmig.errors import ForbiddenTextError, PrivilegeError
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.parsing import UnreadableError, parse
@@ -259,14 +260,33 @@ class OwnerWall:
         self._has_failed = False
 
     @contextmanager
-    def as_owner(self, connection: psycopg.Connection) -> Iterator[None]:
-        """Run what cannot run in a function, outside a transaction."""
+    def as_owner(self, connection: psycopg.Connection, statement: str) -> Iterator[None]:
+        """Run what cannot run in a function, outside a transaction.
+
+        Raises:
+            ForbiddenTextError: the server would run code while it only reads the statement, and
+                would let it be the connected role.
+        """
+        self._refuse_early(connection, statement)
         _own(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(self.owner)))
         try:
             yield
         finally:
             with suppress(psycopg.Error):
                 _own(connection, sql.SQL("RESET ROLE"))
+
+    def _refuse_early(self, connection: psycopg.Connection, statement: str) -> None:
+        (parsed,) = parse(statement).stmts
+        name = parsed.stmt.WhichOneof("node")
+        detaches = name == "alter_table_stmt"
+        has_literal = name == "index_stmt" and not {"'", "$"}.isdisjoint(statement)
+        if not (detaches or has_literal):
+            return
+        facts = {"owner": self.owner, "detaches": detaches}
+        with in_catalog(connection):
+            found = psycopg.Cursor(connection).execute(query("read_early"), facts).fetchone()
+        if found:
+            raise _forbidden(f"a statement for which the server would call {found[0]} too early")
 
     def _forget_prepared(self, connection: psycopg.Connection) -> None:
         """Take away what statements left that failed behind a savepoint."""

@@ -85,7 +85,7 @@ class ScriptCursor(psycopg.Cursor[Any]):
             wall.up(connection)
             self._pass(wall, statement, kind, options)
         elif kind is Kind.ALONE:
-            with wall.as_owner(connection):
+            with wall.as_owner(connection, statement):
                 super().execute(statement.encode(connection.info.encoding))
         else:
             with connection.transaction():  # which lowers the wall
