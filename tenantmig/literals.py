@@ -120,7 +120,9 @@ class Literals:
         """Name a type without losing any: `bit` would be one bit, and "bit" is as many as come."""
         if oid not in self._names:
             cursor = psycopg.Cursor(self.connection)  # not as a script's own statement
-            found = cursor.execute("SELECT format_type(%s::oid, -1)", [oid]).fetchone()
+            found = cursor.execute(
+                "SELECT pg_catalog.format_type(%s::pg_catalog.oid, -1)", [oid]
+            ).fetchone()
             self._names[oid] = str(found[0]) if found else UNKNOWN
         return self._names[oid]
 

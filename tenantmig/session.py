@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -157,7 +157,7 @@ class TenantSession:
             return statement, parameters
         self.phase = Phase.AUTOCOMMIT
         watcher = self._watcher
-        with self._ours():
+        with self._ours(driver):
             kept = watcher.before_statement(driver, statement) if watcher else statement
         is_same = kept == statement
         return kept, parameters if is_same else [()] if is_many else ()
@@ -166,7 +166,7 @@ class TenantSession:
         driver = driver_of(connection)
         if driver.autocommit and self._watcher:
             returned = cursor.description is not None
-            with self._ours():
+            with self._ours(driver):
                 self._watcher.after_statement(driver, None if returned else cursor.rowcount)
 
     def _failed(self, failure: sa.engine.ExceptionContext) -> None:
@@ -176,14 +176,14 @@ class TenantSession:
             return
         driver = driver_of(failure.connection)
         if driver.autocommit and not (driver.closed or driver.broken):
-            with self._ours():
+            with self._ours(driver):
                 self._watcher.after_failure(driver, failure.original_exception)
 
     def before_commit(self, connection: ScriptConnection) -> None:
         """See a COMMIT, by Alembic or a script, of the session or of a connection beside it."""
         is_whole = connection is self.driver and self.is_recorded
         if self._watcher is not None and not is_whole:
-            with self._ours():
+            with self._ours(connection):
                 self._watcher.before_commit(connection)
         self.phase = Phase.COMMIT
 
@@ -242,9 +242,13 @@ class TenantSession:
         trusted = self.options.trusted_schemas
         return OwnerWall(self._gate, self.schema, self.owner, self._version_table, trusted)
 
-    def _ours(self) -> AbstractContextManager[None]:
-        """What is sent in the block is ours, though a script runs."""
-        return self._gate.armed(is_armed=False)
+    @contextmanager
+    def _ours(self, connection: ScriptConnection | None = None) -> Iterator[None]:
+        """What is sent in the block, by a path that no code of the tenant's has set, is ours."""
+        is_walled = connection is not None and connection.wall is not None
+        path = in_catalog(connection) if connection and is_walled else nullcontext()
+        with self._gate.armed(is_armed=False), path:
+            yield
 
     def begin_revision(self, watcher: StepWatch) -> None:
         """Tell `watcher` how the revision that runs now commits."""

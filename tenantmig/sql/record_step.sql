@@ -1,5 +1,5 @@
 WITH whole AS (
-    DELETE FROM {ledger}.part WHERE schema = %(tenant_schema)s
+    DELETE FROM {ledger}.part WHERE schema OPERATOR(pg_catalog.=) %(tenant_schema)s
 )
 UPDATE {ledger}.run_tenant
    SET to_revision = %(revision)s, outcome = %(outcome)s,
@@ -7,7 +7,8 @@ UPDATE {ledger}.run_tenant
        updated_at = pg_catalog.clock_timestamp()
  WHERE run OPERATOR(pg_catalog.=) %(run)s AND tenant OPERATOR(pg_catalog.=) %(tenant)s
    AND attempts OPERATOR(pg_catalog.=) %(attempt)s
-   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)
+   AND EXISTS (SELECT FROM {ledger}.run WHERE id OPERATOR(pg_catalog.=) %(run)s
+                  AND epoch OPERATOR(pg_catalog.=) %(epoch)s)
    AND (%(schema)s::pg_catalog.text IS NULL
         OR pg_catalog.current_schema() OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.text)
 RETURNING xid
