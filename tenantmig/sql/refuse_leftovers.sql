@@ -3,6 +3,7 @@
 DO {tag}
 DECLARE
     path pg_catalog.text := pg_catalog.current_setting('search_path');
+    first pg_catalog.text := (pg_catalog.current_schemas(true))[1];
     found pg_catalog.text;
 BEGIN
     IF {schema} OPERATOR(pg_catalog.=) ANY ({trusted}::pg_catalog.text[]) THEN
@@ -27,6 +28,10 @@ BEGIN
         SELECT objid FROM pg_depend
          WHERE refclassid = 'pg_namespace'::regclass AND classid = 'pg_class'::regclass
            AND refobjid = (SELECT oid FROM pg_namespace WHERE nspname = {schema})
+        UNION -- others' tables, too: whose rows this transaction has changed, it has locked
+        SELECT relation FROM pg_locks
+         WHERE locktype = 'relation' AND pid = pg_backend_pid() AND relation >= 16384
+           AND mode NOT IN ('AccessShareLock', 'RowShareLock')
     ), waiting AS (
         SELECT format('the deferrable trigger %s on %s', quote_ident(tgname), tgrelid::regclass)
           FROM pg_trigger
@@ -45,6 +50,8 @@ BEGIN
           FROM pg_cast WHERE castcontext = 'i' AND castfunc IN (SELECT oid FROM code)
     ), odd (thing) AS (
         TABLE waiting
+        UNION ALL
+        SELECT 'the search_path, on which pg_catalog is not first' WHERE first <> 'pg_catalog'
         UNION ALL
         SELECT unnest(shadows || oddities) FROM ({version_tables}) AS kept
     )
