@@ -41,6 +41,8 @@ WALL = "tests/unit/test_dump_wall.py::test_"
 GRANTED = "tests/integration/test_grants.py::test_a_role_with_these_grants_and_no_other"
 DENIED = "tests/integration/test_denials.py::test_"
 OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
+EARLIER = "tests/integration/test_run_as_early.py::test_"
+EARLY = f"{EARLIER}nothing_of_a_tenant_runs_as_the_migrator_early_or_late"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
 RUN_AS = "tests/integration/test_run_as.py::test_"
 NO_MORE = f"{RUN_AS}a_tenants_code_can_do_no_more_than_the_tenant"
@@ -1108,6 +1110,34 @@ CONTROLS = (
             f"{NO_MORE}[alembic-newest]",
             f"{RUN_AS}a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written",
         ),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "what runs outside the wall calls nothing before it takes the owner's rights",
+        (Patch("owner_wall.py", "        self._refuse_early(connection, statement)\n", ""),),
+        (f"{EARLY}[array-16]", f"{EARLY}[row-16]", f"{EARLY}[key-16]"),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "what tenantmig sends between a script's statements names PostgreSQL's own functions",
+        (Patch("literals.py", "pg_catalog.format_type(%s::pg_catalog.oid", "format_type(%s::oid"),),
+        (f"{EARLY}[binding-16]",),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "no search path of the tenant's code outlasts the wall",
+        (Patch("sql/refuse_leftovers.sql", "WHERE first <> 'pg_catalog'", "WHERE false"),),
+        (f"{EARLY}[committing-16]", f"{EARLY}[temporary-16]"),
+        "AssertionError",
+    ),
+    Control(
+        "P2",
+        "no trigger of another tenant's waits for the COMMIT",
+        (Patch("sql/refuse_leftovers.sql", "AND relation >= 16384", "AND false"),),
+        (f"{EARLY}[colluding-16]",),
         "AssertionError",
     ),
     Control(
