@@ -27,6 +27,8 @@ WITH RECURSIVE member (classid, objid) AS (
       JOIN pg_catalog.pg_depend AS depend
         ON refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = shown.oid
     UNION
+    SELECT classid, objid FROM touched -- of what lies in pg_catalog, none depends on its schema
+    UNION
     SELECT depend.classid, depend.objid
       FROM part
       JOIN pg_catalog.pg_depend AS depend
@@ -38,7 +40,15 @@ WITH RECURSIVE member (classid, objid) AS (
       JOIN pg_catalog.pg_depend AS depend
         ON refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = place.oid
        AND deptype = 'n'
+      LEFT JOIN pg_catalog.pg_operator AS operator
+        ON classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND operator.oid = objid
+      LEFT JOIN pg_catalog.pg_statistic_ext AS statistic
+        ON classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND statistic.oid = objid
+      LEFT JOIN pg_catalog.pg_class AS counted ON counted.oid = stxrelid
      WHERE nspname = $1::pg_catalog.text
+       AND classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass -- pg_dump leaves it out
+       AND oprcode IS DISTINCT FROM 0 -- an operator that was only named, as a commutator
+       AND (counted.oid IS NULL OR counted.relnamespace = place.oid)
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS cause
                         WHERE cause.classid = depend.classid AND cause.objid = depend.objid
                           AND (cause.deptype = 'e' -- an extension's, or made along with a type
@@ -52,6 +62,9 @@ WITH RECURSIVE member (classid, objid) AS (
       JOIN pg_catalog.pg_namespace AS place ON place.oid = relnamespace
      WHERE classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
        AND rulename <> '_RETURN' AND nspname = $1::pg_catalog.text
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS cause
+                        WHERE cause.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                          AND cause.objid = relation.oid AND cause.deptype = 'e')
 )
 SELECT (SELECT pg_catalog.array_agg(oid) FROM shown),
        (SELECT pg_catalog.array_agg(DISTINCT objid) FROM part),

@@ -56,7 +56,7 @@ def stranger(database: Database) -> str:
     return "stranger"
 
 
-def build_all(database: Database, role: str, schemas: list[str]) -> None:
+def build_all(database: Database, role: str, schemas: list[str], sample: str = SAMPLE) -> None:
     connection = database.connect()
     build(connection, "shared", SHARED)
     connection.execute("CREATE FOREIGN DATA WRAPPER none; CREATE SERVER elsewhere FOREIGN DATA"
@@ -65,7 +65,7 @@ def build_all(database: Database, role: str, schemas: list[str]) -> None:
         quoted = '"' + schema.replace('"', '""') + '"'
         kinds = (KINDS.replace("{schema}", quoted).replace("{role}", role)
                  .replace("{number}", str(number)))  # fmt: skip
-        build(connection, schema, SAMPLE)
+        build(connection, schema, sample)
         build(connection, schema, kinds)
 
 
@@ -151,6 +151,33 @@ def test_a_tenant_cannot_stand_in_the_way_of_the_relay(
         connection.execute(f'ALTER DATABASE "{database.name}" RESET search_path')
 
 
+def test_what_lies_in_pg_catalog_and_is_not_of_initdb_is_seen(
+    database: Database, programs: ClientPrograms
+) -> None:
+    """PostgreSQL notes no dependency on that schema."""
+    build(
+        database.connect(),
+        "acme",
+        """
+        CREATE DOMAIN pg_catalog.own_text AS text COLLATE "C";
+        CREATE TYPE pg_catalog.own_mood AS ENUM ('sad');
+        CREATE COLLATION pg_catalog.own_order FROM "POSIX";
+        CREATE OPERATOR FAMILY pg_catalog.own_family USING btree;
+        CREATE TEXT SEARCH DICTIONARY pg_catalog.own_words (TEMPLATE = simple);
+        CREATE TABLE city (name pg_catalog.own_text COLLATE "POSIX", moods pg_catalog.own_mood[],
+            text text COLLATE pg_catalog.own_order);
+        CREATE OPERATOR CLASS by_number FOR TYPE int USING btree FAMILY pg_catalog.own_family
+            AS OPERATOR 3 =, FUNCTION 1 btint4cmp(int, int);
+        CREATE TYPE moods AS RANGE (subtype = pg_catalog.own_mood);
+        CREATE TEXT SEARCH CONFIGURATION own_search (COPY = simple);
+        ALTER TEXT SEARCH CONFIGURATION own_search ALTER MAPPING FOR word WITH own_words;
+        """,
+    )
+    found, expected = (script(database, programs, "acme", is_relayed=way) for way in (True, False))
+    assert found == expected
+    assert 'own_text COLLATE pg_catalog."POSIX"' in found
+
+
 # -- what takes the slow way ----------------------------------------------------------------
 
 
@@ -186,6 +213,27 @@ def folder(database: Database, tmp_path: Path, programs: ClientPrograms) -> Fold
 
 def test_a_dump_through_the_relay_tells_nothing(folder: Folder) -> None:
     assert "CREATE TABLE acme.users" in folder.save()
+    assert folder.is_relayed == [True]
+    assert folder.told == []
+
+
+def test_what_pg_dump_leaves_out_is_not_missed(
+    database: Database, folder: Folder, role: str
+) -> None:
+    """Or each backup of such a tenant would read the whole catalog, for nothing."""
+    build_all(database, role, ["acme"], sample="")
+    build(
+        database.connect(),
+        "acme",
+        """
+        CREATE OPERATOR <<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt, COMMUTATOR = >>>);
+        CREATE STATISTICS of_shared ON code, name FROM shared.countries;
+        CREATE EXTENSION vector;
+        CREATE TABLE member (a int); ALTER EXTENSION vector ADD TABLE member;
+        CREATE RULE of_member AS ON DELETE TO member DO INSTEAD NOTHING;
+        """,
+    )
+    assert "CREATE TABLE acme.city" in folder.save()
     assert folder.is_relayed == [True]
     assert folder.told == []
 
