@@ -46,7 +46,9 @@ def dump(
         f"--file={path}",  # not to our descriptor: it then writes its contents twice
     )
     with DumpRelay(connecting, schema) as relay:
-        if relay.is_worth_it:
+        if relay.problem is not None:
+            tell(relay.problem)
+        elif relay.is_worth_it:
             problem = _dump_narrowed(programs, arguments, path, relay, limits)
             if problem is None:
                 return

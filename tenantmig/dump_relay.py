@@ -49,31 +49,40 @@ class DumpRelay:
         self.is_refused = False
         """True when the server has refused what pg_dump asked, in pg_dump's own words."""
         self.problem: str | None = None
-        """What was refused, or went wrong, because of the relay."""
+        """What was refused, or went wrong, because of the relay; it may not have begun."""
         self._connecting = connecting
         self._schema = schema
         self._scope: DumpScope | None = None
         self._is_closing = threading.Event()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._folder = Path()
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._connection = self._connect()
         self._server = self._connection.pgconn
-        self._folder = _private_folder()
-        self._listener = socket.socket(socket.AF_UNIX)
         try:
-            self._listener.bind(str(self._folder / ".s.PGSQL.5432"))
-            self._listener.listen()
-            self._thread = threading.Thread(target=self._serve, name="tenantmig-dump")
-            self._thread.start()
-        except BaseException:
+            self._listen()
+        except BaseException as error:
             self._close()
-            raise
+            if not isinstance(error, OSError):
+                raise
+            self._note(f"there is no place for a socket: {error.strerror or error}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_closing.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._close()
+
+    def _listen(self) -> None:
+        self._folder = _private_folder()
+        self._listener.bind(str(self._folder / ".s.PGSQL.5432"))
+        self._listener.listen()
+        thread = threading.Thread(target=self._serve, name="tenantmig-dump")
+        thread.start()
+        self._thread = thread
 
     @property
     def connecting(self) -> Connecting:
@@ -103,7 +112,8 @@ class DumpRelay:
     def _close(self) -> None:
         self._listener.close()
         self._connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.name:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _serve(self) -> None:
         try:

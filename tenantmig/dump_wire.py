@@ -131,6 +131,10 @@ class Wire:
     def copy_row(self, row: bytes | memoryview) -> None:
         """Pass on a row of a COPY."""
         self._out += b"d" + INT.pack(len(row) + 4)
+        if len(row) > CHUNK:  # a row may have a gigabyte: without a copy of it
+            self.flush()
+            self.client.sendall(row)
+            return
         self._out += row
         if len(self._out) > CHUNK:
             self.flush()

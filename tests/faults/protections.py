@@ -859,6 +859,26 @@ CONTROLS = (
     ),
     Control(
         "P2",
+        "pg_dump sees a user's own objects in pg_catalog",
+        (
+            Patch(
+                "sql/dump_scope.sql",
+                "    SELECT classid, objid FROM touched -- of what",
+                "    SELECT classid, objid FROM touched WHERE false -- of what",
+            ),
+        ),
+        (f"{DUMP}what_lies_in_pg_catalog_and_is_not_of_initdb_is_seen",),
+        "assert found == expected",
+    ),
+    Control(
+        "P2",
+        "a relay that cannot begin is told",
+        (Patch("dump.py", "            tell(relay.problem)\n", "            pass\n"),),
+        (f"{DUMP}a_relay_without_a_place_for_its_socket_is_told",),
+        "assert [] == [True]",
+    ),
+    Control(
+        "P2",
         "what the server refuses to pg_dump is an error, not a reason for the slow way",
         (Patch("dump.py", "if relay.is_refused or limits.problem:", "if limits.problem:"),),
         (f"{DUMP}what_the_server_refuses_is_not_asked_again",),

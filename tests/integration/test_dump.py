@@ -28,7 +28,7 @@ from tenantmig.tenant import Tenant
 from tests.fixtures.client_programs import programs_for, wrapped
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
-from tests.fixtures.every_kind import BACK, KINDS, SHARED
+from tests.fixtures.every_kind import BACK, IN_PG_CATALOG, KINDS, LEFT_OUT, SHARED
 from tests.fixtures.history import write_history
 from tests.fixtures.processes import wait_until
 from tests.fixtures.sample_schema import ODD_NAMES, SAMPLE, build
@@ -155,24 +155,7 @@ def test_what_lies_in_pg_catalog_and_is_not_of_initdb_is_seen(
     database: Database, programs: ClientPrograms
 ) -> None:
     """PostgreSQL notes no dependency on that schema."""
-    build(
-        database.connect(),
-        "acme",
-        """
-        CREATE DOMAIN pg_catalog.own_text AS text COLLATE "C";
-        CREATE TYPE pg_catalog.own_mood AS ENUM ('sad');
-        CREATE COLLATION pg_catalog.own_order FROM "POSIX";
-        CREATE OPERATOR FAMILY pg_catalog.own_family USING btree;
-        CREATE TEXT SEARCH DICTIONARY pg_catalog.own_words (TEMPLATE = simple);
-        CREATE TABLE city (name pg_catalog.own_text COLLATE "POSIX", moods pg_catalog.own_mood[],
-            text text COLLATE pg_catalog.own_order);
-        CREATE OPERATOR CLASS by_number FOR TYPE int USING btree FAMILY pg_catalog.own_family
-            AS OPERATOR 3 =, FUNCTION 1 btint4cmp(int, int);
-        CREATE TYPE moods AS RANGE (subtype = pg_catalog.own_mood);
-        CREATE TEXT SEARCH CONFIGURATION own_search (COPY = simple);
-        ALTER TEXT SEARCH CONFIGURATION own_search ALTER MAPPING FOR word WITH own_words;
-        """,
-    )
+    build(database.connect(), "acme", IN_PG_CATALOG)
     found, expected = (script(database, programs, "acme", is_relayed=way) for way in (True, False))
     assert found == expected
     assert 'own_text COLLATE pg_catalog."POSIX"' in found
@@ -222,17 +205,7 @@ def test_what_pg_dump_leaves_out_is_not_missed(
 ) -> None:
     """Or each backup of such a tenant would read the whole catalog, for nothing."""
     build_all(database, role, ["acme"], sample="")
-    build(
-        database.connect(),
-        "acme",
-        """
-        CREATE OPERATOR <<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt, COMMUTATOR = >>>);
-        CREATE STATISTICS of_shared ON code, name FROM shared.countries;
-        CREATE EXTENSION vector;
-        CREATE TABLE member (a int); ALTER EXTENSION vector ADD TABLE member;
-        CREATE RULE of_member AS ON DELETE TO member DO INSTEAD NOTHING;
-        """,
-    )
+    build(database.connect(), "acme", LEFT_OUT)
     assert "CREATE TABLE acme.city" in folder.save()
     assert folder.is_relayed == [True]
     assert folder.told == []
@@ -305,9 +278,22 @@ def test_what_the_relay_does_not_know_is_refused(database: Database) -> None:
         given = relay.connecting.parameters
         with pytest.raises(psycopg.OperationalError):  # the "extended query" protocol
             psycopg.connect(**given).execute("SELECT %s", [1])  # type: ignore[arg-type]
+        assert relay._thread is not None
         relay._thread.join(10)
         assert relay.problem is not None
         assert "not known here" in relay.problem
+
+
+def test_a_relay_without_a_place_for_its_socket_is_told(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / ("long" * 50)
+    place.mkdir()
+    monkeypatch.setattr("tenantmig.dump_relay._private_folder", lambda: place)
+    assert "CREATE TABLE acme.users" in folder.save()
+    assert folder.is_relayed == [False]
+    assert ["no place for a socket" in told for told in folder.told] == [True]
+    assert not place.exists()
 
 
 def test_what_the_server_refuses_is_not_asked_again(database: Database, folder: Folder) -> None:
