@@ -35,6 +35,8 @@ from tenantmig.version_table import write_version
 
 T = TypeVar("T")
 Move = tuple[Callable[..., Any], tuple[object, ...]]
+Made = tuple[Move, bool]
+"""A move, and whether it came to its end: then it returned None."""
 MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
 HINT = (
     "A scratch schema must leave nothing outside it, so the revision was rolled back there. What"
@@ -43,6 +45,7 @@ HINT = (
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
 MOVE_TRIES = 4  # of a move whose process is killed
+AGAIN = "A worker process died, and its scratch schema could not be made anew. Run again."
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, %s))"
 
 
@@ -58,7 +61,7 @@ class Scratch:
         self.engine = engine
         self.connection = connection
         self.schema = schema
-        self._moves: list[Move] = []
+        self._made: list[Made] = []
         self._version_table: str | None = None
 
     def begin_at_base(self, version_table: str) -> None:
@@ -98,35 +101,41 @@ class Scratch:
         return self._make(step_scratch, kind, revisions)
 
     def _make(self, move: Callable[..., T], *arguments: object) -> T:
-        """Make a move in a worker process, with all that went before if that is killed."""
-        left_to_do: list[Move] = [(move, arguments)]
+        """Make a move in a worker process, with all that went before if that is killed.
+
+        Raises:
+            ScratchError: what went before ended otherwise than the first time.
+        """
         for left in reversed(range(MOVE_TRIES)):
             try:
-                for task, given in left_to_do:
-                    result: T = self.engine.ask(task, self.schema, *given)
+                if left < MOVE_TRIES - 1:
+                    self._begin_again()
+                result: T = self.engine.ask(move, self.schema, *arguments)
             except EnvironmentDiedError:
                 if not left:
                     raise
-                self._begin_again()
-                left_to_do = [*self._moves, (move, arguments)]
             else:
                 break
-        self._moves.append((move, arguments))
+        self._made.append(((move, arguments), result is None))
         return result
 
     def _begin_again(self) -> None:
-        """Make the schema anew, once what a killed process left on the server has ended."""
+        """Make the schema anew, once what a killed process left on the server has ended.
+
+        All moves so far are made in it again.
+        """
         with closing(TenantSession(self.engine.options.session)) as session:
             session.lock(self.schema)
         _drop(self.connection, self.schema)
         try:
             _create(self.connection, self.schema)
         except TenantExistsError as error:
-            raise ScratchError(
-                "A worker process died, and its scratch schema could not be dropped. Run again."
-            ) from error
+            raise ScratchError(AGAIN) from error
         if self._version_table is not None:
             self.begin_at_base(self._version_table)
+        for (move, arguments), is_whole in self._made:
+            if (self.engine.ask(move, self.schema, *arguments) is None) != is_whole:
+                raise ScratchError(AGAIN)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from tests.fixtures.faults import TENANTS
 from tests.fixtures.holds import (
     ASLEEP,
     HELD_R2,
+    HOLD,
     MARK,
     fleet_of,
     group_of,
@@ -221,6 +222,24 @@ def test_a_kill_while_the_history_runs_in_a_scratch_schema(
     assert not result.err
     wait_until(lambda: group_of(driver.pid) == [], "a process lives on", LIMIT_S)
     assert victim_database.fetch(scratches) == []
+
+
+def test_a_move_that_is_made_again_and_fails_is_no_answer(
+    tmp_path: Path, victim_database: Database
+) -> None:
+    """What `check` says of a revision must not come from a schema without those before it."""
+    mark = tmp_path / "mark"
+    fails = f"if __import__('os').path.exists({str(mark)!r}):\n    raise RuntimeError('again')\n"
+    second = ("r2", f"{fails}op.execute('CREATE TABLE more (id int)')", "op.drop_table('more')")
+    third = ("r3", HOLD, "pass")
+    project = fleet_of(tmp_path, victim_database, second, third, at="r2")
+    with held(victim_database):
+        driver = project.start("check")
+        held_backends(victim_database)
+        mark.touch()
+        _end(processes_of(driver.pid)["worker"][0])
+    result = project.finish(driver, expect=2)
+    assert "its scratch schema could not be made anew" in result.error
 
 
 def test_a_scratch_schema_whose_process_is_always_killed(
