@@ -1080,6 +1080,20 @@ CONTROLS = (
         "worker process died",
     ),
     Control(
+        "P7",
+        "a move that is made again ends as it did",
+        (Patch("scratch.py", "!= is_whole:", "!= is_whole and False:"),),
+        (f"{DYING}a_move_that_is_made_again_and_fails_is_no_answer",),
+        "could not be made anew",
+    ),
+    Control(
+        "P7",
+        "and in a schema that is made anew",
+        (Patch("scratch.py", "        _drop(self.connection, self.schema)\n", ""),),
+        (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
+        "exit 2",
+    ),
+    Control(
         "P2",
         "a script's SQL runs behind the owner's wall (SET ROLE alone)",
         (
