@@ -54,6 +54,15 @@ class BoundedConnection(psycopg.Connection[Any]):
     """The ledger in which it stands, until it is first asked for."""
     ledger = ""
 
+    @property
+    def strings(self) -> str:
+        """How the server reads string literals now: its `standard_conforming_strings`.
+
+        The server reports each change by itself. A text of several statements is read as a whole
+        before any of them runs.
+        """
+        return self.info.parameter_status("standard_conforming_strings") or "on"
+
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server's answer, for `answer_within_s` at most."""
         try:

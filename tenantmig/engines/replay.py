@@ -35,6 +35,12 @@ from tenantmig.recording import Template
 from tenantmig.session_state import left_by_replay
 from tenantmig.sql import query
 
+READ_OTHERWISE = Failure(
+    FailureKind.PERMANENT,
+    "a trigger or function of this tenant changed at a COMMIT how string literals are read"
+    " (standard_conforming_strings); what comes after it was not sent; run again to go on without",
+)
+
 
 @dataclass(slots=True)
 class _Line:
@@ -42,8 +48,15 @@ class _Line:
 
     connection: BoundedConnection
     notices: NoticeListener
+    strings: str
+    """How string literals were read when the session began."""
     served: int = 0
     is_busy: bool = False
+
+    @property
+    def reads_otherwise(self) -> bool:
+        """True if something in a tenant has changed how the next text would be read."""
+        return self.connection.strings != self.strings
 
 
 class ReplayEngine:
@@ -74,7 +87,10 @@ class ReplayEngine:
                 texts.statements * self.options.statement_timeout_s + GRACE_S
             )
             line.notices.revision = ", ".join(template.revision for template in templates)
-            for transaction in texts.render(assignment):
+            for transaction in texts.render(assignment, line.strings):
+                if line.reads_otherwise:  # a text before, at its COMMIT
+                    self.hang_up()
+                    return Attempt(failure=READ_OTHERWISE, engine=self.name)
                 phase = Phase.COMMIT  # each holds one, and it may be what was lost
                 answer = line.connection.execute(transaction)
             heard = line.notices.take(assignment.tenant)
@@ -88,7 +104,19 @@ class ReplayEngine:
                 return Attempt(failure=Failure(FailureKind.PERMANENT, left), engine=self.name)
             return Attempt(DONE[assignment.kind], engine=self.name, warnings=heard)
         except Exception as error:  # noqa: BLE001  an engine never raises
+            if self._ends_reading_otherwise():
+                self.hang_up()
+                return Attempt(failure=READ_OTHERWISE, engine=self.name)
             return self.fail(error, phase)
+
+    def _ends_reading_otherwise(self) -> bool:
+        """True if a transaction that is committed changed how the failed one was read."""
+        line: _Line | None = getattr(self._local, "line", None)
+        if line is None:
+            return False
+        with suppress(psycopg.Error):
+            line.connection.rollback()
+        return not line.connection.closed and line.reads_otherwise
 
     def fail(self, error: Exception, phase: Phase = Phase.PREPARE) -> Attempt:
         """Give the calling thread's connection up and say what went wrong."""
@@ -161,7 +189,8 @@ class ReplayEngine:
 
     def _line(self, assignment: Assignment) -> _Line:
         line: _Line | None = getattr(self._local, "line", None)
-        if line is not None and (line.served >= self.recycle_after or line.connection.closed):
+        is_full = line is not None and line.served >= self.recycle_after
+        if line is not None and (is_full or line.connection.closed or line.reads_otherwise):
             self.hang_up()
             line = None
         if line is None:
@@ -185,7 +214,7 @@ class ReplayEngine:
 
     def _dial(self, assignment: Assignment) -> _Line:
         connection = connect(self.options)
-        line = _Line(connection, NoticeListener(self.options.url.redact))
+        line = _Line(connection, NoticeListener(self.options.url.redact), connection.strings)
         line.notices.listen(connection)
         self._local.line = line
         self._lines.append(line)

@@ -28,6 +28,8 @@ NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"
 """Gaps for literals, beside those of a recording."""
 WALL, OWNER = "\0wall\0", "\0owner\0"
 """The gaps for the name of the owner's wall, and for who owns a new schema."""
+STRINGS = "\0strings\0"
+"""The gap for `standard_conforming_strings`: a text is read as a whole before it sets anything."""
 SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 AS_OWNER = """SELECT pg_catalog.set_config('role', pg_catalog.pg_get_userbyid(nspowner), false)
   FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) {schema}"""
@@ -56,11 +58,12 @@ class Texts:
         found = tuple(gap for gap in FILLING if any(gap in one for one in self.texts))
         object.__setattr__(self, "gaps", found)
 
-    def render(self, assignment: Assignment) -> list[str]:
-        """Fill the gaps for one tenant."""
+    def render(self, assignment: Assignment, strings: str) -> list[str]:
+        """Fill the gaps for one tenant; `strings` is how the session reads them as it begins."""
         owner = self.options.owner_of(assignment.tenant)
         filled = {
-            OWNER: sql.SQL("AUTHORIZATION {}").format(sql.Identifier(owner or "")).as_string()
+            OWNER: sql.SQL("AUTHORIZATION {}").format(sql.Identifier(owner or "")).as_string(),
+            STRINGS: _literal(strings),
         }
         filled |= {gap: FILLING[gap](assignment) for gap in self.gaps}
         return [_filled(one, filled) for one in self.texts]
@@ -111,6 +114,7 @@ class TextMaker:
             "schema": sql.SQL(SCHEMA),
             "labels": sql.SQL(LABELS),
             "attempt": sql.SQL(ATTEMPT),
+            "strings": sql.SQL(STRINGS),
             "owner": sql.SQL(OWNER if self.options.onboard_owner else ""),
         }
         return sql.SQL(statement).format(**found, **facts).as_string()

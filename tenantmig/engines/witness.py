@@ -24,8 +24,10 @@ from tenantmig.fingerprint import read_fingerprints, read_outlines
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
+from tenantmig.sql import query
 
 VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
+READING = ("standard_conforming_strings", "client_encoding")
 OWN_CHECK = "SELECT pg_catalog.current_schema()"  # of env.py's own callback, see `tenantmig.env`
 
 
@@ -58,6 +60,7 @@ class Witness:
         assert isinstance(driver, psycopg.Connection)
         self._driver = driver
         self._literals = Literals(driver)
+        self._read_as = self._how_read()
 
     # -- what the worker tells ----------------------------------------------------------------
 
@@ -89,6 +92,8 @@ class Witness:
         before, self.outline = self.outline, self._read_outline()
         with in_catalog(self._driver):
             found = read_fingerprints(self._driver, [self.schema]).get(self.schema)
+            waits = self._driver.execute(query("waits_for_commit"), {"schema": self.schema})
+            waits_for_commit = waits.fetchone() == (True,)
         if not self._is_own_role():
             self.note_environment("it runs under another role than the one that logged in")
         self._recordings.append(
@@ -104,6 +109,7 @@ class Witness:
                 self._obstacle or self._left,
                 is_written=revision in self.formats,
                 memo=memo,
+                waits_for_commit=waits_for_commit,
             )
         )
 
@@ -150,6 +156,10 @@ class Witness:
         with in_catalog(self._driver):
             found = read_outlines(self._driver, [self.schema]).get(self.schema)
         return found.mark if found else None
+
+    def _how_read(self) -> tuple[str | None, ...]:
+        """How the server reads the texts it is sent; it reports each change by itself."""
+        return tuple(map(self._driver.info.parameter_status, READING))
 
     # -- what is watched ----------------------------------------------------------------------
 
@@ -209,6 +219,8 @@ class Witness:
         if connection is not self.connection:
             self._note("it opens a connection of its own")
             return
+        if self._how_read() != self._read_as:  # a replayed text is read before any of it runs
+            self._note("statements before it changed how the server reads literals")
         is_outside = self._driver.autocommit
         if is_outside and not self.is_birth:
             self._note(AUTOCOMMIT)

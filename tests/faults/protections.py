@@ -1207,4 +1207,44 @@ CONTROLS = (
         (f"{FORGED}a_cursor_that_waits_for_the_commit_is_closed",),
         "AssertionError",
     ),
+    Control(
+        "P1",
+        "what a tenant changed in how literals are read ends its session",
+        (Patch("engines/replay.py", " or line.reads_otherwise", ""),),
+        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-True]",),
+        "AssertionError",
+    ),
+    Control(
+        "P1",
+        "a transaction that changed how literals are read is not committed",
+        (
+            Patch(
+                "sql/replay_reached.sql",
+                "AND pg_catalog.current_setting('standard_conforming_strings')",
+                "AND {strings} IS NOT NULL AND {strings}",
+            ),
+        ),
+        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-False]",),
+        "AssertionError",
+    ),
+    Control(
+        "P1",
+        "a script that changes how literals are read is not replayed",
+        (Patch("engines/witness.py", "if self._how_read() != self._read_as:", "if False:"),),
+        (f"{STATE}a_script_that_changes_how_literals_are_read_is_not_replayed[newest]",),
+        "KeyError",
+    ),
+    Control(
+        "P1",
+        "revisions do not share a COMMIT that something waits for",
+        (
+            Patch(
+                "recording.py",
+                "\n        or first.waits_for_commit\n        or second.waits_for_commit",
+                "",
+            ),
+        ),
+        (f"{STATE}revisions_do_not_share_a_commit_that_something_waits_for[newest]",),
+        "AssertionError",
+    ),
 )  # fmt: skip

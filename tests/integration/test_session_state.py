@@ -224,6 +224,108 @@ op.execute('INSERT INTO poked VALUES (1)')"""  # noqa: E501
         assert found == [("ISO, MDY", "f f 0 f 15min 0")], name
 
 
+LITERAL = "op.execute(r\"INSERT INTO seen VALUES ('path', 'C:\\new')\")"
+SAYS = """op.execute('''CREATE OR REPLACE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM users) THEN SET standard_conforming_strings = off; END IF;
+    RETURN NEW; END $$''')
+op.execute('''CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON poked DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION leave()''')
+op.execute('INSERT INTO poked VALUES (1)')"""
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_no_tenant_says_how_the_texts_of_others_are_read(
+    is_late: bool, tmp_path: Path, databases: list[Database]
+) -> None:
+    """A text is read as a whole before it sets anything, by what the session says at that moment.
+
+    In the tenant that says otherwise the next revision is read so, as with plain Alembic; if it
+    says so at a COMMIT, in the middle of a replay, the tenant fails.
+    """
+    ours, plain, *_ = databases
+    pokes = "UPDATE poked SET id = 2" if is_late else "INSERT INTO poked VALUES (2)"
+    scripts = write_history(
+        tmp_path / "history",
+        ("r1", f"{BASE}\n{SAYS}"),
+        ("r2", LITERAL),
+        ("r3", f"op.execute('{pokes}')"),
+        ("r4", LITERAL),
+    )
+    project = Project(tmp_path, plain.url, scripts)
+    names = ["acme", "beta", "other1", "other2", "zeta"]
+    settings = {"parallel": 1, "max_failures": "100%"}
+    for database in (plain, ours):
+        with Fleet.open(tmp_path / "alembic.ini", database_url=database.url, **settings) as fleet:
+            assert fleet.onboard(names, "r1").is_complete
+            for name in ("other1", "other2"):
+                database.execute(f"INSERT INTO {name}.users VALUES (1)")
+            if database is ours:
+                report = by_name(fleet.upgrade())
+    assert report["zeta"].engine == "replay"
+    for name in names:
+        project.alembic("-x", f"tenant={name}", "upgrade", "head")
+        kept = f"SELECT value FROM {name}.seen ORDER BY ctid"
+        found, right = ours.fetch(kept), plain.fetch(kept)
+        if is_late and name.startswith("other"):
+            assert report[name].outcome == "failed"
+            assert "standard_conforming_strings" in str(report[name].error)
+            assert report[name].to_revision == "r3"
+            assert found == right[:1]
+        else:
+            assert report[name].outcome == "upgraded"
+            assert found == right
+    assert [value for (value,) in right] == ["C:\\new"] * 2
+
+
+def test_revisions_do_not_share_a_commit_that_something_waits_for(
+    tmp_path: Path, databases: list[Database]
+) -> None:
+    """The rows of one tenant break a deferred key, and the next revision would mend them."""
+    ours, *_ = databases
+    keyed = """op.execute('CREATE TABLE owner (id int PRIMARY KEY)')
+op.execute('''CREATE TABLE owned (id int, owner int
+    REFERENCES owner DEFERRABLE INITIALLY DEFERRED)''')"""
+    breaks = "op.execute('INSERT INTO owned SELECT id, 9 FROM users')"
+    mends = "op.execute('DELETE FROM owned')"
+    write_history(tmp_path / "history", ("r1", BASE), ("r2", keyed), ("r3", breaks), ("r4", mends))
+    Project(tmp_path, ours.url, tmp_path / "history")
+    names = ["acme", "beta", "other", "zeta"]
+    with Fleet.open(tmp_path / "alembic.ini", database_url=ours.url, parallel=1) as fleet:
+        assert fleet.onboard(names, "r1").is_complete
+        ours.execute("INSERT INTO other.users VALUES (1)")
+        report = by_name(fleet.upgrade())
+    assert report["zeta"].engine == "replay"
+    assert [report[name].outcome for name in names] == ["upgraded"] * 2 + ["failed", "upgraded"]
+    assert (report["other"].to_revision, report["other"].sqlstate) == ("r2", "23503")
+
+
+def test_a_script_that_changes_how_literals_are_read_is_not_replayed(
+    tmp_path: Path, databases: list[Database]
+) -> None:
+    ours, plain, *_ = databases
+    script = f"""op.execute('SET standard_conforming_strings = off')
+{LITERAL}
+op.execute('RESET standard_conforming_strings')
+{LITERAL}"""
+    scripts = write_history(tmp_path / "history", ("r1", BASE), ("r2", script), ("r3", LITERAL))
+    project = Project(tmp_path, plain.url, scripts)
+    names = ["acme", "beta", "zeta"]
+    for database in (plain, ours):
+        with Fleet.open(tmp_path / "alembic.ini", database_url=database.url, parallel=1) as fleet:
+            assert fleet.onboard(names, "r1").is_complete
+            if database is ours:
+                report = fleet.upgrade()
+                assert report.is_complete
+                assert "how the server reads" in report.obstacles["r2"]
+                assert "r3" not in report.obstacles
+    for name in names:
+        project.alembic("-x", f"tenant={name}", "upgrade", "head")
+        kept = f"SELECT value FROM {name}.seen ORDER BY ctid"
+        assert ours.fetch(kept) == plain.fetch(kept)
+        assert ours.fetch(kept) == [("C:\new",), ("C:\\new",), ("C:\\new",)]
+
+
 def test_between_two_revisions_of_a_replay_the_limits_come_back(
     tmp_path: Path, database: Database, open_fleet: OpenFleet
 ) -> None:

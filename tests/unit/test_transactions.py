@@ -31,7 +31,7 @@ def transactions(
     path = Path(templates[0].source, templates[-1].target, revisions, templates[-1].revision)
     assignment = Assignment(7, kind, Tenant("acme", "Ac me"), path)
     made = MAKER.make(assignment, templates, is_small=is_small)
-    whole = "\n;\n".join(made.render(assignment)).split("\n;\n")
+    whole = "\n;\n".join(made.render(assignment, "on")).split("\n;\n")
     found: list[list[str]] = []
     for statement in whole:
         if statement == "BEGIN":
