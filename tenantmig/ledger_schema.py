@@ -175,15 +175,15 @@ def require(connection: psycopg.Connection, schema: str, needs: rights.Needs) ->
         PrivilegeError: with every GRANT that it lacks, or because its sessions only read; nothing
             was touched.
     """
-    read_only = connection.execute("SELECT current_setting('transaction_read_only')::bool")
-    if (read_only.fetchone() or (False,))[0]:
+    told = connection.info.parameter_status  # the server reports both by itself
+    if told("default_transaction_read_only") == "on":
         raise PrivilegeError(
             f"Sessions of the role {connection.info.user} only read"
             " (default_transaction_read_only is on), so it cannot write to tenantmig's ledger"
             f' "{schema}". Set it to off for this role. Nothing was touched.'
         )
-    grants = rights.missing_grants(connection, schema, needs)
-    if grants:
+    is_superuser = told("is_superuser") == "on"
+    if not is_superuser and (grants := rights.missing_grants(connection, schema, needs)):
         raise PrivilegeError(
             f'The role {connection.info.user} may not write to tenantmig\'s ledger "{schema}".'
             f" Grant it: {grants} Nothing was touched."

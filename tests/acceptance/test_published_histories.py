@@ -16,7 +16,7 @@ from tests.fixtures.oracles import catalog, content
 from tests.fixtures.published import PublishedHistory
 from tests.fixtures.server import AnyServer
 
-pytestmark = pytest.mark.timeout(900)  # the first run also fetches 50 MB of wheels
+pytestmark = pytest.mark.timeout(3600)  # on a loaded machine; the first run fetches 50 MB of wheels
 
 TENANTS = [f"tenant_{number:02d}" for number in range(18)] + ["n" * 63, 'We"ird Näme; DROP']
 

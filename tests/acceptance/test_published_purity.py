@@ -12,7 +12,7 @@ from tenantmig.purity import Purity
 from tests.fixtures.command import REPOSITORY
 from tests.fixtures.published import CACHE, PublishedHistory
 
-pytestmark = pytest.mark.timeout(900)  # the first run also fetches the wheels
+pytestmark = pytest.mark.timeout(3600)  # the first run also fetches the wheels
 
 HISTORIES = {
     "Langflow": ("langflow_base", "langflow/alembic/versions"),

@@ -255,7 +255,7 @@ def lead(world: World, examples: int, steps: int) -> None:
     )
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_a_fleet_led_by_chance_keeps_the_promises(world: World) -> None:
     lead(world, examples=9, steps=12)
     assert world.strikes.total() > 0

@@ -182,9 +182,9 @@ def test_a_stopped_run_settles_what_it_began_and_names_the_rest(
     tmp_path: Path, database: Database
 ) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, SLOW))
-    fleet = Fleet.open(project.ini, database_url=database.url, deadline="2s")
     names = [f"t{number}" for number in range(8)]
-    fleet.onboard(names, "r1")
+    Fleet.open(project.ini, database_url=database.url).onboard(names, "r1")
+    fleet = Fleet.open(project.ini, database_url=database.url, deadline="2s")
     with psycopg.connect(database.url, autocommit=True) as connection:
         golden = catalog(connection, "t0")
     report = fleet.upgrade(options=RunOptions(parallel=2))
