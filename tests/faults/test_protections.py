@@ -277,7 +277,7 @@ def test_the_waits_of_one_transaction_share_the_lock_timeout(
     assert left_ms < 700
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_server_that_never_answers_is_given_up(database: Database) -> None:
     """Both ends stay open: no error of TCP, and no limit of the server, comes to help."""
     with Proxy(database.server) as proxy:
