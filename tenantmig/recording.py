@@ -70,8 +70,7 @@ class Recording:
     `before` is the outline of the tenant's catalog, `after` its fingerprint. `obstacle` says why it
     cannot stand for others: a row was read, the clock was asked, ... `named` are words that may be
     settings of no extension, which a session never loses. `is_written`: its script writes the
-    schema's name into SQL by itself. `memo` is what Alembic remembers after it. `waits_for_commit`:
-    a constraint or trigger that is there in the end may wait for the COMMIT.
+    schema's name into SQL by itself. `memo` is what Alembic remembers after it.
     """
 
     revision: str
@@ -86,7 +85,6 @@ class Recording:
     named: tuple[str, ...] = ()
     is_written: bool = False
     memo: Memo = frozenset()
-    waits_for_commit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +148,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         count=len(first.statements),
         stands_alone=len(stretches) > 1
         or not kinds.isdisjoint(ALONE)
-        or any(map(_has_moment, first.statements))
-        or first.waits_for_commit
-        or second.waits_for_commit,
+        or any(map(_has_moment, first.statements)),
         before=first.before,
         after=first.after,
         named=tuple(sorted({*first.named, *second.named})),

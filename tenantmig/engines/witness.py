@@ -24,7 +24,6 @@ from tenantmig.fingerprint import read_fingerprints, read_outlines
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
-from tenantmig.sql import query
 
 VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
 READING = ("standard_conforming_strings", "client_encoding")
@@ -92,8 +91,6 @@ class Witness:
         before, self.outline = self.outline, self._read_outline()
         with in_catalog(self._driver):
             found = read_fingerprints(self._driver, [self.schema]).get(self.schema)
-            waits = self._driver.execute(query("waits_for_commit"), {"schema": self.schema})
-            waits_for_commit = waits.fetchone() == (True,)
         if not self._is_own_role():
             self.note_environment("it runs under another role than the one that logged in")
         self._recordings.append(
@@ -109,7 +106,6 @@ class Witness:
                 self._obstacle or self._left,
                 is_written=revision in self.formats,
                 memo=memo,
-                waits_for_commit=waits_for_commit,
             )
         )
 

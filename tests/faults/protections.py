@@ -1121,7 +1121,7 @@ CONTROLS = (
             ),
         ),
         (f"{RUN_AS}a_replay_runs_behind_the_same_wall[PERFORM {{tenant}}.evil();]",),
-        "AssertionError",
+        "must be owner of function helper",
     ),
     Control(
         "P2",
@@ -1211,7 +1211,7 @@ CONTROLS = (
         "P1",
         "what a tenant changed in how literals are read ends its session",
         (Patch("engines/replay.py", " or line.reads_otherwise", ""),),
-        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-True]",),
+        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-in the end]",),
         "AssertionError",
     ),
     Control(
@@ -1224,7 +1224,7 @@ CONTROLS = (
                 "AND {strings} IS NOT NULL AND {strings}",
             ),
         ),
-        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-False]",),
+        (f"{STATE}no_tenant_says_how_the_texts_of_others_are_read[newest-at once]",),
         "AssertionError",
     ),
     Control(
@@ -1233,18 +1233,5 @@ CONTROLS = (
         (Patch("engines/witness.py", "if self._how_read() != self._read_as:", "if False:"),),
         (f"{STATE}a_script_that_changes_how_literals_are_read_is_not_replayed[newest]",),
         "KeyError",
-    ),
-    Control(
-        "P1",
-        "revisions do not share a COMMIT that something waits for",
-        (
-            Patch(
-                "recording.py",
-                "\n        or first.waits_for_commit\n        or second.waits_for_commit",
-                "",
-            ),
-        ),
-        (f"{STATE}revisions_do_not_share_a_commit_that_something_waits_for[newest]",),
-        "AssertionError",
     ),
 )  # fmt: skip
