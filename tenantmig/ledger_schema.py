@@ -178,7 +178,7 @@ def require(connection: psycopg.Connection, schema: str, needs: rights.Needs) ->
     told = connection.info.parameter_status  # the server reports both by itself
     if told("default_transaction_read_only") == "on":
         raise PrivilegeError(
-            f"Sessions of the role {connection.info.user} only read"
+            f"Sessions of the role {connection.info.user} are read-only"
             " (default_transaction_read_only is on), so it cannot write to tenantmig's ledger"
             f' "{schema}". Set it to off for this role. Nothing was touched.'
         )
