@@ -99,18 +99,23 @@ def listed_objects(
     Raises:
         ClientProgramError: it cannot be read.
     """
-    printed = programs.run("pg_restore", FORMAT, "--list", _path(file), limits=limits)
-    found = (ENTRY.fullmatch(line) for line in printed.decode("utf-8", "replace").splitlines())
-    return frozenset((int(entry[2]), int(entry[3])) for entry in found if entry)
+    entries = _entries(programs, file, limits)
+    return frozenset((int(entry[2]), int(entry[3])) for entry in entries)
 
 
 def _list(
     programs: ClientPrograms, file: Path, limits: Limits, *arguments: str
 ) -> list[tuple[int, str]]:
     """Return the entries of the table of contents: number, and "TYPE schema name owner"."""
+    return [(int(one[1]), one[4]) for one in _entries(programs, file, limits, *arguments)]
+
+
+def _entries(
+    programs: ClientPrograms, file: Path, limits: Limits, *arguments: str
+) -> list[re.Match[str]]:
     printed = programs.run("pg_restore", FORMAT, "--list", *arguments, _path(file), limits=limits)
     found = (ENTRY.fullmatch(line) for line in printed.decode("utf-8", "replace").splitlines())
-    return [(int(entry[1]), entry[4]) for entry in found if entry]
+    return [entry for entry in found if entry]
 
 
 def _read_heads(
