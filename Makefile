@@ -26,8 +26,11 @@ test: install ## the tests, on a real PostgreSQL
 test-debian: install ## the core of the tests on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	TENANTMIG_TEST_SERVER=15 $(BIN)/pytest -m core -k 'not 16'
 
-test-faults: install ## the long fault tests: every kill of a small rollout, and more
+test-faults: install ## the long fault tests
 	$(BIN)/pytest -m faults -n 6 --timeout 1200
+
+sweeps: install ## a kill at every statement, and many fleets led by chance: CI runs a sample
+	$(BIN)/pytest -m full -n 6 --timeout 7200
 
 random-scripts: install ## 2,000 random scripts, compared with plain Alembic
 	RANDOM_SCRIPTS=2000 $(BIN)/pytest tests/faults/test_random_scripts.py -m '' -n 2 --timeout 1200
@@ -66,4 +69,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
-.PHONY: help install demo test test-debian test-faults random-scripts random-kills corruptions soak controls check lint bench lock
+.PHONY: help install demo test test-debian test-faults sweeps random-scripts random-kills corruptions soak controls check lint bench lock

@@ -1,7 +1,7 @@
 """The driver is killed at every statement of a small rollout, one after the other (F1, P6).
 
 k counts the statements of the control connection and of the tenants' own, as a proxy sees them. The
-whole sweep is `make test-faults`; `make test` takes a sample.
+whole sweep is `make sweeps`; `make test` takes a sample.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def sweep(tmp_path: Path, victim: Server, promises: Promises) -> Iterator[Sweep]
         yield Sweep(victim, template.name, project, promises)
 
 
-@pytest.mark.faults
+@pytest.mark.full
 @pytest.mark.parametrize("share", range(SHARES))
 @every_kill
 def test_a_kill_at_every_statement(sweep: Sweep, kill: Kill, share: int) -> None:

@@ -261,7 +261,7 @@ def test_a_fleet_led_by_chance_keeps_the_promises(world: World) -> None:
     assert world.strikes.total() > 0
 
 
-@pytest.mark.faults
+@pytest.mark.full
 @pytest.mark.parametrize("share", range(3))
 def test_many_fleets_led_by_chance_keep_the_promises(world: World, share: int) -> None:
     lead(world, examples=8, steps=20)
