@@ -88,6 +88,10 @@ class AutoEngine(Engine):
             made = self._attempt(assignment)
         finally:
             self.replay.rest()
+        if made.failure is not None:
+            # some revisions may be committed: alembic reads where it stands, under its lock
+            with self._guard:
+                self._refused.add(assignment.tenant.name)
         if made.failure is not None and made.failure.phase is Phase.CONNECT:
             self.replay.hang_up_idle()
         return made
@@ -131,8 +135,6 @@ class AutoEngine(Engine):
             if made.failure is None:
                 memo = memo.union(made.memo, *(one.memo for one in stretch.templates))
             else:
-                with self._guard:
-                    self._refused.add(assignment.tenant.name)
                 break
             if made.is_through:  # on the session of a revision that left something there
                 break

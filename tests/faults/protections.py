@@ -475,6 +475,13 @@ CONTROLS = (
         "was moved to merge by something else",
     ),
     Control(
+        "P6",
+        "after a failed attempt alembic reads where the tenant stands",
+        (Patch("engines/auto.py", "self._refused.add(assignment.tenant.name)", "pass"),),
+        ("tests/faults/test_replay.py::test_a_witness_that_is_cut_off_on_its_way_goes_on_where_it_stands[r4]",),
+        "is_complete",
+    ),
+    Control(
         "P9",
         "passwords taken out of messages",
         (Patch("database_url.py", "return redact_line(text, self.secrets)", "return text"),),

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from tenantmig import Fleet, RunReport, Selection
+from tenantmig.engines import auto
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
+from tests.fixtures.dying import counters, tenants_at
 from tests.fixtures.faults import BYSTANDER, COUNT, R1, TENANTS, UNCOUNT, project_on
 from tests.fixtures.goldens import DdlLog
 from tests.fixtures.history import write_history
@@ -80,6 +83,58 @@ def test_nothing_happens(fleet: Project, victim_database: Database, promises: Pr
     assert engines(report) == ["alembic", "alembic", "replay", "replay"]
     assert report["obstacles"] == {}
     assert_run_once(watch)
+
+
+READS = "op.get_bind().exec_driver_sql('SELECT n FROM counter').scalar()"
+BLOCKED = "op.execute('ALTER TABLE thing ALTER name DROP DEFAULT')"
+UNREPLAYED_FIRST = (  # up or down, only the first revision is not replayed, and the last one blocks
+    (
+        "r2",
+        f"{READS}\nop.execute('CREATE TABLE two ()')\n{COUNT}",
+        f"op.execute('DROP TABLE two')\n{BLOCKED}\n{UNCOUNT}",
+    ),
+    (
+        "r3",
+        f"op.execute('CREATE TABLE three ()')\n{COUNT}",
+        f"op.execute('DROP TABLE three')\n{UNCOUNT}",
+    ),
+    (
+        "r4",
+        f"op.execute('CREATE TABLE four ()')\n{BLOCKED}\n{COUNT}",
+        f"{READS}\nop.execute('DROP TABLE four')\n{UNCOUNT}",
+    ),
+)
+
+
+@pytest.mark.parametrize("target", ["r4", "r1"])
+def test_a_witness_that_is_cut_off_on_its_way_goes_on_where_it_stands(
+    fleet: Project, victim_database: Database, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """It has committed more than the part of its path that comes before what is replayed."""
+    monkeypatch.setattr(auto, "WITNESS_WAIT_S", 120.0)  # the third tenant waits to be a witness
+    fleet.settings(SETTINGS.replace("parallel = 1", "parallel = 2") + 'lock_timeout = "120s"\n')
+    write_history(fleet.script_location, R1, *UNREPLAYED_FIRST)
+    if target == "r1":
+        fleet.run("upgrade")
+    move = "upgrade" if target == "r4" else "downgrade"
+    reports: list[RunReport] = []
+    with Fleet.open(fleet.ini, database_url=fleet.url) as opened:
+        to = Selection(is_all=True)
+        run = threading.Thread(target=lambda: reports.append(getattr(opened, move)(target, to)))
+        with reading(victim_database, f"{TENANTS[1]}.thing"):
+            run.start()
+            wait_until(lambda: len(victim_database.fetch(WAITING)) == 1, "nobody waits", 60)
+            victim_database.execute(f"SELECT pg_terminate_backend(({WAITING}), 10000)")
+        run.join(120)
+    (report,) = reports
+    assert report.is_complete, report
+    assert report.counts == {f"{move}d": len(TENANTS)}
+    found = {tenant.tenant: (tenant.attempts, tenant.engine) for tenant in report.tenants}
+    assert found.pop(TENANTS[1]) == (2, "alembic")
+    assert {attempts for attempts, _ in found.values()} == {1}
+    assert "replay" in {engine for _, engine in found.values()}
+    assert tenants_at(victim_database, target) == len(TENANTS)
+    assert counters(victim_database) == {3 if target == "r4" else 0}
 
 
 @pytest.mark.parametrize(
