@@ -80,6 +80,8 @@ class RunOptions:
     on_event: OnEvent = ignore
     signal: StopSignal | None = None
     skip_irreversible: bool = False
+    skip: tuple[str, ...] = ()
+    """Tenants that a resumed run leaves as they are; `*` is a wildcard."""
     backup: Path | None = None
     """Where each tenant schema is dumped to before it is changed."""
 
@@ -257,6 +259,16 @@ class Driver:
                 f"{alone if self.settings.has_shared_lineage else ''} Nothing was touched."
             )
 
+    def refuse_unfit(self, plan: Plan) -> None:
+        """Refuse a run that can do nothing, or not what was asked, before anything is touched.
+
+        Raises:
+            EmptyFleetError: it is over nobody.
+            UnknownRevisionError: a downgrade by -N would lead a tenant beyond base.
+        """
+        self.require_tenants(plan)
+        planning.refuse_beyond(self.history, plan)
+
     def reader(self, ledger: Ledger) -> ReadVersions:
         """Return what reads the version tables, those of a large fleet over several connections."""
         table = self.settings.version_table
@@ -307,7 +319,7 @@ class Driver:
             EmptyFleetError: there are no tenants.
             SelectionError, ClientProgramError: an option does not fit.
         """
-        self.require_tenants(plan)
+        self.refuse_unfit(plan)
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)
         check_ownership(ledger.connection, plan, self.session_options)

@@ -158,6 +158,15 @@ class FleetReader:
         """
         self._driver.require_tenants(plan)
 
+    def refuse_unfit(self, plan: Plan) -> None:
+        """Refuse a plan as the run would: it selects nobody, or leads a tenant beyond base.
+
+        Raises:
+            EmptyFleetError: naming the source.
+            UnknownRevisionError: naming the tenants.
+        """
+        self._driver.of(plan.lineage).refuse_unfit(plan)
+
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
 

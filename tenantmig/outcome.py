@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from tenantmig.lineage import Lineage
 from tenantmig.notices import Warned
 from tenantmig.plan import Memo, RunKind
 from tenantmig.recording import Recording
+
+FAILED_REVISION = re.compile(r"revision (\S+): ")
 
 
 class Outcome(StrEnum):
@@ -101,6 +104,32 @@ class TenantOutcome:
     error: str | None = None
     backup: str | None = None
     lost_xid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What the latest run of a tenant left: it failed or is in doubt."""
+
+    run: int
+    outcome: Outcome
+    error: str | None
+    sqlstate: str | None = None
+
+    def is_again(self, outcome: Outcome, sqlstate: str | None, error: str | None) -> bool:
+        """True when a tenant has come to the same once more: the same revision, the same state.
+
+        Messages may hold numbers and times, so only the revision that they begin with is compared.
+        """
+        if outcome is not self.outcome:
+            return False
+        is_same = (sqlstate, _revision(error)) == (self.sqlstate, _revision(self.error))
+        return outcome is Outcome.IN_DOUBT or is_same
+
+
+def _revision(error: str | None) -> str | None:
+    """The revision that a failure's message begins with (see `diagnosis.explain`), or None."""
+    found = FAILED_REVISION.match(error or "")
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

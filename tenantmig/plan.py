@@ -139,6 +139,8 @@ class Problem:
     source: Heads = ()
     is_forbidden: bool = False
     """This role may not read its version table."""
+    is_beyond: bool = False
+    """A downgrade by -N would lead it beyond base."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tenantmig.errors import IrreversibleRevisionError, SelectionError, TenantmigError
+from tenantmig.counting import counted
+from tenantmig.errors import (
+    IrreversibleRevisionError,
+    SelectionError,
+    TenantmigError,
+    UnknownRevisionError,
+)
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, Way, show_heads
 from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
-from tenantmig.tenant import UNFINISHED, Tenant
+from tenantmig.tenant import UNFINISHED, Selection, Tenant
 from tenantmig.version_table import ReadVersions, Version
 
 UNDONE_BY: Mapping[RunKind, RunKind] = {
@@ -32,11 +38,9 @@ class _Planner:
         self._at_target: list[tuple[Tenant, Heads]] = []
         self._problems: list[Problem] = []
 
-    def refuse(
-        self, tenant: Tenant, message: str, heads: Heads = (), *, is_forbidden: bool = False
-    ) -> None:
-        """A tenant cannot be brought along."""
-        self._problems.append(Problem(tenant, message, heads, is_forbidden))
+    def refuse(self, tenant: Tenant, message: str, heads: Heads = (), **facts: Any) -> None:
+        """A tenant cannot be brought along; `facts` are those of `Problem`."""
+        self._problems.append(Problem(tenant, message, heads, **facts))
 
     def add(self, tenant: Tenant, version: Version, destination: str, must_be: str = "") -> None:
         """Find a tenant's way to `destination`; `must_be` is the exact version to be reached."""
@@ -44,8 +48,14 @@ class _Planner:
             self._check(tenant, version)
             path = self._path(version.heads, destination)
         except TenantmigError as error:
-            is_forbidden = version.is_forbidden and not tenant.problem
-            self.refuse(tenant, error.message, version.heads, is_forbidden=is_forbidden)
+            is_relative = self.moves is RunKind.DOWNGRADE and destination[:1] == "-"
+            self.refuse(
+                tenant,
+                error.message,
+                version.heads,
+                is_forbidden=version.is_forbidden and not tenant.problem,
+                is_beyond=is_relative and isinstance(error, UnknownRevisionError),
+            )
             return
         if must_be and show_heads(path.target) != must_be:
             self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)
@@ -202,13 +212,17 @@ def plan_resumption(
     fleet: Iterable[Tenant],
     undone: RunRecord | None = None,
     replaced: Mapping[str, str] | None = None,
+    skip: Sequence[str] = (),
 ) -> Plan:
-    """Plan to bring the tenants of a run that are not at its target there.
+    """Plan to bring the tenants of a run that are not at its target there, but for `skip`.
 
     A relative target counts from where the tenant stood when the run began. For a rollback,
     `undone` is the run that it undoes, and `replaced` are tenants that are no longer that run's.
+
+    Raises:
+        UnknownTenantError: the run has no such tenant to skip.
     """
-    rest = [known for known in record.tenants if not known.outcome.outcome.is_at_target]
+    rest = [t for t in _not_skipped(record, skip) if not t.outcome.outcome.is_at_target]
     report = record.report
     planner = _Planner(history, record.direction)
     for tenant, version, known in _stand(read, rest, fleet, planner):
@@ -224,6 +238,13 @@ def plan_resumption(
             planner.add(tenant, version, known.destination or report.target)
     facts = {"undoes": report.undoes} | _of(record)
     return planner.plan(report.kind, report.target, **facts)
+
+
+def _not_skipped(record: RunRecord, skip: Sequence[str]) -> list[TenantRecord]:
+    tenants = [Tenant(known.outcome.tenant, known.outcome.schema) for known in record.tenants]
+    kept = Selection(is_all=True, skip=tuple(skip)).select(tenants)
+    names = {tenant.name for tenant in kept}
+    return [known for known in record.tenants if known.outcome.tenant in names]
 
 
 def _of(record: RunRecord) -> dict[str, Any]:
@@ -278,6 +299,31 @@ def heed_irreversible(history: History, plan: Plan, *, skip: bool) -> Plan:
         if tenant in group.tenants
     ]
     return replace(plan, groups=tuple(kept), left_out=tuple(left_out))
+
+
+def refuse_beyond(history: History, plan: Plan) -> None:
+    """Refuse a downgrade by -N where a tenant has no revision so far back.
+
+    Raises:
+        UnknownRevisionError: naming the tenants and how far each could go; nothing was touched.
+    """
+    beyond = [problem for problem in plan.problems if problem.is_beyond]
+    if not beyond:
+        return
+    told = ", ".join(f'"{p.tenant.name}" ({_how_far(history, p.source)})' for p in beyond[:SHOWN])
+    more = f" and {len(beyond) - SHOWN} more" if len(beyond) > SHOWN else ""
+    raise UnknownRevisionError(
+        f"A downgrade by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: {told}"
+        f"{more}. Name a revision (`base` undoes all), or leave these tenants out with --skip."
+        " Nothing was touched."
+    )
+
+
+def _how_far(history: History, heads: Heads) -> str:
+    at = f"at {show_heads(heads) or 'base'}"
+    if len(heads) > 1:
+        return f"{at}: several heads"
+    return f"{at}: {counted(len(history.applied(heads)), 'revision')} above base" if heads else at
 
 
 def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> str:

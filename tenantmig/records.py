@@ -18,17 +18,8 @@ from tenantmig.errors import ConnectError, LedgerRowError, UnknownRunError
 from tenantmig.ledger_rows import Row
 from tenantmig.lineage import Lineage
 from tenantmig.notices import Warned
-from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome, UnreadableRun
+from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome, Trouble, UnreadableRun
 from tenantmig.plan import RunKind
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What the latest run of a tenant left: it failed or is in doubt."""
-
-    run: int
-    outcome: Outcome
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +166,13 @@ class Records:
             tenants=tenants,
         )
 
+    def has_intents(self, run: int) -> bool:
+        """True unless every tenant of a run was refused, or left out, before anything was run.
+
+        A run over tenants that all were at the target has something to be complete about.
+        """
+        return bool(self.query("run_intents", {"run": run}))
+
     def _tenant_records(self, run: int) -> tuple[tuple[TenantRecord, ...], tuple[str, ...]]:
         """Return the tenants of a run, and what is wrong in rows that name none."""
         found: dict[str, TenantRecord] = {}
@@ -194,7 +192,9 @@ class Records:
         """Return the tenants whose latest run failed or left them in doubt, and why."""
         rows = self.query("troubled_tenants") if self.exists else []
         return {
-            str(row.tenant): Trouble(row.run, Outcome(row.outcome), _text(row.error))
+            str(row.tenant): Trouble(
+                row.run, Outcome(row.outcome), _text(row.error), _text(row.sqlstate)
+            )
             for row in rows
         }
 

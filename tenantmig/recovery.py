@@ -57,6 +57,8 @@ def _newest(ledger: Ledger) -> int:
                 " resumed (`tenantmig runs` lists them)."
             )
         if report.kind in RESUMABLE & MOVES_FLEET and report.run is not None:
+            if not ledger.has_intents(report.run):
+                continue  # everybody was refused: it has nothing to go on with
             if report.state is RunState.COMPLETE:
                 raise SelectionError(
                     f"Run {report.run}, the newest, is complete; name the run to be resumed"
@@ -122,6 +124,7 @@ def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord, options: 
         driver.discover(ledger),
         undone=ledger.record(undoes) if undoes is not None else None,
         replaced=ledger.replaced_since(undoes) if undoes is not None else None,
+        skip=options.skip,
     )
     skip = _options_of(record, options).skip_irreversible
     return planning.heed_irreversible(driver.history, plan, skip=skip)

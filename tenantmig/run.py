@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import psycopg
 
-from tenantmig import ledger_rights
+from tenantmig import canary, ledger_rights
 from tenantmig.activity import cancel_statements, is_full, live_onboardings, login_problem
 from tenantmig.attempts import Attempts, RunFacts
 from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
@@ -144,7 +144,6 @@ class _Running:
     def _new_works(self, plan: Plan, pending: Sequence[tuple[Tenant, Path]]) -> list[TenantWork]:
         legs = {id(group.path): group.legs for group in plan.groups}
         troubles = self.ledger.troubled_tenants()
-        doubted = {name for name, t in troubles.items() if t.outcome is Outcome.IN_DOUBT}
         return [
             TenantWork(
                 tenant,
@@ -153,22 +152,28 @@ class _Running:
                 Retry(self.options.retry, self.signal.event),
                 attempts_before=before.attempts if before else 0,
                 lost_xid=before.lost_xid if before else None,
-                is_in_doubt=tenant.name in doubted,
+                is_in_doubt=trouble is not None and trouble.outcome is Outcome.IN_DOUBT,
+                trouble=trouble,
             )
             for tenant, path in pending
             for before in [self.rollout.before.get(tenant.name)]
+            for trouble in [troubles.get(tenant.name)]
         ]
 
     # -- waves ------------------------------------------------------------------------------
 
     def _roll(self, attempts: Attempts) -> None:
-        """Roll wave after wave; the tenants that met locks come last, then newcomers."""
+        """Roll wave after wave.
+
+        Tenants in trouble come behind the others, then those that met locks, then newcomers.
+        """
         with attempts:
             try:
                 rest = self._roll_canary(attempts)
-                for works in chunks(rest, self.options.waves.size):
-                    if works and self._begin_wave():
-                        self._roll_wave(attempts, works)
+                for some in (canary.healthy(rest), canary.in_trouble(rest)):
+                    for works in chunks(some, self.options.waves.size):
+                        if works and self._begin_wave():
+                            self._roll_wave(attempts, works)
                 self._roll_again(attempts)
                 while newcomers := self._newcomers():
                     self._works += newcomers
@@ -190,22 +195,29 @@ class _Running:
             self._roll_wave(attempts, again, is_new=False)
 
     def _roll_canary(self, attempts: Attempts) -> list[TenantWork]:
-        """Roll wave 0 and return the others; a canary that is only locked has a stand-in."""
-        canary, rest = self.options.waves.canary, list(self._works)
+        """Roll wave 0 and return the others.
+
+        A canary that is only locked, or fails as it did before, has a stand-in.
+        """
+        wanted, rest = self.options.waves.canary, list(self._works)
         while len(self._works) > 1 and not self.signal.is_set:
-            named = [work for work in rest if work.tenant.name in canary.names]
-            first = named or rest[: canary.count]
+            named = [work for work in rest if work.tenant.name in wanted.names]
+            others = canary.canary_order(canary.healthy(rest) or rest)
+            first = named or others[: wanted.count]
             if not first:
                 break
             rest = [work for work in rest if work not in first]
             self._roll_wave(attempts, first)
-            failed = [work for work in first if not work.is_arrived and not work.is_deferred]
-            if failed:
-                self.signal.stop(f'the canary "{failed[0].tenant.name}" failed')
+            stand_ins = [work for work in others if work in rest]
+            is_judged = canary.has_failed if named else canary.has_failed_newly
+            failed = next(filter(is_judged, first), None)
+            if failed is not None:
+                told = canary.describe_failure(failed, self.claim.run, stand_ins)
+                self._settlement.stop_for_canary(told)
             if any(work.is_arrived for work in first):
                 break
             if named:
-                self.signal.stop("every canary is locked by others")
+                self.signal.stop(canary.describe_locked(self.claim.run, stand_ins))
         return rest
 
     def _begin_wave(self) -> bool:
@@ -324,11 +336,12 @@ class _Running:
                 attempts.engine.close()
 
     def _finish(self) -> RunReport:
-        is_done = all(outcome.outcome.is_at_target for outcome in self._settlement.outcomes)
+        known = {**self.rollout.before} | {o.tenant: o for o in self._settlement.outcomes}
+        is_done = all(outcome.outcome.is_at_target for outcome in known.values())
         state = RunState.COMPLETE if is_done else RunState.INCOMPLETE
         if self.signal.is_set and not is_done:
             state = self.signal.state
-        reason = None if is_done else self.signal.reason
+        reason = None if is_done else self._settlement.reason
         if self._shortfall and state is RunState.COMPLETE:
             state, reason = RunState.INCOMPLETE, self._shortfall
         warnings = self._warnings.warnings

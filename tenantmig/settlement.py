@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tenantmig.counting import counted, joined
 from tenantmig.events import OnEvent, TenantFinished
-from tenantmig.failure import Failure, FailureKind
+from tenantmig.failure import FailureKind
 from tenantmig.ledger import Ledger, RunClaim
 from tenantmig.outcome import Outcome, RunState, TenantOutcome
 from tenantmig.plan import Plan, show_heads
@@ -37,6 +38,9 @@ class Settlement:
     outcomes: list[TenantOutcome] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     _failed: int = 0
+    _in_doubt: int = 0
+    _spent: str | None = None
+    """What was told when the failure budget was spent."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -67,7 +71,7 @@ class Settlement:
         if is_undone and settled.outcome is Outcome.IN_DOUBT:
             settled = replace(settled, outcome=Outcome.FAILED, lost_xid=None)
         settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
-        self._spend_budget(settled, work.last.failure if work.last else None)
+        self._spend_budget(work, settled)
         self._tell_settled(settled)
 
     def _told(self, work: TenantWork) -> TenantOutcome:
@@ -93,17 +97,54 @@ class Settlement:
         self.outcomes.append(settled)
         self.on_event(TenantFinished(settled, len(self.names), self.expected))
 
-    def _spend_budget(self, settled: TenantOutcome, failure: Failure | None) -> None:
+    def _spend_budget(self, work: TenantWork, settled: TenantOutcome) -> None:
+        failure = work.last.failure if work.last else None
         if failure is None or settled.outcome.is_at_target:
             return
         if failure.kind is FailureKind.RUN:
             self.signal.stop(failure.message)
         if failure.kind is FailureKind.LOCKED or settled.outcome is Outcome.INTERRUPTED:
             return
-        self._failed += 1
-        budget = self.budget
-        if budget is not None and not budget.allows(self._failed, self.expected):
-            self.signal.stop(f"{self._failed} tenants failed, more than --max-failures {budget}")
+        if work.trouble is not None and work.trouble.is_again(
+            settled.outcome, settled.sqlstate, settled.error
+        ):
+            return
+        self._failed += settled.outcome is Outcome.FAILED
+        self._in_doubt += settled.outcome is Outcome.IN_DOUBT
+        budget, spent = self.budget, self._failed + self._in_doubt
+        if budget is not None and not budget.allows(spent, self.expected):
+            self._spent = self._spent or self._told_budget()
+            self.signal.stop(self._spent)
+
+    def _told_budget(self) -> str:
+        """Say how many tenants spent the budget, and how many others failed that do not count."""
+        told = [counted(self._failed, "tenant") + " failed"] if self._failed else []
+        if self._in_doubt:
+            of = "" if told else "tenant"
+            is_or_are = "is" if self._in_doubt == 1 else "are"
+            number = counted(self._in_doubt, of) if of else str(self._in_doubt)
+            told.append(f"{number} {is_or_are} in doubt")
+        text = f"{joined(told)}, more than --max-failures {self.budget}"
+        ended = Counter(outcome.outcome for outcome in self.outcomes)
+        others = ended[Outcome.FAILED] + ended[Outcome.IN_DOUBT] - self._failed - self._in_doubt
+        if others <= 0:
+            return text
+        return (
+            f"{text}; {others} more {'does' if others == 1 else 'do'} not count: refused before the"
+            " run, only locked, or as they had failed before"
+        )
+
+    def stop_for_canary(self, reason: str) -> None:
+        """Begin nothing more, because of a canary; that it spent the budget as well says less."""
+        if self.signal.reason is not None and self.signal.reason == self._spent:
+            self.signal.reason = reason
+        self.signal.stop(reason)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run was stopped, in the end: tenants in flight may have failed since."""
+        is_spent = self._spent is not None and self.signal.reason == self._spent
+        return self._told_budget() if is_spent else self.signal.reason
 
     def _outcome(self, work: TenantWork) -> Outcome:
         if work.is_arrived and work.last and work.last.outcome is not None:

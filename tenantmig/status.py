@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tenantmig.ledger import Ledger
-from tenantmig.outcome import Outcome
+from tenantmig.outcome import Outcome, Trouble
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.planning import plan_rollout
-from tenantmig.records import Trouble
 from tenantmig.revisions import History
 from tenantmig.tenant import Tenant
 from tenantmig.version_table import ReadVersions

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from tenantmig.failure import FailureKind, Phase
-from tenantmig.outcome import Attempt
+from tenantmig.outcome import Attempt, Trouble
 from tenantmig.plan import Leg, Memo, Path
 from tenantmig.retry import Retry
 from tenantmig.tenant import Tenant
@@ -31,6 +31,8 @@ class TenantWork:
     is_crowded: bool = False
     """The lock table was full when others were at work, and was not when it was tried alone."""
     lost_xid: str | None = None
+    trouble: Trouble | None = None
+    """What its latest run left when this one began."""
     memo: Memo = frozenset()
     backup: str | None = None
     last: Attempt | None = None

@@ -85,7 +85,7 @@ class WavePolicy:
 
 
 def first_to_go(pending: Sequence[tuple[Tenant, Path]]) -> list[tuple[Tenant, Path]]:
-    """Order tenants so that the first run the most revisions: a canary should try them all."""
+    """Order tenants so that the first run the most revisions: the longest work begins first."""
     return sorted(pending, key=lambda work: -len(work[1].revisions))
 
 

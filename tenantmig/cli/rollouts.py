@@ -120,6 +120,10 @@ def resume(
     rollout: RolloutFlags,
     waves: WaveFlags,
     run: Annotated[int | None, typer.Argument(metavar="[RUN]")] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="NAME", help="Leave this tenant as it is."),
+    ] = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
@@ -127,7 +131,7 @@ def resume(
 ) -> None:
     """Finish a run that was cut off or left tenants behind, with its own target and options."""
     fleet = open_fleet(ctx)
-    wanted = RunOptions(skip_irreversible=skip_irreversible)
+    wanted = RunOptions(skip_irreversible=skip_irreversible, skip=tuple(skip or ()))
     if dry_run:
         show_plan(fleet.plan_resumption(run, wanted), json=json)
         return
@@ -172,9 +176,9 @@ def _plan(
     lineage: Lineage | None,
     wanted: RunOptions = DEFAULT,
 ) -> Plan:
-    """Plan a run that would be refused if it were about nobody."""
+    """Plan a run that would be refused if it could do nothing."""
     plan = fleet.plan(target, selection, kind, wanted, lineage)
-    fleet.require_tenants(plan)
+    fleet.refuse_unfit(plan)
     return plan
 
 

@@ -2,7 +2,8 @@
 -- lock, or a run that did not come to the tenant, settles nothing.
 WITH told AS (
     SELECT run, tenant, coalesce(outcome, 'in_doubt') AS outcome,
-           coalesce(intent.error, doubt.error) AS error, updated_at,
+           coalesce(intent.error, doubt.error) AS error,
+           coalesce(intent.sqlstate, doubt.sqlstate) AS sqlstate, updated_at,
            is_claimed OR coalesce(outcome, 'in_doubt') <> 'failed' AS is_settling
       FROM {ledger}.run_tenant AS intent
       LEFT JOIN {ledger}.doubt USING (run, tenant)
@@ -14,8 +15,8 @@ WITH told AS (
 ), settling AS (
     SELECT DISTINCT ON (tenant) * FROM told WHERE is_settling ORDER BY tenant, updated_at DESC
 )
-SELECT run, tenant, outcome, error FROM settling WHERE outcome = 'in_doubt'
+SELECT run, tenant, outcome, error, sqlstate FROM settling WHERE outcome = 'in_doubt'
 UNION ALL
-SELECT run, tenant, outcome, error FROM latest
+SELECT run, tenant, outcome, error, sqlstate FROM latest
  WHERE outcome = 'failed'
    AND tenant NOT IN (SELECT tenant FROM settling WHERE outcome = 'in_doubt')

@@ -70,12 +70,12 @@ def test_a_failing_canary_stops_the_run_and_nothing_is_done_to_others(
     assert 'the canary "a" failed' in str(report["reason"])
 
 
-def test_the_canary_is_a_tenant_with_the_longest_path(open_fleet: OpenFleet) -> None:
+def test_the_canary_stands_where_most_stand(open_fleet: OpenFleet) -> None:
     fleet = open_fleet()
-    fleet.onboard(["a", "b"], "r2")
-    fleet.onboard(["c"], "r1")
+    fleet.onboard(["a"], "r1")
+    fleet.onboard(["b", "c"], "r2")
     tenants = by_name(fleet.upgrade())
-    assert {name: tenant.wave for name, tenant in tenants.items()} == {"a": 1, "b": 1, "c": 0}
+    assert {name: tenant.wave for name, tenant in tenants.items()} == {"a": 1, "b": 0, "c": 1}
 
 
 def test_named_canaries_go_first_together(open_fleet: OpenFleet) -> None:
@@ -93,7 +93,10 @@ def test_one_of_two_canaries_that_fails_stops_the_run(
     poison(database, "a")
     report = fleet.upgrade()
     assert outcomes(report) == {"a": "failed", "b": "upgraded", "c": "skipped"}  # b was in wave 0
-    assert report.reason == 'the canary "a" failed'
+    assert report.reason == (
+        'the canary "a" failed; `tenantmig resume 2 --skip a` leaves it out,'
+        " `tenantmig resume 2 --canary c` lets another go first"
+    )
 
 
 @pytest.mark.parametrize("canary", ["c", "a,c", "nobody"])
@@ -139,7 +142,10 @@ def test_a_run_whose_named_canaries_are_all_locked_stops(
     with reading(database, "b.thing"):
         report = fleet.upgrade()
     assert outcomes(report) == {"a": "skipped", "b": "failed"}
-    assert report.reason == "every canary is locked by others"
+    assert report.reason == (
+        "every canary is locked by others;"
+        " `tenantmig resume 2 --canary a` lets another go first"
+    )
     assert fleet.resume().is_complete
 
 
@@ -180,7 +186,8 @@ def test_a_run_stops_when_more_have_failed_than_may(
     assert outcomes(report) == expected
     assert report.state is RunState.INCOMPLETE
     if reached != "abcdef":
-        assert f"{len(poisoned)} tenants failed, more than --max-failures" in str(report.reason)
+        told = "1 tenant failed" if len(poisoned) == 1 else f"{len(poisoned)} tenants failed"
+        assert report.reason == f"{told}, more than --max-failures {budget}"
 
 
 def test_tenants_that_were_only_locked_spend_no_budget(
