@@ -9,6 +9,7 @@ from tenantmig.errors import SelectionError, UnknownRunError
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
+from tests.fixtures.in_process import Ask
 from tests.fixtures.rollouts import (
     CREATE,
     Events,
@@ -156,9 +157,9 @@ def test_settings_that_are_given_now_win(open_fleet: OpenFleet, database: Databa
     fleet.upgrade()
     mend(database, "a")
     events = Events()
-    given = {"canary": "0", "wave": 4, "attempts": None}
+    given = {"canary": "0", "wave": 3, "attempts": None}
     assert fleet.resume(options=RunOptions(on_event=events), given=given).is_complete
-    assert events.waves == [(1, ("a", "b", "c", "d")), (2, ("e",))]
+    assert events.waves == [(1, ("b", "c", "d")), (2, ("e",)), (3, ("a",))]
 
 
 def test_flags_of_the_command_win(three: Project, database: Database) -> None:
@@ -189,6 +190,46 @@ def test_without_a_run_it_is_the_newest(open_fleet: OpenFleet, database: Databas
     with pytest.raises(SelectionError, match="is complete; there is nothing to resume"):
         fleet.resume(newer.run)
     assert outcomes(fleet.resume(older.run))["a"] == "already_current"
+
+
+def test_a_run_that_could_move_nobody_is_not_the_newest(
+    three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
+) -> None:
+    fleet = open_fleet(canary="0", max_failures="3")
+    fleet.onboard(["a", "b"], "r1")
+    poison(database, "a")
+    first = fleet.upgrade("r2")
+    # nobody is below r1, and r3 is below nobody: these runs have nothing to go on with
+    for target in ("r2", "r3"):
+        refused = fleet.downgrade(target, Selection(names=("a",)))
+        assert (refused.state, refused.counts) == (RunState.INCOMPLETE, {"failed": 1})
+    mend(database, "a")
+    assert "upgrade to r2" in ask(three, "resume", "--dry-run").out.lower()
+    assert (fleet.resume().run, fleet.run(first.run or 0).is_complete) == (first.run, True)
+    with pytest.raises(SelectionError, match=f"Run {first.run}, the newest, is complete"):
+        fleet.resume()
+    assert outcomes(fleet.resume(refused.run)) == {"a": "failed"}  # by its number it may be tried
+
+
+def test_a_downgrade_beyond_base_is_refused_before_the_run(
+    three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
+) -> None:
+    fleet = open_fleet()
+    fleet.onboard(["a"], "r3")
+    fleet.onboard(["b"], "r1")
+    fleet.onboard(["c"], "base")
+    runs = len(fleet.runs())
+    down = ("downgrade", "-2", "-t", "a", "-t", "b", "-t", "c", "--yes")
+    with untouched(database):
+        for command in (down, (*down, "--dry-run"), (*down, "--json")):
+            said = ask(three, *command, expect=2)
+            told = said.json["error"]["message"] if "--json" in command else said.error
+            assert '"b" (at r1: 1 revision above base), "c" (at base)' in told
+            assert "A downgrade by -2 is impossible for 2 tenants" in told
+            assert "--skip" in told
+        assert '"a" (at r3: 3 revisions' in ask(three, "downgrade", "-99", "--all", expect=2).err
+    assert len(fleet.runs()) == runs
+    assert outcomes(fleet.downgrade("-2", Selection(names=("a",)))) == {"a": "downgraded"}
 
 
 def test_what_cannot_be_resumed_is_refused_with_advice(
