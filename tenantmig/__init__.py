@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tenantmig.check import CheckReport
     from tenantmig.draft import Draft, RevisionReport
     from tenantmig.drift import FleetDrift
-    from tenantmig.driver import RunOptions
     from tenantmig.fleet import Fleet
     from tenantmig.lineage import Lineage
     from tenantmig.lint import LintReport
     from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
     from tenantmig.replay_check import ReplayReport
+    from tenantmig.run_options import RunOptions
     from tenantmig.stop_signal import StopSignal
     from tenantmig.tenant import Selection, Tenant, TenantState
 

@@ -86,6 +86,7 @@ def check_history(driver: Driver) -> CheckReport:
     history = driver.history
     order = history.path(RunKind.UPGRADE, (), "heads").revisions
     checked: list[RevisionCheck] = []
+    driver.engines.require_fit_env([])
     with driver.ledger() as ledger, driver.catalogs(ledger, 1) as reader:
         while True:
             with driver.scratch() as scratch:

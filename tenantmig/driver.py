@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 
@@ -22,7 +22,7 @@ from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import describe_nobody, discover
 from tenantmig.engines.environment import WorkerOptions
-from tenantmig.engines.pool import EnginePool
+from tenantmig.engines.pool import WITHOUT_SCRIPTS, EnginePool
 from tenantmig.errors import (
     ConnectError,
     EmptyFleetError,
@@ -30,7 +30,6 @@ from tenantmig.errors import (
     SettingsError,
     TenantSchemaMissingError,
 )
-from tenantmig.events import OnEvent, ignore
 from tenantmig.gate import CommandGate
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import SHARED_NAME, Lineage
@@ -42,9 +41,9 @@ from tenantmig.retry import RetryPolicy
 from tenantmig.revisions import History
 from tenantmig.rollout import Rollout, RolloutOptions
 from tenantmig.run import carry_out
+from tenantmig.run_options import RunOptions
 from tenantmig.scratch import Scratch, open_scratch
 from tenantmig.settings import AUTO, Settings
-from tenantmig.stop_signal import StopSignal
 from tenantmig.tenant import Selection, Tenant, TenantState
 from tenantmig.tenant_schema import schema_exists
 from tenantmig.version_table import ReadVersions, Version, read_versions
@@ -65,25 +64,6 @@ STORED = (
 """The settings that a run keeps in the ledger, for `resume`."""
 ANY_RUN = 2**62  # later than all
 CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a caller may say about one run.
-
-    `parallel` stands above the setting. `on_event` is called in the thread that started the run;
-    `signal` stops the run from any thread. `skip_irreversible` leaves tenants where they are whose
-    way back passes a revision that cannot be undone.
-    """
-
-    parallel: int | Literal["auto"] | None = None
-    on_event: OnEvent = ignore
-    signal: StopSignal | None = None
-    skip_irreversible: bool = False
-    skip: tuple[str, ...] = ()
-    """Tenants that a resumed run leaves as they are; `*` is a wildcard."""
-    backup: Path | None = None
-    """Where each tenant schema is dumped to before it is changed."""
 
 
 class Driver:
@@ -269,6 +249,16 @@ class Driver:
         self.require_tenants(plan)
         planning.refuse_beyond(self.history, plan)
 
+    def require_fit_env(self, plan: Plan) -> None:
+        """Make sure that env.py does what the plan's tenants need, before anything is run.
+
+        Raises:
+            EnvironmentFileError: it does not; with its file, the line and what to do.
+        """
+        if plan.kind not in WITHOUT_SCRIPTS | {RunKind.RESTORE}:
+            moved = [tenant for group in plan.groups for tenant in group.tenants]
+            self.engines.require_fit_env(moved or [tenant for tenant, _ in plan.at_target])
+
     def reader(self, ledger: Ledger) -> ReadVersions:
         """Return what reads the version tables, those of a large fleet over several connections."""
         table = self.settings.version_table
@@ -323,6 +313,8 @@ class Driver:
         skip = options.skip_irreversible
         plan = planning.heed_irreversible(self.history, plan, skip=skip)
         check_ownership(ledger.connection, plan, self.session_options)
+        if plan.pending:
+            self.require_fit_env(plan)
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
         prepared = self._options(rollout, ledger, options)

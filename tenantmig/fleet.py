@@ -16,13 +16,13 @@ from typing import Self
 from tenantmig import adoption, autogenerate, ledger_rights, onboarding, recovery, registry
 from tenantmig.adoption import Adopted
 from tenantmig.draft import Draft, RevisionReport
-from tenantmig.driver import RunOptions
 from tenantmig.errors import SourceError, TenantStateError
 from tenantmig.fleet_reader import DEFAULT, FleetReader
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
 from tenantmig.plan import RunKind
+from tenantmig.run_options import RunOptions
 from tenantmig.tenant import EVERYONE, UNFINISHED, Selection, Tenant, TenantState
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from tenantmig import onboarding, planning, recovery, registry
 from tenantmig.check import CheckReport, check_history
 from tenantmig.drift import FleetDrift, find_drift
-from tenantmig.driver import Driver, RunOptions
+from tenantmig.driver import Driver
 from tenantmig.errors import SelectionError
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
@@ -20,6 +20,7 @@ from tenantmig.lint.linter import lint
 from tenantmig.outcome import RunReport, UnreadableRun
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
+from tenantmig.run_options import RunOptions
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, read_status
 from tenantmig.tenant import EVERYONE, Selection, Tenant
@@ -71,11 +72,13 @@ class FleetReader:
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
             tenants, nobody = self._select(ledger, selection)
+            driver.engines.require_fit_env(tenants)
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
             found = replace(found, nobody=nobody)
             if shared is None:
                 return found
             place, read = shared.discover(ledger), shared.reader(ledger)
+            shared.engines.require_fit_env(place)
             return replace(found, shared=read_status(ledger, read, shared.history, place))
 
     def _select(self, ledger: Ledger, selection: Selection) -> tuple[list[Tenant], str | None]:
@@ -147,6 +150,7 @@ class FleetReader:
             known = ledger.known_obstacles()
             if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
                 plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
+        driver.require_fit_env(plan)
         plan = planning.show_ways(driver.history, plan, known)
         return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 

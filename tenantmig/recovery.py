@@ -13,7 +13,7 @@ from tenantmig import planning
 from tenantmig.backup_file import read_backup
 from tenantmig.backup_proof import check_proof, hash_file, is_known_hash
 from tenantmig.client_programs import ClientPrograms, Limits
-from tenantmig.driver import Driver, RunOptions
+from tenantmig.driver import Driver
 from tenantmig.engines.restoring import RestoringEngine
 from tenantmig.errors import SelectionError, UntrustedBackupError
 from tenantmig.ledger import Ledger
@@ -23,6 +23,7 @@ from tenantmig.plan import Path as RevisionPath
 from tenantmig.records import RunRecord
 from tenantmig.restore import RestorePlan, look_into
 from tenantmig.restore_roles import choose_role, read_roles
+from tenantmig.run_options import RunOptions
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Tenant
 from tenantmig.tenant_schema import refuse_without_create, refuse_without_drop

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from tenantmig import planning
 from tenantmig.catalog import CatalogReader
-from tenantmig.driver import Driver, RunOptions
+from tenantmig.driver import Driver
 from tenantmig.engines.alone import upgrade_alone
 from tenantmig.errors import ScratchError
 from tenantmig.failure import Failure
@@ -26,6 +26,7 @@ from tenantmig.ledger import Ledger
 from tenantmig.likeness import find_chance, look, unlike
 from tenantmig.made_up import MadeUp, make_up, repeat
 from tenantmig.plan import RunKind
+from tenantmig.run_options import RunOptions
 from tenantmig.tenant import Tenant
 from tenantmig.version_table import Version, read_versions, write_version
 

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 RUNS_SCRIPTS = frozenset(
     {
         *("upgrade", "downgrade", "rollback", "resume", "onboard"),
-        *("revision", "check", "lint", "drift", "adopt"),
+        *("revision", "check", "lint", "drift", "adopt", "status", "plan"),
     }
 )
 

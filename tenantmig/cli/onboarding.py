@@ -20,9 +20,9 @@ from tenantmig.cli.options import (
 from tenantmig.cli.progress import reported
 from tenantmig.cli.rollouts import finish, show_plan
 from tenantmig.discovery import read_tenant_file
-from tenantmig.driver import RunOptions
 from tenantmig.errors import SelectionError
 from tenantmig.plan import RunKind
+from tenantmig.run_options import RunOptions
 from tenantmig.tenant import Selection, Tenant
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...")]

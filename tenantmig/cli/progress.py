@@ -22,7 +22,6 @@ from rich.progress import (
 
 from tenantmig.cli.printing import console
 from tenantmig.cli.render import SHOWN, failure_line, undertaking
-from tenantmig.driver import RunOptions
 from tenantmig.events import (
     AttemptFailed,
     CatalogsDiffer,
@@ -35,6 +34,7 @@ from tenantmig.events import (
     WaveStarted,
 )
 from tenantmig.outcome import Outcome
+from tenantmig.run_options import RunOptions
 from tenantmig.stop_signal import StopSignal
 
 LINE_EVERY_S = 2.0

@@ -25,12 +25,12 @@ from tenantmig.cli.options import (
 from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_plan, print_run, run_json
-from tenantmig.driver import RunOptions
 from tenantmig.fleet import Fleet
 from tenantmig.fleet_reader import DEFAULT
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport
 from tenantmig.plan import Plan, RunKind
+from tenantmig.run_options import RunOptions
 from tenantmig.tenant import EVERYONE, Selection
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
+from tenantmig.engines.env_look import look_at_env
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import render_sql
 from tenantmig.engines.workers import READ_TRIES, Call, Workers
@@ -128,9 +129,16 @@ class AlembicEngine(Engine):
             EnvironmentDiedError: the process died, in each of the `tries`.
             EnvironmentFileError: it took longer than an attempt may.
         """
+        return self._ask(self._loads_late, task, *arguments, tries=tries)
+
+    def look_at_env(self, tenant: Tenant) -> str | None:
+        """Say what is wrong with env.py, without loading the history (see `env_look`)."""
+        return self._ask(True, look_at_env, tenant, tries=READ_TRIES)  # noqa: FBT003
+
+    def _ask(self, loads_late: bool, task: Callable[..., T], *arguments: object, tries: int) -> T:
         timeout, options = self.options.attempt_timeout_s, self.options
         try:
-            asked = (options, self._loads_late, task, options, *arguments)
+            asked = (options, loads_late, task, options, *arguments)
             return self._workers.call(run_in_child, *asked, timeout_s=timeout, tries=tries)  # type: ignore[no-any-return]
         except WorkerDiedError as death:
             message = death.message.rstrip(".")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import sqlalchemy as sa
+from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
@@ -107,10 +109,7 @@ class ScriptEnvironment:
 
     def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
         """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
-        assert self.config.cmd_opts is not None
-        self.config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
-        told = [word for each in self.config.cmd_opts.x for word in ("-x", each)]
-        sys.argv = ["alembic", "-c", str(self.options.ini), *told, "upgrade", destination]
+        tell_env(self.config, self.options.ini, tenant, destination)
         script = self.history.script
         with EnvironmentContext(
             self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
@@ -121,21 +120,10 @@ class ScriptEnvironment:
         self, context: MigrationContext, session: TenantSession, tenant: Tenant
     ) -> None:
         """Trust nothing that env.py configured: each of these has cost somebody a database."""
-        problems = {
-            "use the connection in config.attributes": context.connection is not session.sqlalchemy,
-            "pass version_table_schema=<the tenant schema>": context.version_table_schema
-            != tenant.schema,
-            f"pass version_table={self.options.version_table!r} (or set `version_table`)": (
-                context.version_table != self.options.version_table
-            ),
-            "pass transaction_per_migration=True": not context.opts.get(
-                "transaction_per_migration"
-            ),
-            "execute nothing before context.configure()": context._in_external_transaction,  # noqa: SLF001
-        }
-        for must, is_broken in problems.items():
-            if is_broken:
-                raise EnvironmentFileError(f"env.py must {must}; nothing was run.")
+        table = self.options.version_table
+        broken = broken_rules(context, session.sqlalchemy, tenant.schema, table)
+        if broken:
+            raise EnvironmentFileError(f"env.py must {', '.join(broken)}; nothing was run.")
 
     def render_sql(self, tenant: Tenant, path: RevisionPath) -> str:
         """Return the SQL that brings a tenant along `path`."""
@@ -161,3 +149,27 @@ class ScriptEnvironment:
                 )
             ) from None
         return buffer.getvalue()
+
+
+def tell_env(config: Config, ini: Path, tenant: Tenant, destination: str) -> None:
+    """Let env.py see what plain Alembic would show it for a tenant."""
+    assert config.cmd_opts is not None
+    config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
+    told = [word for each in config.cmd_opts.x for word in ("-x", each)]
+    sys.argv = ["alembic", "-c", str(ini), *told, "upgrade", destination]
+
+
+def broken_rules(
+    context: MigrationContext, connection: sa.Connection, schema: str, version_table: str
+) -> list[str]:
+    """Return what env.py must do and did not when it configured a context."""
+    rules = {
+        'use the connection in config.attributes["connection"]': context.connection is connection,
+        "pass version_table_schema=<the tenant schema>": context.version_table_schema == schema,
+        f"pass version_table={version_table!r} (or set `version_table`)": (
+            context.version_table == version_table
+        ),
+        "pass transaction_per_migration=True": context.opts.get("transaction_per_migration"),
+        "execute nothing before context.configure()": not context._in_external_transaction,  # noqa: SLF001
+    }
+    return [must for must, is_kept in rules.items() if not is_kept]

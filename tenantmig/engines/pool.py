@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from tenantmig.engines import Engine
@@ -15,9 +15,12 @@ from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.workers import Workers
+from tenantmig.errors import EnvironmentFileError
 from tenantmig.plan import RunKind
 from tenantmig.proofs import HistoryProofs
+from tenantmig.tenant import SCRATCH, Tenant
 
+NOBODY = Tenant(f"{SCRATCH}nobody", f"{SCRATCH}nobody")  # for whom env.py is run without a tenant
 WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 
 
@@ -37,7 +40,30 @@ class EnginePool:
         self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
         self._kept: Workers | None = None
         self._is_keeping = False
+        self._is_env_fit = False
         self._guard = threading.Lock()
+
+    def require_fit_env(self, tenants: Sequence[Tenant]) -> None:
+        """Make sure, once, that env.py loads and does what tenants need, as far as can be seen.
+
+        It is shown the first tenant, and the last one too before it is refused: what it does may
+        depend on who is asked for.
+
+        Raises:
+            EnvironmentFileError: with its file, the line and what to do.
+        """
+        if self._is_env_fit:
+            return
+        named = [Tenant(tenant.name, tenant.schema) for tenant in tenants] or [NOBODY]
+        shown = named[:1] if len(named) == 1 else [named[0], named[-1]]
+        with self.alembic(1) as engine:
+            for tenant in shown:
+                problem = engine.look_at_env(tenant)
+                if problem is None:
+                    break
+            else:
+                raise EnvironmentFileError(f"{problem} Nothing was run.")
+        self._is_env_fit = True
 
     def keep(self) -> None:
         """Keep `kept_workers` processes for all runs from the next one on, until `close`."""

@@ -12,8 +12,9 @@ from psycopg import sql
 
 from tenantmig import Fleet, Selection
 from tenantmig.drift import FleetDrift, told
-from tenantmig.driver import Driver, RunOptions
+from tenantmig.driver import Driver
 from tenantmig.mending import propose
+from tenantmig.run_options import RunOptions
 from tenantmig.version_table import Version
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database

@@ -18,11 +18,11 @@ from tenantmig.backup_proof import signature_file
 from tenantmig.client_programs import ClientPrograms, Limits
 from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
-from tenantmig.driver import RunOptions
 from tenantmig.errors import BackupFileError, RestoreError, UntrustedBackupError
 from tenantmig.ledger import Ledger
 from tenantmig.restore import RestorePlan, restore
 from tenantmig.restore_session import RestoreSession
+from tenantmig.run_options import RunOptions
 from tenantmig.tenant import Selection, Tenant
 from tests.fixtures.client_programs import programs_for
 from tests.fixtures.command import Project, untouched

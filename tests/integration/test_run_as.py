@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, RunReport
-from tenantmig.driver import RunOptions
 from tenantmig.errors import PrivilegeError, SettingsError
+from tenantmig.run_options import RunOptions
 from tenantmig.settings import load_settings
 from tenantmig.tenant import EVERYONE, Selection
 from tests.fixtures.command import Project

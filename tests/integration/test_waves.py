@@ -143,8 +143,7 @@ def test_a_run_whose_named_canaries_are_all_locked_stops(
         report = fleet.upgrade()
     assert outcomes(report) == {"a": "skipped", "b": "failed"}
     assert report.reason == (
-        "every canary is locked by others;"
-        " `tenantmig resume 2 --canary a` lets another go first"
+        "every canary is locked by others; `tenantmig resume 2 --canary a` lets another go first"
     )
     assert fleet.resume().is_complete
 

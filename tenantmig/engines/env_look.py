@@ -1,0 +1,207 @@
+"""A look at the user's env.py before a run: does it load, and configure what tenants need?
+
+It runs up to `context.run_migrations()`, which does nothing here. It gets a connection whose search
+path is no tenant's, and no statement of its own is sent over that, nor may it connect or write
+elsewhere: what it would find there is not known, and so nothing is said against it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NoReturn
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+
+from tenantmig.engines.acts import OWN, acts_refused
+from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
+from tenantmig.errors import OutsideError
+from tenantmig.revisions import alembic_config
+from tenantmig.script_source import parse_source, read_source
+from tenantmig.session import TenantSession
+from tenantmig.tenant import Tenant
+
+OPENS = (
+    "it opens a connection of its own instead of using the driver's"
+    ' (config.attributes["connection"])'
+)
+ADAPT = "`tenantmig init --adapt` shows what env.py must change"
+NO_MODULE = "install it, or add the folder that holds it to prepend_sys_path"
+NO_NAME = "import it in env.py"
+MEND = "correct that; nothing can run before env.py loads"
+ENGINES = frozenset(
+    {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
+)
+NEVER_RUN = "it must call context.run_migrations()"
+
+
+class _Stop(BaseException):
+    """Env.py sends a statement: what comes then depends on the database."""
+
+
+class _Attributes(dict[str, Any]):
+    """`config.attributes`, which knows whether the connection was asked for."""
+
+    is_asked = False
+
+    def _hear(self, key: object) -> None:
+        self.is_asked = self.is_asked or key == "connection"
+
+    def __getitem__(self, key: str) -> Any:
+        self._hear(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value."""
+        self._hear(key)
+        return super().get(key, default)
+
+
+class _Look:
+    """Alembic's context for env.py, in which no migration runs."""
+
+    def __init__(self, config: Config, script: ScriptDirectory) -> None:
+        self.line: int | None = None
+        self.has_run = False
+        self.environment = EnvironmentContext(
+            config, script, fn=lambda *_: [], destination_rev="head", tag=None
+        )
+        self._file = str(Path(script.dir, "env.py"))
+        self._configure = self.environment.configure
+        self.environment.configure = self._note_line  # type: ignore[method-assign]
+        self.environment.run_migrations = self._note_run  # type: ignore[method-assign]
+
+    def _note_line(self, *arguments: Any, **named: Any) -> None:
+        self.line = _line_in(self._file, traceback.extract_stack())
+        self._configure(*arguments, **named)
+
+    def _note_run(self, **_: Any) -> None:
+        self.has_run = True
+
+
+def look_at_env(options: WorkerOptions, tenant: Tenant) -> str | None:
+    """Say what is wrong with env.py, where, and what to do; None if nothing is known to be.
+
+    Call it in a process of its own: env.py and what it imports stay loaded.
+    """
+    config = alembic_config(options.ini, options.lineage)
+    script = ScriptDirectory.from_config(config)
+    file = str(Path(script.dir, "env.py"))
+    if not Path(file).is_file():
+        return f"There is no {file}; {ADAPT.replace('shows', 'says')}."
+    attributes = config.attributes = _Attributes()
+    session = TenantSession(options.session)
+    attributes["connection"] = session.sqlalchemy
+    tell_env(config, options.ini, tenant, "head")
+    refused: list[str] = []
+    try:
+        found = _run(config, script, session, refused)
+    except _Stop:
+        return None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
+        told = _explain(error, file, refused, is_asked=attributes.is_asked)
+        return told and options.session.url.redact(told)
+    finally:
+        session.close()
+    return _problem(found, file, options, session, tenant)
+
+
+def _run(
+    config: Config, script: ScriptDirectory, session: TenantSession, refused: list[str]
+) -> _Look:
+    def refuse(act: str) -> NoReturn:
+        refused.append(act)
+        raise OutsideError(f"It {act}.")
+
+    def stop(*_: object) -> NoReturn:
+        raise _Stop
+
+    event.listen(session.sqlalchemy, "before_cursor_execute", stop)
+    quiet = io.StringIO()
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(quiet),
+        redirect_stderr(quiet),
+        acts_refused(refuse, lambda: False),
+    ):
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        look = _Look(config, script)
+        with look.environment:
+            script.run_env()
+    return look
+
+
+def _problem(
+    look: _Look, file: str, options: WorkerOptions, session: TenantSession, tenant: Tenant
+) -> str | None:
+    if not look.has_run:
+        return f"{file}: {NEVER_RUN}; {ADAPT}."
+    context = look.environment.get_context()
+    broken = broken_rules(context, session.sqlalchemy, tenant.schema, options.version_table)
+    if not broken:
+        return None
+    where = f"{file}, line {look.line}" if look.line else file
+    return f"{where}: env.py must {', '.join(broken)}; {ADAPT}."
+
+
+def _explain(error: BaseException, file: str, refused: list[str], *, is_asked: bool) -> str | None:
+    """Say what env.py raised; None where the look itself may have been the reason."""
+    if refused and refused[0] != OWN and "socket" not in refused[0]:
+        return None
+    engine = _own_engine(file)
+    if engine is not None:
+        return f"{file}, line {engine}: {OPENS}; {ADAPT}."
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: a syntax error: {error.msg}; {MEND}."
+    frames = traceback.extract_tb(error.__traceback__)
+    line = _line_in(file, frames)
+    where = f"{file}, line {line}" if line else file
+    if refused:
+        return None if is_asked else f"{where}: {OPENS}; {ADAPT}."
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
+    deeper = [frame for frame in frames if _is_of_project(frame.filename, file)]
+    if deeper:
+        what += f" ({deeper[-1].filename}, line {deeper[-1].lineno})"
+    remedy = MEND
+    if isinstance(error, ModuleNotFoundError):
+        remedy = NO_MODULE
+    elif isinstance(error, NameError) and not deeper:
+        remedy = NO_NAME
+    return f"{where}: {what}; {remedy}."
+
+
+def _own_engine(file: str) -> int | None:
+    """Return the line where env.py makes an engine, if it never names the driver's connection."""
+    try:
+        source = read_source(file)
+        tree = parse_source(file)
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None
+    if "attributes" in source or "tenantmig" in source:
+        return None
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    lines = [c.lineno for c in calls if ast.unparse(c.func).rpartition(".")[2] in ENGINES]
+    return min(lines, default=None)
+
+
+def _is_of_project(frame: str, file: str) -> bool:
+    """True for a file of the project's own that is not env.py."""
+    is_library = "site-packages" in frame or frame.startswith((sys.base_prefix, sys.prefix, "<"))
+    is_ours = frame.startswith(str(Path(__file__).parents[1]))
+    return not (is_library or is_ours or os.path.realpath(frame) == os.path.realpath(file))
+
+
+def _line_in(file: str, frames: traceback.StackSummary) -> int | None:
+    """Return the line of the innermost frame in a file."""
+    here = os.path.realpath(file)
+    lines = [frame.lineno for frame in frames if os.path.realpath(frame.filename) == here]
+    return lines[-1] if lines else None
