@@ -7,9 +7,8 @@ import configparser
 import math
 import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import pydantic_settings
 from pydantic import (
@@ -31,6 +30,7 @@ from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError, TenantmigError
 from tenantmig.lineage import Lineage
 from tenantmig.redaction import find_secrets, redact_line, without_secrets
+from tenantmig.settings_origin import explain, read_files, refuse_unknown_variables
 from tenantmig.tenant import NameRules
 from tenantmig.waves import Canary, FailureBudget
 
@@ -82,8 +82,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TENANTMIG_", extra="forbid", frozen=True, hide_input_in_errors=True
     )
-    files: ClassVar[tuple[str, ...]] = ("tenantmig.toml", "pyproject.toml")
-
     config: Path = Field(Path("alembic.ini"), description="the Alembic ini")
     database_url: SecretStr | None = Field(
         None, description="the database; else sqlalchemy.url of the ini"
@@ -186,7 +184,7 @@ class Settings(BaseSettings):
         """Put the files that lie beside the Alembic ini below flags and variables."""
         given = {**env_settings(), **init_settings()}
         folder = Path(given.get("config", "alembic.ini")).absolute().parent
-        read = InitSettingsSource(settings_cls, init_kwargs=_read_files(folder))
+        read = InitSettingsSource(settings_cls, init_kwargs=read_files(folder))
         return (init_settings, env_settings, read)
 
     @field_validator("canary", mode="before")
@@ -303,61 +301,16 @@ def load_settings(**flags: object) -> Settings:
     """Read the settings; a flag that is None counts as not given.
 
     Raises:
-        SettingsError: naming the file or variable, the key and the reason.
+        SettingsError: naming the file or variable, the key and the reason; also for a `TENANTMIG_*`
+            variable that names no setting.
     """
     given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None}
+    known = Settings.model_fields.keys()
+    refuse_unknown_variables(os.environ, known)
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_explain(error, given)) from error
+        raise SettingsError(explain(error, given, os.environ, known)) from error
     except pydantic_settings.SettingsError as error:
         reason = f"{error} ({error.__cause__})" if error.__cause__ else str(error)
         raise SettingsError(f"A TENANTMIG_* variable cannot be used: {reason}.") from error
-
-
-def _read_files(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in reversed(Settings.files):
-        values |= _read_file(folder / name)
-    return values
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    if path.name == "pyproject.toml":
-        table = table.get("tool", {}).get("tenantmig", {})
-        if not isinstance(table, dict):
-            raise SettingsError(f"{path}: `tool.tenantmig` is not a table of settings.")
-    if "config" in table:
-        raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
-    for key in ("source_file", "client_programs"):
-        if table.get(key):
-            table[key] = path.parent / str(table[key])
-    return table
-
-
-def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    key = str(first["loc"][0]) if first["loc"] else "settings"
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = "there is no such setting"
-    return f"The setting `{key}` ({_origin(key, flags)}) cannot be used: {reason}."
-
-
-def _origin(key: str, flags: dict[str, Any]) -> str:
-    """Say which flag, variable or file gave a setting."""
-    variables = {name.upper(): value for name, value in os.environ.items()}
-    if key in flags:
-        return "--" + key.replace("_", "-")
-    if f"TENANTMIG_{key.upper()}" in variables:
-        return f"TENANTMIG_{key.upper()}"
-    config = flags.get("config") or variables.get("TENANTMIG_CONFIG", "alembic.ini")
-    folder = Path(config).absolute().parent
-    paths = [folder / name for name in Settings.files]
-    return next((str(path) for path in paths if key in _read_file(path)), "default")
