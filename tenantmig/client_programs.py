@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,20 +73,20 @@ class Connecting:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The libpq variables of the parameters that have one, the password among them."""
-        parameters, variables = self.parameters, _variables()
-        named = {"password", "application_name", "options"}
-        if "service" not in parameters:  # a service file overrides variables, but no arguments
-            named = set(parameters)
-        return {variables[key]: parameters[key] for key in sorted(named) if key in variables} | {
-            "PGCLIENTENCODING": "UTF8"
-        }
+        """The libpq variables of the parameters that have one, the password among them.
+
+        Each time that it is read, the password command is run, if there is one.
+        """
+        parameters, variables = self.ask_parameters(), _variables()
+        named = sorted(_in_environment(parameters) & variables.keys())
+        return {variables[key]: parameters[key] for key in named} | {"PGCLIENTENCODING": "UTF8"}
 
     @property
     def arguments(self) -> list[str]:
         """`-d` with what no variable can say, or nothing. Never a secret."""
-        given, variables = self.environment, _variables()
-        rest = {k: v for k, v in self.parameters.items() if variables.get(k) not in given}
+        parameters = self.parameters
+        told = _in_environment(parameters) & _variables().keys()
+        rest = {key: value for key, value in parameters.items() if key not in told}
         return ["-d", make_conninfo("", **rest)] if rest else []
 
     @property
@@ -94,9 +94,13 @@ class Connecting:
         """What the variables begin with that the program does not get."""
         return (OWN_VARIABLES, "PG") if self.relay else (OWN_VARIABLES,)
 
+    def ask_parameters(self) -> dict[str, str]:
+        """Return the libpq parameters for one connect, with the password of a command."""
+        return self.parameters if self.relay else self.url.ask_parameters() | self.parameters
+
     @property
     def parameters(self) -> dict[str, str]:
-        """The libpq parameters, the password among them."""
+        """The libpq parameters, the password of the URL among them."""
         if self.relay:
             folder, database = self.relay
             named = {"host": str(folder), "port": "5432", "dbname": database, "user": "relay"}
@@ -110,6 +114,13 @@ class Connecting:
         parameters["options"] = f"{options} {NOTICES_LOSS}".strip()
         parameters.pop("client_encoding", None)
         return parameters
+
+
+def _in_environment(parameters: Mapping[str, str]) -> set[str]:
+    """Return the parameters that a program is told by variables."""
+    if "service" in parameters:  # a service file overrides variables, but no arguments
+        return parameters.keys() & {"password", "application_name", "options"}
+    return set(parameters)
 
 
 def _variables() -> dict[str, str]:

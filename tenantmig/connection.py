@@ -129,11 +129,11 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
     Its search path is `schemas`, the extension schemas and pg_temp.
 
     Raises:
-        ConnectError: on one line, without the password.
+        ConnectError: on one line, without the password; or the password command failed.
         PoolerError: a pooler answers: session state and locks would leak to other clients.
         StandbyError: advisory locks succeed on a standby and protect nothing there.
     """
-    parameters = dict(options.url.parameters)
+    parameters = options.url.ask_parameters()
     parameters.setdefault("connect_timeout", str(max(2, round(options.connect_timeout_s))))
     parameters.setdefault("application_name", options.application_name)
     try:

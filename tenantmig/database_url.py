@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +11,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tenantmig.errors import DatabaseUrlError
+from tenantmig.password_command import PasswordCommand
 from tenantmig.redaction import SECRET_PARAMETERS, find_secrets, redact_line
+from tenantmig.url_text import put_hosts, read_parameters, refuse_unescaped, take_hosts
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
 ADVICE = "give one like postgresql://user@host:5432/name"
@@ -28,8 +30,10 @@ class DatabaseUrl:
     pairs: tuple[tuple[str, str], ...] = field(repr=False)
     shown: str
     embedded_folder: Path | None = None
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What `redact` takes out of a text."""
+    fixed_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What was known of secrets when the URL was read."""
+    password_command: PasswordCommand | None = field(default=None, repr=False)
+    """What prints the password, at every connect."""
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] = NOWHERE) -> DatabaseUrl:
@@ -41,11 +45,11 @@ class DatabaseUrl:
             DatabaseUrlError: not a PostgreSQL URL, or a secret stands in its query string
                 (SQLAlchemy and libpq print those in clear).
         """
-        try:
-            url = make_url(text.strip())
-            _ = url.port
-        except (ArgumentError, ValueError) as error:
-            raise DatabaseUrlError(f"The database URL cannot be read; {ADVICE}.") from error
+        text = text.strip()
+        if not text.startswith("embedded:"):
+            refuse_unescaped(text)
+        rest, hosts = take_hosts(text)
+        url = _make_url(rest)
         kind = url.drivername.partition("+")[0]
         if kind == "embedded":
             return cls._embedded(url, environment)
@@ -57,9 +61,12 @@ class DatabaseUrl:
                 f"The database URL carries {secrets[0]!r} in its query string, where logs show it;"
                 " put the password before the @, in PGPASSWORD or in a passfile."
             )
-        pairs = _libpq_parameters(url)
-        known = find_secrets(dict(pairs), environment)
-        return cls(pairs, url.render_as_string(hide_password=True), secrets=known)
+        parameters = _libpq_parameters(url) | hosts
+        shown = url.render_as_string(hide_password=True)
+        if hosts:
+            shown = put_hosts(shown, text)
+        known = find_secrets(parameters, environment)
+        return cls(tuple(parameters.items()), shown, fixed_secrets=known)
 
     @classmethod
     def _embedded(cls, url: URL, environment: Mapping[str, str]) -> DatabaseUrl:
@@ -75,7 +82,7 @@ class DatabaseUrl:
             (("version", str(version)),),
             url.render_as_string(hide_password=True),
             Path("/" + url.database.lstrip("/")),
-            find_secrets({}, environment),
+            fixed_secrets=find_secrets({}, environment),
         )
 
     def __str__(self) -> str:
@@ -87,6 +94,37 @@ class DatabaseUrl:
         return dict(self.pairs)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What `redact` takes out of a text, with the newest passwords of the command."""
+        produced = self.password_command.produced if self.password_command else ()
+        return (*self.fixed_secrets, *produced)
+
+    def asking(self, command: PasswordCommand) -> DatabaseUrl:
+        """Return the URL with a command that is asked for the password at every connect.
+
+        Raises:
+            DatabaseUrlError: the URL holds a password as well, or means the embedded server.
+        """
+        if "password" in self.parameters or self.embedded_folder is not None:
+            raise DatabaseUrlError(
+                "Both `password_command` and the database URL give a password; take it out of the"
+                " URL, or the setting away."
+                if self.embedded_folder is None
+                else "The embedded PostgreSQL takes no password; take `password_command` away."
+            )
+        return replace(self, password_command=command)
+
+    def ask_parameters(self) -> dict[str, str]:
+        """Return the libpq parameters for one connect; the password command is run for it.
+
+        Raises:
+            ConnectError: the password command failed.
+        """
+        if self.password_command is None:
+            return self.parameters
+        return self.parameters | {"password": self.password_command.ask()}
+
+    @property
     def database(self) -> str:
         """The database's name, or "" where libpq chooses it."""
         return self.parameters.get("dbname", "")
@@ -96,9 +134,19 @@ class DatabaseUrl:
         return redact_line(text, self.secrets)
 
 
-def _libpq_parameters(url: URL) -> tuple[tuple[str, str], ...]:
+def _make_url(text: str) -> URL:
+    is_read = True
+    try:
+        url = make_url(text)
+        _ = url.port
+    except (ArgumentError, ValueError):
+        is_read = False  # what was raised quotes the text
+    if not is_read:
+        raise DatabaseUrlError(f"The database URL cannot be read; {ADVICE}.")
+    return url
+
+
+def _libpq_parameters(url: URL) -> dict[str, str]:
     parts = url.translate_connect_args(username="user", database="dbname")
     parameters = {key: str(value) for key, value in parts.items()}
-    for key, value in url.query.items():
-        parameters[key] = value if isinstance(value, str) else ",".join(value)
-    return tuple(parameters.items())
+    return parameters | read_parameters(url.query)

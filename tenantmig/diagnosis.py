@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import traceback
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tenantmig.errors import (
     UnsafeServerError,
 )
 from tenantmig.failure import LOCKED, Failure, FailureKind, Phase, classify
+from tenantmig.ini_error import say_ini_error
 from tenantmig.session import TenantSession
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -73,6 +75,8 @@ def explain(
         message = origin.message
         kind = next((k for error, k in KINDS.items() if isinstance(origin, error)), kind)
         phase = Phase.CONNECT if isinstance(origin, ConnectError) else phase
+    elif isinstance(origin, configparser.Error):  # env.py read a value of the ini, and it quotes it
+        message = f"{type(origin).__name__}: {say_ini_error(origin)}{_where(origin)}"
     else:
         message = f"{type(origin).__name__}: {origin}{_where(origin)}"
     if session is not None and session.is_partial:

@@ -100,7 +100,7 @@ class DumpRelay:
         return bool(row and row[0])
 
     def _connect(self) -> BoundedConnection:
-        given: dict[str, Any] = self._connecting.parameters | {"client_encoding": "UTF8"}
+        given: dict[str, Any] = self._connecting.ask_parameters() | {"client_encoding": "UTF8"}
         try:
             connection = BoundedConnection.connect(autocommit=True, prepare_threshold=None, **given)
             connection.answer_within_s = ANSWER_S

@@ -49,4 +49,4 @@ def resolve(url: DatabaseUrl) -> DatabaseUrl:
         raise ConnectError(
             f"The embedded PostgreSQL in {folder} does not start: {error}"
         ) from error
-    return replace(DatabaseUrl.parse(server.get_uri()), secrets=url.secrets)
+    return replace(DatabaseUrl.parse(server.get_uri()), fixed_secrets=url.secrets)

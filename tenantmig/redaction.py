@@ -18,6 +18,7 @@ SECRET_PARAMETERS: Final = frozenset(
     {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 )
 SECRET_VARIABLES: Final = ("PGPASSWORD", "PGSSLPASSWORD", "TENANTMIG_BACKUP_KEY")
+COMMAND_VARIABLE: Final = "TENANTMIG_PASSWORD_COMMAND"
 URL_VARIABLE: Final = "TENANTMIG_DATABASE_URL"
 HIDDEN: Final = "***"
 USERINFO: Final = re.compile(r"(?<=://)([^\s/?#@:]*):([^\s/?#]*)(?=@)")
@@ -45,7 +46,8 @@ def find_secrets(parameters: Mapping[str, str], environment: Mapping[str, str]) 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets, however they are spelled in it, as far as is known."""
     for secret in sorted(secrets, key=len, reverse=True):
-        text = _spellings(secret).sub(HIDDEN, text)
+        if _beginning(secret).search(text):
+            text = _spellings(secret).sub(HIDDEN, text)
     return text
 
 
@@ -60,7 +62,8 @@ def without_secrets(environment: Mapping[str, str], secrets: Iterable[str]) -> d
 
     URLs lose their passwords; PGPASSFILE and the like stay, so that libpq may still find one.
     """
-    kept = {key: value for key, value in environment.items() if key not in SECRET_VARIABLES}
+    taken = {*SECRET_VARIABLES, COMMAND_VARIABLE}
+    kept = {key: value for key, value in environment.items() if key not in taken}
     known = [_spellings(secret) for secret in secrets]
 
     def is_known(password: str) -> bool:
@@ -80,6 +83,13 @@ def without_secrets(environment: Mapping[str, str], secrets: Iterable[str]) -> d
 def _spellings(secret: str) -> re.Pattern[str]:
     """Match a secret as it is, percent-encoded in whole or part, quoted, or escaped."""
     return re.compile("".join(_spelled(part) for part in re.findall(r"\s+|\S", secret)))
+
+
+@cache
+def _beginning(secret: str) -> re.Pattern[str]:
+    """Match how a secret begins: the whole pattern of a token of 2,000 characters takes a second to
+    make, and is needed only where this one is found."""
+    return re.compile("".join(_spelled(part) for part in re.findall(r"\s+|\S", secret)[:12]))
 
 
 def _spelled(part: str) -> str:

@@ -4,6 +4,7 @@ the paths through them. Knows no tenant and no connection."""
 from __future__ import annotations
 
 import argparse
+import configparser
 import os
 import re
 import traceback
@@ -21,7 +22,8 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
-from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
+from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
+from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
@@ -336,6 +338,8 @@ def _history_errors() -> Iterator[None]:
         raise HistoryError(f"The migration history is broken: {reason}.") from error
     except (CommandError, RevisionError) as error:
         raise HistoryError(f"The migration history is broken: {_one_line(error)}.") from error
+    except configparser.Error as error:
+        raise SettingsError(f"The Alembic ini: {say_ini_error(error)}.") from None
     except Exception as error:
         raise HistoryError(_script_problem(error)) from error
     for warning in caught:

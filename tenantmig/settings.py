@@ -7,6 +7,7 @@ import configparser
 import math
 import os
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -28,10 +29,13 @@ from pydantic_settings import (
 
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError, TenantmigError
+from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
+from tenantmig.password_command import PasswordCommand
 from tenantmig.redaction import find_secrets, redact_line, without_secrets
 from tenantmig.settings_origin import explain, read_files, refuse_unknown_variables
 from tenantmig.tenant import NameRules
+from tenantmig.url_source import find_url, is_named
 from tenantmig.waves import Canary, FailureBudget
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
@@ -84,7 +88,10 @@ class Settings(BaseSettings):
     )
     config: Path = Field(Path("alembic.ini"), description="the Alembic ini")
     database_url: SecretStr | None = Field(
-        None, description="the database; else sqlalchemy.url of the ini"
+        None, description="the database, or module:function; else sqlalchemy.url of the ini"
+    )
+    password_command: SecretStr | None = Field(
+        None, description="command that prints the password, run at every connect"
     )
     source: Literal["registry", "schemas", "query", "file", "callable"] = Field(
         "registry", description="where the tenants are listed"
@@ -236,11 +243,24 @@ class Settings(BaseSettings):
         """The database's URL, from `database_url`, else from the ini's `sqlalchemy.url`.
 
         Raises:
-            SettingsError: neither is set.
+            SettingsError: neither is set, or what is set gives none.
             DatabaseUrlError: it cannot be used.
         """
-        text = self.database_url.get_secret_value() if self.database_url else self._ini_url()
-        return DatabaseUrl.parse(text, os.environ)
+        url = DatabaseUrl.parse(self._url_text, os.environ)
+        return url.asking(self._password_command) if self._password_command else url
+
+    @cached_property
+    def _url_text(self) -> str:
+        """The text of the URL; a function of the project is called once."""
+        if not self.database_url:
+            return self._ini_url()
+        text = self.database_url.get_secret_value()
+        return find_url(text, _import_roots(self.config)) if is_named(text) else text
+
+    @cached_property
+    def _password_command(self) -> PasswordCommand | None:
+        command = self.password_command.get_secret_value() if self.password_command else ""
+        return PasswordCommand.of(command) if command else None
 
     def redact(self, text: str) -> str:
         """Return a text on one line without the secrets of the URL and of the environment."""
@@ -265,8 +285,7 @@ class Settings(BaseSettings):
         return (self.backup_key.get_secret_value() if self.backup_key else "") or None
 
     def _ini_url(self) -> str:
-        ini = read_ini(self.config)
-        text = ini.get("alembic", "sqlalchemy.url", fallback="")
+        text = read_option(read_ini(self.config), self.config, "sqlalchemy.url")
         if not text:
             raise SettingsError(
                 "No database is named; set TENANTMIG_DATABASE_URL,"
@@ -288,13 +307,40 @@ def read_ini(path: Path) -> configparser.ConfigParser:
         )
     here = str(path.absolute().parent).replace("%", "%%")
     parser = configparser.ConfigParser({"here": here})
+    reason = ""
     try:
         parser.read(path, encoding="utf-8")
-        parser.get("alembic", "script_location")
     except (configparser.Error, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{path} cannot be read as an Alembic ini: {reason}") from error
+        reason = say_ini_error(error)  # what was raised quotes lines of the file
+    if reason:
+        raise SettingsError(f"{path} cannot be read as an Alembic ini: {reason}")
+    if not read_option(parser, path, "script_location"):
+        raise SettingsError(
+            f"{path} cannot be read as an Alembic ini: [alembic] has no script_location."
+        )
     return parser
+
+
+def read_option(parser: configparser.ConfigParser, path: Path, option: str) -> str:
+    """Return an option of the section [alembic], or "" where it is not.
+
+    Raises:
+        SettingsError: its value cannot be interpolated; the value is not shown.
+    """
+    reason = ""
+    try:
+        return parser.get("alembic", option, fallback="")
+    except configparser.InterpolationError as error:
+        reason = say_ini_error(error)
+    raise SettingsError(f"{path}: {reason}")
+
+
+def _import_roots(config: Path) -> list[str]:
+    """Return where a module of the project is looked for first, as Alembic does, and beside the
+    ini."""
+    listed = read_option(read_ini(config), config, "prepend_sys_path")
+    roots = [part for part in re.split(r"[\n:; ,]+", listed) if part]
+    return [*roots, str(config.absolute().parent)]
 
 
 def load_settings(**flags: object) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import sys
 import traceback
 import warnings
@@ -15,6 +16,7 @@ from typer.main import get_command
 from tenantmig.cli.options import Invocation
 from tenantmig.cli.printing import print_json, say, say_lines, silence
 from tenantmig.errors import TenantmigError
+from tenantmig.ini_error import say_ini_error
 from tenantmig.outcome import RunReport, RunState
 from tenantmig.redaction import redact, redact_line
 from tenantmig.retry import is_connection_loss
@@ -76,6 +78,9 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
             return "Interrupted", INTERRUPTED, message
         case TenantmigError():
             return type(error).__name__, error.exit_code, error.message
+        case configparser.Error():  # its own text quotes the value
+            message = f"The Alembic ini cannot be used: {say_ini_error(error)}."
+            return "SettingsError", REFUSED, message
         case psycopg.errors.InsufficientPrivilege():
             told = error.diag.message_primary
             message = f"This role lacks a right: {told}. Grant it and run again."

@@ -5,6 +5,7 @@ Knows no session and no ledger.
 
 from __future__ import annotations
 
+import configparser
 import io
 import sys
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import SessionOptions
 from tenantmig.errors import EnvironmentFileError, TenantmigError
+from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
@@ -143,9 +145,10 @@ class ScriptEnvironment:
         except TenantmigError:
             raise
         except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
+            said = say_ini_error(error) if isinstance(error, configparser.Error) else error
             raise EnvironmentFileError(
                 self.options.session.url.redact(
-                    f"The SQL cannot be written offline: {type(error).__name__}: {error}"
+                    f"The SQL cannot be written offline: {type(error).__name__}: {said}"
                 )
             ) from None
         return buffer.getvalue()

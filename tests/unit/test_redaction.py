@@ -104,6 +104,7 @@ def test_a_program_gets_an_environment_without_secrets() -> None:
         "STRANGER_URL": "https://me:mine@example.com/",
         "PGPASSWORD": SECRET,
         "TENANTMIG_BACKUP_KEY": base64.b64encode(b"key").decode(),
+        "TENANTMIG_PASSWORD_COMMAND": "cat /run/secret",
         "PGPASSFILE": "/run/pass",
         "PATH": "/bin",
     }

@@ -186,7 +186,7 @@ def test_the_url_comes_from_the_setting_else_from_the_ini(project: Project) -> N
         (None, r"There is no .*alembic\.ini.*tenantmig init"),
         ("script_location = alembic\n", "cannot be read as an Alembic ini"),
         ("[alembic]\n", "script_location"),
-        ("[alembic]\nscript_location = %(nowhere)s\n", "nowhere"),
+        ("[alembic]\nscript_location = %(nowhere)s\n", "`script_location` in .alembic"),
     ],
 )
 def test_an_ini_that_alembic_could_not_read_is_refused(

@@ -1,0 +1,212 @@
+"""Where the URL and the password come from: a function, a command, the ini; nothing of it shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tenantmig.errors import ConnectError, DatabaseUrlError, SettingsError
+from tenantmig.password_command import KEPT, PasswordCommand
+from tenantmig.revisions import History
+from tenantmig.settings import load_settings
+
+INI = "[alembic]\nscript_location = %(here)s/alembic\n"
+MODULE = """
+import enum, sqlalchemy
+from pydantic import SecretStr
+URL = "postgresql://app:hunter2@db/x"
+MADE = sqlalchemy.URL.create("postgresql+asyncpg", "app", "hun@/%2", "db", database="x")
+class settings: url = SecretStr(URL)
+calls = []
+def database_url():
+    calls.append(1)
+    return URL
+def none(): return None
+async def later(): return URL
+def broken(): raise ValueError(URL)
+def wants(x): return URL
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in [name for name in os.environ if name.startswith("TENANTMIG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    (tmp_path / "alembic.ini").write_text(INI)
+    (tmp_path / "urls_of_a_project.py").write_text(MODULE)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    before = list(sys.path)
+    yield tmp_path
+    assert sys.path == before
+    sys.modules.pop("urls_of_a_project", None)
+
+
+def _texts(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        yield repr(error)
+        error = error.__cause__ or error.__context__
+
+
+def test_a_url_from_a_function_or_a_constant(folder: Path) -> None:
+    ini = folder / "alembic.ini"
+    for name in ("database_url", "URL", "settings.url"):
+        settings = load_settings(config=ini, database_url=f"urls_of_a_project:{name}")
+        assert settings.url.parameters["password"] == "hunter2"  # noqa: S105
+        assert settings.secrets == ("hunter2",)
+        assert settings.url.database == "x"
+    assert len(sys.modules["urls_of_a_project"].calls) == 1
+    made = load_settings(config=ini, database_url="urls_of_a_project:MADE").url
+    assert made.parameters["password"] == "hun@/%2"  # noqa: S105
+    (folder / "tenantmig.toml").write_text('database_url = "urls_of_a_project:database_url"\n')
+    assert load_settings(config=ini).url.parameters["host"] == "db"
+    (folder / "src").mkdir()
+    (folder / "src/urls_in_src.py").write_text("URL = 'postgresql://src/x'")
+    ini.write_text(INI + "prepend_sys_path = %(here)s/src\n")
+    found = load_settings(config=ini, database_url="urls_in_src:URL").url
+    assert found.parameters["host"] == "src"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("no_such_module:url", "no such module beside the Alembic ini"),
+        ("urls_of_a_project:hunter2", "its module does not have"),
+        ("urls_of_a_project:none", "gives a NoneType, and not a URL"),
+        ("urls_of_a_project:later", "gives a coroutine"),
+        ("urls_of_a_project:broken", r"raised ValueError \(urls_of_a_project.py, line 13\)"),
+        ("urls_of_a_project:wants", "raised TypeError"),
+    ],
+)
+def test_a_function_that_gives_no_url(folder: Path, named: str, said: str) -> None:
+    settings = load_settings(config=folder / "alembic.ini", database_url=named)
+    with pytest.raises(SettingsError, match=said) as refused:
+        _ = settings.url
+    assert "hunter2" not in refused.value.message
+
+
+def test_a_command_gives_the_password_anew_each_time(folder: Path) -> None:
+    count = folder / "count"
+    command = f"sh -c 'echo x >> {count}; echo token-$(wc -l < {count})'"
+    url = load_settings(
+        config=folder / "alembic.ini", database_url="postgresql://db/x", password_command=command
+    ).url
+    assert "password" not in url.parameters
+    asked = [url.ask_parameters()["password"] for _ in range(KEPT + 2)]
+    assert asked == [f"token-{number}" for number in range(1, KEPT + 3)]
+    assert url.redact(f"a {asked[-1]} b {asked[3]}") == "a *** b ***"
+    assert len(url.secrets) == KEPT
+    assert "token-" not in repr(url) + str(url)
+
+
+def test_the_url_and_the_command_must_agree(folder: Path) -> None:
+    def url(text: str, command: str) -> object:
+        ini = folder / "alembic.ini"
+        return load_settings(config=ini, database_url=text, password_command=command).url
+
+    with pytest.raises(DatabaseUrlError, match="Both `password_command` and the database URL"):
+        url("postgresql://app:hunter2@db/x", "true")
+    with pytest.raises(SettingsError, match="no such program"):
+        url("postgresql://app@db/x", "no-such-program hunter2")
+    with pytest.raises(SettingsError, match=r"`password_command` cannot be read: No closing"):
+        url("postgresql://app@db/x", "echo 'hunter2")
+    with pytest.raises(DatabaseUrlError, match="embedded PostgreSQL takes no password"):
+        url("embedded:///folder", "true")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo hunter2; exit 3", "ended with exit code 3"),
+        ("echo hunter2 >&2", "printed no password"),
+        ("echo", "printed no password"),
+        ("echo hunter2; echo hunter2", "printed more than one line"),
+        (r"printf '\377hunter2'", "not UTF-8"),
+    ],
+)
+def test_a_command_that_fails_shows_nothing(
+    script: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = PasswordCommand(("sh", "-c", script))
+    with pytest.raises(ConnectError, match=said) as failed:
+        command.ask()
+    assert not any("hunter2" in text for text in _texts(failed.value))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sqlalchemy.url = postgresql://a:hun%40ter2@db/x\n", "`sqlalchemy.url` .* write %% for"),
+        ("sqlalchemy.url = postgresql://a:%(HUNTER2)s@db/x\n", "Alembic reads no environment"),
+        ("sqlalchemy.url = postgresql://a:hunter2%\n", "write %%"),
+        ("sqlalchemy.url = %(b)s\nb = %(c)s hunter2\nc = %(b)s\n", "`.*` in .alembic"),
+        ("x = hunter2\nx = hunter2\n", "line 4: `x` stands twice"),
+        ("hunter2\n", "line 3 is neither"),
+        ("script_location = %hunter2\n", "line 3: `script_location` stands twice"),
+    ],
+)
+def test_an_ini_is_refused_without_its_values(folder: Path, text: str, said: str) -> None:
+    ini = folder / "alembic.ini"
+    ini.write_text(INI + text)
+    with pytest.raises(SettingsError, match=said) as refused:
+        _ = load_settings(config=ini).url
+    assert not any("hunter2" in one.lower() or "ter2" in one for one in _texts(refused.value))
+    assert "\n" not in refused.value.message
+
+
+def test_other_values_of_the_ini_are_not_shown_either(folder: Path) -> None:
+    ini = folder / "alembic.ini"
+    ini.write_text("[alembic]\nscript_location = hunter2%\n")
+    with pytest.raises(SettingsError, match=r"`script_location` in .alembic.*%%") as refused:
+        load_settings(config=ini, database_url="urls_of_a_project:URL").has_shared_lineage  # noqa: B018
+    assert "hunter2" not in refused.value.message
+    (folder / "alembic").mkdir()
+    ini.write_text(INI + "file_template = hunter2%(year)d\n")
+    with pytest.raises(SettingsError, match=r"`file_template` in .alembic") as refused:
+        History(ini)
+    assert "hunter2" not in refused.value.message
+
+
+def test_a_url_of_the_ini_that_nobody_reads_is_not_refused(folder: Path) -> None:
+    ini = folder / "alembic.ini"
+    ini.write_text(INI + "sqlalchemy.url = postgresql://a:%(DB_PASS)s@db/x\n")
+    settings = load_settings(config=ini, database_url="postgresql://db/y")
+    assert settings.url.database == "y"
+    assert not settings.has_shared_lineage
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("TENANTMIG_DATABSE_URL", "TENANTMIG_DATABASE_URL"),
+        ("TENANTMIG_DB_URL", "TENANTMIG_DATABASE_URL"),
+        ("TENANTMIG_URL", "TENANTMIG_DATABASE_URL"),
+        ("TENANTMIG_LOCKTIMEOUT", "TENANTMIG_LOCK_TIMEOUT"),
+        ("tenantmig_paralel", "TENANTMIG_PARALLEL"),
+        ("TENANTMIG_LEDGER", "TENANTMIG_LEDGER_SCHEMA"),
+        ("TENANTMIG__ENGINE", "TENANTMIG_ENGINE"),
+    ],
+)
+def test_a_misspelt_variable_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, near: str
+) -> None:
+    monkeypatch.setenv(variable, "hunter2")
+    with pytest.raises(SettingsError, match=rf"{variable} names no setting.* {near}\?") as refused:
+        load_settings(config=folder / "alembic.ini")
+    assert "hunter2" not in refused.value.message
+
+
+def test_variables_of_others_are_let_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "SERVICE_HOST", "PORT_5432_TCP_ADDR", "SERVICE_PORT", "TEST_SERVER"):
+        monkeypatch.setenv(f"TENANTMIG_{name}", "tcp://10.0.0.1:5432")
+    monkeypatch.setenv("tenantmig_attempts", "7")
+    assert load_settings(config=folder / "alembic.ini").attempts == 7
+    (folder / "tenantmig.toml").write_text("atempts = 3\n")
+    with pytest.raises(SettingsError, match="no such setting; did you mean `attempts`"):
+        load_settings(config=folder / "alembic.ini")
