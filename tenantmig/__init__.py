@@ -11,7 +11,7 @@ from tenantmig.errors import TenantmigError, irreversible
 
 if TYPE_CHECKING:
     from tenantmig.adoption import Adopted
-    from tenantmig.check import CheckReport
+    from tenantmig.check_report import CheckReport
     from tenantmig.draft import Draft, RevisionReport
     from tenantmig.drift import FleetDrift
     from tenantmig.fleet import Fleet
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Adopted": "adoption",
-    "CheckReport": "check",
+    "CheckReport": "check_report",
     "Draft": "draft",
     "Fleet": "fleet",
     "FleetDrift": "drift",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tenantmig import onboarding, planning, recovery, registry
-from tenantmig.check import CheckReport, check_history
+from tenantmig.check import check_history
+from tenantmig.check_report import CheckReport, Watch, ignore
 from tenantmig.drift import FleetDrift, find_drift
 from tenantmig.driver import Driver
 from tenantmig.errors import SelectionError
@@ -214,13 +215,17 @@ class FleetReader:
 
         return check_replay(self._driver)
 
-    def check(self) -> CheckReport:
+    def check(self, begin: str | None = None, watch: Watch = ignore) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.
 
+        With `begin` the revisions that it stands on are run and not checked. `watch` is told of
+        each revision once it is checked, so also where an error ends the check later.
+
         Raises:
+            UnknownRevisionError: `begin` is not in the history.
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
-        return check_history(self._driver)
+        return check_history(self._driver, begin, watch)
 
     def lint(self, revision_range: str | None = None, pg_version: str | None = None) -> LintReport:
         """Look for unsafe SQL in a range of revisions, in all without one. Asks no database.

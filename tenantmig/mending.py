@@ -67,7 +67,7 @@ def _mended(difference: Difference, differences: Sequence[Difference]) -> Iterat
     match difference.change:
         case Change.MISSING:
             assert difference.reference is not None
-            yield from _created(difference.reference, differences)
+            yield from created(difference.reference, differences)
         case Change.EXTRA:
             assert difference.tenant is not None
             yield commented(drop(difference.tenant))
@@ -77,7 +77,8 @@ def _mended(difference: Difference, differences: Sequence[Difference]) -> Iterat
             yield from _changed(difference.reference, difference.tenant)
 
 
-def _created(one: CatalogObject, differences: Sequence[Difference]) -> Iterator[str]:
+def created(one: CatalogObject, differences: Sequence[Difference]) -> Iterator[str]:
+    """Write what makes an object that is missing, with what is missing along with it."""
     if one.kind == "table":
         yield from _create_table(one, differences)
         return

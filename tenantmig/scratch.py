@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from psycopg import sql
 
 from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.scratch_worker import NotTried, move_scratch, step_scratch
+from tenantmig.engines.scratch_worker import NotTried, mend_scratch, move_scratch, step_scratch
 from tenantmig.errors import (
     DependentObjectsError,
     EnvironmentDiedError,
@@ -99,6 +99,13 @@ class Scratch:
     def step(self, kind: RunKind, *revisions: str) -> Failure | NotTried | None:
         """Run exactly these revisions, in this order, and return why that failed, if it did."""
         return self._make(step_scratch, kind, revisions)
+
+    def mend(self, statements: Sequence[str]) -> None:
+        """Send statements of ours, as far as they succeed and stay inside the schema.
+
+        What became of it is for the caller to look at.
+        """
+        self._make(mend_scratch, tuple(statements))
 
     def _make(self, move: Callable[..., T], *arguments: object) -> T:
         """Make a move in a worker process, with all that went before if that is killed.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from tenantmig.check import CheckReport, Downgrade
+from tenantmig.check_report import Checked, CheckReport, Downgrade, RevisionCheck
 from tenantmig.cli import replay_check
+from tenantmig.cli.check_progress import CheckProgress, interruptible
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.printing import print_json, say, say_lines
@@ -19,20 +21,32 @@ ReplayFlag = Annotated[
 
 
 def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False) -> None:
-    """Compare the models with the history's head; run each revision up, down and up again."""
+    """Compare the models with the history's head; run each revision up, down and up again.
+
+    Findings are told as they are found, also where the check is cut off later.
+    """
     fleet = open_fleet(ctx)
-    report = fleet.check()
-    # by plain Alembic a script that reaches out of its schema would do so
-    replayed = fleet.check_replay() if replay and report.is_complete else None
+    progress = CheckProgress((lambda _: None) if json else _tell)
+    with interruptible():
+        try:
+            report = fleet.check(watch=progress)
+        except BaseException:
+            progress.pause()
+            _keep(ctx, progress.checked, json=json)
+            raise
+        progress.pause()
+        ctx.obj.found = _as_json(report) | {"replay": None}
+        if not json:
+            _print(report)
+        # by plain Alembic a script that reaches out of its schema would do so
+        replayed = fleet.check_replay() if replay and report.is_complete else None
     if json:
         found = None if replayed is None else replay_check.as_json(replayed)
         print_json(_as_json(report) | {"replay": found})
-    else:
-        _print(report)
-        if replayed is not None:
-            replay_check.print_report(replayed)
-        elif replay:
-            say("The engines were not compared, because a revision was not tried.")
+    elif replayed is not None:
+        replay_check.print_report(replayed)
+    elif replay:
+        say("The engines were not compared, because a revision was not tried.")
     is_same = replayed is None or replayed.is_same
     raise typer.Exit(_exit_code(report) if is_same else FOUND)
 
@@ -43,11 +57,27 @@ def _exit_code(report: CheckReport) -> int:
     return OK if report.is_complete else INCOMPLETE
 
 
+def _keep(ctx: typer.Context, checked: Sequence[Checked], *, json: bool) -> None:
+    """Tell how far a check came that was cut off."""
+    if not checked:
+        return
+    last = checked[-1]
+    report = CheckReport(last.head, None, tuple(event.found for event in checked))
+    if json:
+        cut = {"is_clean": False, "is_complete": False, "replay": None, "total": last.total}
+        ctx.obj.found = _as_json(report) | cut
+        return
+    _print_counts(report.revisions)
+    what = "the models were not compared" if last.done == last.total else "the check was cut off"
+    say(f"{last.done} of {last.total} revisions were checked; {what}")
+
+
 def _as_json(report: CheckReport) -> dict[str, object]:
     return {
         "head": report.head,
         "is_clean": report.is_clean,
         "is_complete": report.is_complete,
+        "total": len(report.revisions),
         "changes": None if report.changes is None else list(report.changes),
         "revisions": [
             {"revision": r.revision, "downgrade": r.downgrade.value, "reason": r.reason}
@@ -56,14 +86,21 @@ def _as_json(report: CheckReport) -> dict[str, object]:
     }
 
 
-def _print(report: CheckReport) -> None:
-    for revision in report.revisions:
-        if revision.downgrade is not Downgrade.SOUND:
-            say(f"{revision.revision}: {_said(revision.downgrade)}: {revision.reason}")
-    counts = {kind: sum(r.downgrade is kind for r in report.revisions) for kind in Downgrade}
+def _tell(found: RevisionCheck) -> None:
+    """Print what a revision's downgrade is worth, unless it is sound."""
+    if found.downgrade is not Downgrade.SOUND:
+        say(f"{found.revision}: {_said(found.downgrade)}: {found.reason}")
+
+
+def _print_counts(revisions: Sequence[RevisionCheck]) -> None:
+    counts = {kind: sum(r.downgrade is kind for r in revisions) for kind in Downgrade}
     said = ", ".join(f"{count} {_said(kind)}" for kind, count in counts.items() if count)
-    total = len(report.revisions)
+    total = len(revisions)
     say(f"Downgrades of {total} revision{'s' * (total != 1)}: {said or 'none'}")
+
+
+def _print(report: CheckReport) -> None:
+    _print_counts(report.revisions)
     if not report.is_complete:
         say(f"Models: not compared; the head {report.head} was not reached")
     elif report.changes is None:

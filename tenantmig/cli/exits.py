@@ -25,6 +25,12 @@ from tenantmig.safe_text import lines
 OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 
+class CommandInterruptedError(Exception):
+    """Ctrl-C or SIGTERM, for a command that has something to tell: of a KeyboardInterrupt Typer
+    makes an exit code and no word.
+    """
+
+
 def exit_code(report: RunReport) -> int:
     """0 every selected tenant is at the target, 3 some are not, 130 interrupted."""
     if report.state is RunState.COMPLETE:
@@ -45,7 +51,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         kind, code, message = _explain(error)
         if code == BUG:
             say_lines(redact(traceback.format_exc(), invocation.secrets), is_error=True)
-        return _refuse(redact_line(message, invocation.secrets), kind, code, is_json=is_json)
+        told = {"error": {"type": kind, "message": redact_line(message, invocation.secrets)}}
+        return _refuse(told, code, invocation.found if is_json else None, is_json=is_json)
 
 
 def _format_warning(
@@ -73,7 +80,7 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
             return "UsageError", REFUSED, error.format_message()
         case typer.Abort():
             return "Abort", INTERRUPTED, "Nothing was done."
-        case KeyboardInterrupt():
+        case KeyboardInterrupt() | CommandInterruptedError():
             message = "Interrupted; `tenantmig runs` shows what was done."
             return "Interrupted", INTERRUPTED, message
         case TenantmigError():
@@ -100,12 +107,19 @@ def _database_problem(error: psycopg.Error) -> str:
     return f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
 
 
-def _refuse(message: str, kind: str, code: int, *, is_json: bool) -> int:
+def _refuse(
+    told: dict[str, dict[str, str]],
+    code: int,
+    found: dict[str, object] | None,
+    *,
+    is_json: bool,
+) -> int:
+    """Print why a command ended; as JSON with what it had found until then, if anything."""
     try:
         if is_json:
-            print_json({"error": {"type": kind, "message": message}}, indent=None)
+            print_json({**found, **told} if found else told, indent=2 if found else None)
         else:
-            say(f"Error: {message}", is_error=True)
+            say(f"Error: {told['error']['message']}", is_error=True)
     except BrokenPipeError:
         silence(sys.stderr)
     return code

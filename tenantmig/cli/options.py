@@ -25,6 +25,8 @@ class Invocation:
 
     config: Path = Path("alembic.ini")
     secrets: tuple[str, ...] = ()
+    found: dict[str, object] | None = None
+    """What `--json` tells beside the error where the command is cut off after this."""
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
+import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.confined import Confinement
@@ -17,7 +18,7 @@ from tenantmig.diagnosis import explain
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import Worker, worker_of
-from tenantmig.errors import VersionTableError
+from tenantmig.errors import OutsideError, VersionTableError
 from tenantmig.failure import Failure
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.revisions import MigrationsFunction
@@ -58,6 +59,51 @@ def step_scratch(
     """Run exactly these revisions in the scratch schema, in this order, or say why not."""
     worker = worker_of(options)
     return _run(worker, schema, worker.history.exact_steps(kind, revisions), "heads")
+
+
+def mend_scratch(
+    options: WorkerOptions, schema: str, statements: tuple[str, ...]
+) -> Failure | NotTried | None:
+    """Send statements of ours to the scratch schema, in one transaction, as far as they succeed.
+
+    One that fails is tried again after the others: it may have waited for them. What they made of
+    the schema is for the caller to look at.
+    """
+    session = None
+    with closing(Confinement(options.session, schema)) as confinement:
+        try:
+            session = TenantSession(options.session, confinement.connect)
+            session.enter(schema)
+            with confinement.armed(), session.transaction() as connection:
+                _send(connection, statements)
+        except psycopg.Error as error:
+            if confinement.refusal is None:
+                return explain(error, session, options.session.url)
+        except OutsideError:
+            pass
+        finally:
+            if session is not None:
+                session.close()
+        if confinement.refusal is not None:
+            return NotTried(None, confinement.refusal)
+    return None
+
+
+def _send(connection: psycopg.Connection, statements: tuple[str, ...]) -> None:
+    left = list(statements)
+    while left:
+        refused = []
+        for statement in left:
+            try:
+                with connection.transaction():
+                    connection.execute(statement.encode())
+            except (psycopg.errors.OperationalError, OutsideError):
+                raise
+            except psycopg.Error:
+                refused.append(statement)
+        if len(refused) == len(left):
+            return
+        left = refused
 
 
 def _run(

@@ -1,0 +1,76 @@
+"""What a check found of a history: its models, and what each downgrade is worth. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Downgrade(StrEnum):
+    """What the downgrade of a revision is worth."""
+
+    SOUND = "sound"
+    IRREVERSIBLE = "irreversible"
+    BROKEN = "broken"
+    NOT_TRIED = "not_tried"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionCheck:
+    """One revision, and why its downgrade is not sound, if so."""
+
+    revision: str
+    downgrade: Downgrade
+    reason: str | None = None
+    is_passed: bool = True
+    """The revision itself was run, so that those that stand on it could be."""
+
+    @property
+    def is_broken(self) -> bool:
+        """True when it does not lead back."""
+        return self.downgrade is Downgrade.BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found. `changes` is None when env.py gives no models to compare, or when the
+    check is not complete: the models are compared with the head.
+    """
+
+    head: str
+    changes: tuple[str, ...] | None
+    revisions: tuple[RevisionCheck, ...]
+
+    @property
+    def broken(self) -> tuple[RevisionCheck, ...]:
+        """The revisions whose downgrade does not lead back."""
+        return tuple(revision for revision in self.revisions if revision.is_broken)
+
+    @property
+    def is_complete(self) -> bool:
+        """True when every revision was run, and so the head reached."""
+        return all(revision.is_passed for revision in self.revisions)
+
+    @property
+    def is_clean(self) -> bool:
+        """True when the models match, as far as seen, and no downgrade is broken."""
+        return not self.changes and not self.broken
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One revision was checked: the `done`th of `total`."""
+
+    found: RevisionCheck
+    done: int
+    total: int
+    head: str
+
+
+Watch = Callable[[Checked], None]
+"""Is told of each revision as soon as it was checked, in the thread that asked for the check."""
+
+
+def ignore(_: Checked) -> None:
+    """Watch nothing."""
