@@ -16,6 +16,7 @@ import psycopg
 from tenantmig import ledger_rights
 from tenantmig.catalog import CatalogReader, Mark
 from tenantmig.connection import SessionOptions
+from tenantmig.counting import counted
 from tenantmig.denial import find_denied
 from tenantmig.drift import Difference, differences_between, told
 from tenantmig.driver import Driver
@@ -27,10 +28,12 @@ from tenantmig.errors import (
     TenantmigError,
     TenantSchemaMissingError,
     VersionTableError,
+    sentence_of,
 )
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.reference import BuildReferences, Reference
 from tenantmig.registry import add_tenant, list_tenants
+from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.settings import Settings
@@ -161,7 +164,7 @@ class Adoption:
         return [
             Adopted(tenant, problem=refused[tenant.name])
             if refused[tenant.name]
-            else self._look_at(tenant, versions[tenant.schema], marks, references)
+            else self._looked_at(tenant, versions[tenant.schema], marks, references)
             for tenant in tenants
         ]
 
@@ -178,9 +181,23 @@ class Adoption:
             return f"its version table says {stands} and not {show_heads(self.at) or 'base'}"
         try:
             self.history.check_heads(version.heads)
-        except VersionTableError as error:
-            return error.message
+        except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others
+            return sentence_of(error)
         return None
+
+    def _looked_at(
+        self,
+        tenant: Tenant,
+        version: Version,
+        marks: Mapping[str, Mark | str],
+        references: Mapping[Heads, Reference],
+    ) -> Adopted:
+        try:
+            return self._look_at(tenant, version, marks, references)
+        except Exception as error:
+            if is_connection_loss(error):
+                raise
+            return Adopted(tenant, problem=f"it cannot be looked at: {sentence_of(error)}")
 
     def _look_at(
         self,
@@ -214,7 +231,8 @@ class Adoption:
             return _found(tenant, mark, tuple(one.revision or "base" for one in equal))
         nearest = min(differences, key=lambda heads: len(differences[heads]))
         name, differing = show_heads(nearest) or "base", told(differences[nearest])
-        problem = f"it equals no revision; {name} is the nearest ({len(differing)} differences)"
+        differences_told = counted(len(differing), "difference")
+        problem = f"it equals no revision; {name} is the nearest ({differences_told})"
         return Adopted(tenant, nearest=name, differences=differing, problem=problem)
 
     def _differences(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tenantmig.catalog import COLUMN, Catalog, CatalogObject, CatalogReader, Mark
-from tenantmig.errors import VersionTableError
+from tenantmig.errors import sentence_of
 from tenantmig.plan import Heads, show_heads
 from tenantmig.reference import BuildReferences, Reference, show_fingerprint
+from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
 from tenantmig.version_table import ReadVersions, Version
@@ -133,7 +134,14 @@ def find_drift(
     marks = reader.marks([tenant.schema for tenant in compared])
     comparison = _Comparison(reader, references, versions, marks)
     for tenant in compared:
-        found[tenant.name] = comparison.compare(tenant)
+        try:
+            found[tenant.name] = comparison.compare(tenant)
+        except Exception as error:
+            if is_connection_loss(error):
+                raise
+            revision = show_heads(versions[tenant.schema].heads)
+            problem = f"it cannot be compared: {sentence_of(error)}"
+            found[tenant.name] = TenantDrift(tenant, revision, problem=problem)
     drifted = [t for t in compared if (one := found[t.name]) and one.has_drifted]
     for tenant, heads in _moved(drifted, versions, read):
         comparison.forget(tenant)
@@ -155,8 +163,8 @@ def _refused(tenant: Tenant, version: Version, history: History) -> TenantDrift 
     elif problem is None:
         try:
             history.check_heads(version.heads)
-        except VersionTableError as error:
-            problem = error.message
+        except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others
+            problem = sentence_of(error)
     if problem is None and not version.heads:
         problem = AT_BASE
     return TenantDrift(tenant, show_heads(version.heads), problem=problem) if problem else None

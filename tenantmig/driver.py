@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from tenantmig import embedded, ledger_rights, planning
+from tenantmig import embedded, ledger_rights, planning, refusals
 from tenantmig.activity import live_onboardings
 from tenantmig.attempts import Backup
 from tenantmig.backup import Backups, ledger_record
@@ -25,7 +25,6 @@ from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.pool import WITHOUT_SCRIPTS, EnginePool
 from tenantmig.errors import (
     ConnectError,
-    EmptyFleetError,
     SelectionError,
     SettingsError,
     TenantSchemaMissingError,
@@ -50,16 +49,8 @@ from tenantmig.version_table import ReadVersions, Version, read_versions
 from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
 STORED = (
-    "engine",
-    "parallel",
-    "attempts",
-    "lock_timeout",
-    "statement_timeout",
-    "deadline",
-    "canary",
-    "wave",
-    "max_failures",
-    "gate",
+    *("engine", "parallel", "attempts", "lock_timeout", "statement_timeout", "deadline"),
+    *("canary", "wave", "max_failures", "gate"),
 )
 """The settings that a run keeps in the ledger, for `resume`."""
 ANY_RUN = 2**62  # later than all
@@ -206,7 +197,7 @@ class Driver:
             self.history.target(target, kind)
         fleet, is_shared = self.discover(ledger), self.lineage is Lineage.SHARED
         tenants = fleet if is_shared else selection.select(fleet)
-        return planning.plan_rollout(
+        plan = planning.plan_rollout(
             self.reader(ledger),
             self.history,
             kind,
@@ -216,6 +207,7 @@ class Driver:
             lineage=self.lineage,
             nobody=None if tenants else self.describe_nobody(ledger, fleet, kind),
         )
+        return refusals.mark_ahead(plan, ledger.recorded_revisions)
 
     def describe_nobody(
         self, ledger: Ledger, fleet: Sequence[Tenant], kind: RunKind | None = None
@@ -230,24 +222,22 @@ class Driver:
         """Refuse a run over nobody, unless the settings allow it: the source may be the wrong one.
 
         Raises:
-            EmptyFleetError: with what the source lists and what to do.
+            EmptyFleetError: with what the source lists.
         """
-        if plan.nobody and not self.settings.allow_empty:
-            alone = " `upgrade --lineage shared` upgrades the shared tables alone."
-            raise EmptyFleetError(
-                f"{plan.nobody} If that is right, say --allow-empty."
-                f"{alone if self.settings.has_shared_lineage else ''} Nothing was touched."
-            )
+        if not self.settings.allow_empty:
+            refusals.refuse_nobody(plan, has_shared=self.settings.has_shared_lineage)
 
     def refuse_unfit(self, plan: Plan) -> None:
-        """Refuse a run that can do nothing, or not what was asked, before anything is touched.
+        """Refuse a run that can do nothing, or not what was asked.
 
         Raises:
             EmptyFleetError: it is over nobody.
+            OlderCodeError: this history lacks the revision at which tenants are.
             UnknownRevisionError: a downgrade by -N would lead a tenant beyond base.
         """
         self.require_tenants(plan)
-        planning.refuse_beyond(self.history, plan)
+        refusals.refuse_older_code(plan)
+        refusals.refuse_beyond(self.history, plan)
 
     def require_fit_env(self, plan: Plan) -> None:
         """Make sure that env.py does what the plan's tenants need, before anything is run.
@@ -310,8 +300,7 @@ class Driver:
             SelectionError, ClientProgramError: an option does not fit.
         """
         self.refuse_unfit(plan)
-        skip = options.skip_irreversible
-        plan = planning.heed_irreversible(self.history, plan, skip=skip)
+        plan = refusals.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
         check_ownership(ledger.connection, plan, self.session_options)
         if plan.pending:
             self.require_fit_env(plan)

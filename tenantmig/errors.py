@@ -231,6 +231,13 @@ class ScaffoldError(TenantmigError):
     """The project's files cannot be written."""
 
 
+def sentence_of(error: BaseException) -> str:
+    """Say on one line what an exception says: ours in its own words, another with its type."""
+    if isinstance(error, TenantmigError):
+        return error.message
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
 def irreversible(reason: str) -> NoReturn:
     """Refuse to downgrade: call it in the `downgrade()` of a revision that cannot be undone.
 

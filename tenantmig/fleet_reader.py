@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tenantmig import onboarding, planning, recovery, registry
+from tenantmig import onboarding, planning, recovery, refusals, registry
 from tenantmig.check import check_history
 from tenantmig.check_report import CheckReport, Watch, ignore
 from tenantmig.drift import FleetDrift, find_drift
@@ -153,7 +153,7 @@ class FleetReader:
                 plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
         driver.require_fit_env(plan)
         plan = planning.show_ways(driver.history, plan, known)
-        return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
+        return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
     def require_tenants(self, plan: Plan) -> None:
         """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.

@@ -139,6 +139,12 @@ class Problem:
     source: Heads = ()
     is_forbidden: bool = False
     """This role may not read its version table."""
+    is_known: bool = True
+    """Its version table was read and holds what may be revisions: `source`."""
+    unknown: Heads = ()
+    """Those of `source` that are not in this history."""
+    is_ahead: bool = False
+    """They are revisions of newer code, as the ledger or another tenant shows."""
     is_beyond: bool = False
     """A downgrade by -N would lead it beyond base."""
 

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tenantmig.counting import counted
 from tenantmig.errors import (
-    IrreversibleRevisionError,
     SelectionError,
-    TenantmigError,
     UnknownRevisionError,
+    sentence_of,
 )
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, Way, show_heads
 from tenantmig.records import RunRecord, TenantRecord
@@ -24,7 +22,6 @@ UNDONE_BY: Mapping[RunKind, RunKind] = {
     RunKind.DOWNGRADE: RunKind.UPGRADE,
     RunKind.STAMP: RunKind.STAMP,
 }
-SHOWN = 5
 
 
 class _Planner:
@@ -47,15 +44,8 @@ class _Planner:
         try:
             self._check(tenant, version)
             path = self._path(version.heads, destination)
-        except TenantmigError as error:
-            is_relative = self.moves is RunKind.DOWNGRADE and destination[:1] == "-"
-            self.refuse(
-                tenant,
-                error.message,
-                version.heads,
-                is_forbidden=version.is_forbidden and not tenant.problem,
-                is_beyond=is_relative and isinstance(error, UnknownRevisionError),
-            )
+        except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others
+            self._refuse_for(error, tenant, version, destination)
             return
         if must_be and show_heads(path.target) != must_be:
             self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)
@@ -67,6 +57,21 @@ class _Planner:
     def arrived(self, tenant: Tenant, heads: Heads) -> None:
         """A tenant is where it should be."""
         self._at_target.append((tenant, heads))
+
+    def _refuse_for(
+        self, error: Exception, tenant: Tenant, version: Version, destination: str
+    ) -> None:
+        is_known = not (tenant.problem or version.problem)
+        is_relative = self.moves is RunKind.DOWNGRADE and destination[:1] == "-"
+        self.refuse(
+            tenant,
+            sentence_of(error),
+            version.heads,
+            is_forbidden=version.is_forbidden and not tenant.problem,
+            is_known=is_known,
+            unknown=self.history.unknown(version.heads) if is_known else (),
+            is_beyond=is_relative and isinstance(error, UnknownRevisionError),
+        )
 
     def _check(self, tenant: Tenant, version: Version) -> None:
         problem = tenant.problem
@@ -93,10 +98,13 @@ class _Planner:
 
     def plan(self, kind: RunKind, target: str, **facts: Any) -> Plan:
         """Return the plan."""
-        groups = [
-            PlanGroup(path, tuple(tenants), self._legs(path))
-            for path, tenants in sorted(self._groups.items(), key=lambda item: item[0].source)
-        ]
+        groups = []
+        for path, tenants in sorted(self._groups.items(), key=lambda item: item[0].source):
+            try:
+                groups.append(PlanGroup(path, tuple(tenants), self._legs(path)))
+            except Exception as error:  # noqa: BLE001  the others' paths may be sound
+                for tenant in tenants:
+                    self.refuse(tenant, sentence_of(error), path.source)
         direction = self.moves if self.moves is not kind else None
         current, problems = tuple(self._at_target), tuple(self._problems)
         return Plan(kind, target, tuple(groups), current, problems, direction=direction, **facts)
@@ -271,74 +279,6 @@ def _stand(
             planner.refuse(Tenant(name, schema), "there is no such tenant any more")
         else:
             yield tenant, versions[schema], record
-
-
-def heed_irreversible(history: History, plan: Plan, *, skip: bool) -> Plan:
-    """Refuse a plan that passes a revision which cannot be undone, or leave its tenants out.
-
-    Raises:
-        IrreversibleRevisionError: naming the revision and the tenants; nothing was touched.
-    """
-    if plan.moves is not RunKind.DOWNGRADE:
-        return plan
-    reasons: dict[str, list[Tenant]] = {}
-    kept = []
-    for group in plan.groups:
-        found = next(filter(history.irreversible, group.path.revisions), None)
-        if found is None:
-            kept.append(group)
-        else:
-            reasons.setdefault(found, []).extend(group.tenants)
-    if reasons and not skip:
-        raise IrreversibleRevisionError(_irreversible(history, reasons))
-    left_out = list(plan.left_out) + [
-        Problem(tenant, f"revision {revision} is irreversible", group.path.source)
-        for revision, tenants in reasons.items()
-        for tenant in tenants
-        for group in plan.groups
-        if tenant in group.tenants
-    ]
-    return replace(plan, groups=tuple(kept), left_out=tuple(left_out))
-
-
-def refuse_beyond(history: History, plan: Plan) -> None:
-    """Refuse a downgrade by -N where a tenant has no revision so far back.
-
-    Raises:
-        UnknownRevisionError: naming the tenants and how far each could go; nothing was touched.
-    """
-    beyond = [problem for problem in plan.problems if problem.is_beyond]
-    if not beyond:
-        return
-    told = ", ".join(f'"{p.tenant.name}" ({_how_far(history, p.source)})' for p in beyond[:SHOWN])
-    more = f" and {len(beyond) - SHOWN} more" if len(beyond) > SHOWN else ""
-    raise UnknownRevisionError(
-        f"A downgrade by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: {told}"
-        f"{more}. Name a revision (`base` undoes all), or leave these tenants out with --skip."
-        " Nothing was touched."
-    )
-
-
-def _how_far(history: History, heads: Heads) -> str:
-    at = f"at {show_heads(heads) or 'base'}"
-    if len(heads) > 1:
-        return f"{at}: several heads"
-    return f"{at}: {counted(len(history.applied(heads)), 'revision')} above base" if heads else at
-
-
-def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> str:
-    parts = []
-    for revision, tenants in reasons.items():
-        names = ", ".join(tenant.name for tenant in tenants[:SHOWN])
-        more = f" and {len(tenants) - SHOWN} more" if len(tenants) > SHOWN else ""
-        parts.append(
-            f"Revision {revision} cannot be downgraded ({history.irreversible(revision)});"
-            f" {len(tenants)} tenants would pass it: {names}{more}."
-        )
-    return (
-        " ".join(parts) + " Choose a later revision, or leave these tenants where they are with"
-        " --skip-irreversible. Nothing was touched."
-    )
 
 
 def show_ways(history: History, plan: Plan, known: Mapping[str, str]) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, rights, sql
 from tenantmig.connection import BoundedConnection, find_salt
-from tenantmig.errors import ConnectError, LedgerRowError, UnknownRunError
+from tenantmig.errors import ConnectError, LedgerRowError, PrivilegeError, UnknownRunError
 from tenantmig.ledger_rows import Row
 from tenantmig.lineage import Lineage
 from tenantmig.notices import Warned
@@ -197,6 +197,18 @@ class Records:
             )
             for row in rows
         }
+
+    def recorded_revisions(self, revisions: Collection[str]) -> frozenset[str]:
+        """Return those of the revisions to which a run has brought a tenant.
+
+        None if this role may not read what runs did.
+        """
+        if not (revisions and self.exists):
+            return frozenset()
+        with suppress(PrivilegeError):
+            rows = self.query("recorded_revisions", {"revisions": list(revisions)})
+            return frozenset(str(row.revision) for row in rows)
+        return frozenset()
 
     def replaced_since(self, run: int) -> dict[str, str]:
         """Return the tenants that are no longer those of a run: what later run saw to that."""

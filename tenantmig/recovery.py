@@ -9,7 +9,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from tenantmig import planning
+from tenantmig import planning, refusals
 from tenantmig.backup_file import read_backup
 from tenantmig.backup_proof import check_proof, hash_file, is_known_hash
 from tenantmig.client_programs import ClientPrograms, Limits
@@ -127,8 +127,9 @@ def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord, options: 
         replaced=ledger.replaced_since(undoes) if undoes is not None else None,
         skip=options.skip,
     )
+    plan = refusals.mark_ahead(plan, ledger.recorded_revisions)
     skip = _options_of(record, options).skip_irreversible
-    return planning.heed_irreversible(driver.history, plan, skip=skip)
+    return refusals.heed_irreversible(driver.history, plan, skip=skip)
 
 
 def rollback(driver: Driver, run: int, options: RunOptions) -> RunReport:
@@ -145,7 +146,7 @@ def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions)
     read, fleet = driver.reader(ledger), driver.discover(ledger)
     replaced = ledger.replaced_since(run)
     plan = planning.plan_rollback(read, driver.history, record, fleet, replaced)
-    return planning.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
+    return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
+from tenantmig.counting import counted
 from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
 from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
@@ -125,23 +126,28 @@ class History:
             VersionTableError: a row names an unknown revision, or one row's revision is an
                 ancestor of another's.
         """
-        for revision in heads:
-            found = self.script.revision_map._revision_map.get(revision)  # noqa: SLF001  no prefixes
-            if found is None or found.revision != revision:
-                raise VersionTableError(
-                    f"the version table names revision {revision!r}, which is not in this history"
-                )
+        for revision in self.unknown(heads):
+            raise VersionTableError(
+                f"the version table names revision {revision!r}, which is not in this history"
+            )
         for revision in heads:
             others = [head for head in heads if head != revision]
             if others and revision in self._ancestors(others):
                 raise VersionTableError(
-                    f"the version table has {len(heads)} rows ({', '.join(heads)}),"
+                    f"the version table has {counted(len(heads), 'row')} ({', '.join(heads)}),"
                     f" and {revision} is an ancestor of another row"
                 )
 
+    def unknown(self, heads: Heads) -> Heads:
+        """Return those that are no revision of this history, by their whole id."""
+        known = self.script.revision_map._revision_map  # noqa: SLF001  no prefixes
+        found = {revision: known.get(revision) for revision in heads}
+        return tuple(h for h, script in found.items() if script is None or script.revision != h)
+
     def _ancestors(self, heads: Sequence[str]) -> set[str]:
-        scripts = self.script.iterate_revisions(tuple(heads), "base")
-        return {script.revision for script in scripts}
+        # one by one: of several, Alembic refuses those that overlap
+        each = (self.script.iterate_revisions(revision, "base") for revision in heads)
+        return {script.revision for scripts in each for script in scripts}
 
     def is_applied(self, revision: str, heads: Heads) -> bool:
         """True when a tenant whose version table says `heads` has had this revision."""

@@ -11,6 +11,7 @@ from tenantmig.ledger import Ledger
 from tenantmig.outcome import Outcome, Trouble
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.planning import plan_rollout
+from tenantmig.refusals import mark_ahead
 from tenantmig.revisions import History
 from tenantmig.tenant import Tenant
 from tenantmig.version_table import ReadVersions
@@ -21,13 +22,20 @@ class Standing(StrEnum):
 
     AT_HEAD = "at_head"
     BEHIND = "behind"
+    AHEAD = "ahead"
+    """At a revision that newer code made; this history does not have it."""
     FAILED = "failed"
+    """Behind, and its latest run failed."""
     IN_DOUBT = "in_doubt"
+    UNKNOWN = "unknown"
+    """Its version table was not read, or what it says cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """One tenant: its revision (None at base), how many are pending, and how it stands."""
+    """One tenant: its revision (None at base, or unless `is_known`), how many are pending, and how
+    it stands.
+    """
 
     tenant: Tenant
     revision: str | None
@@ -36,6 +44,13 @@ class TenantStatus:
     problem: str | None = None
     is_readable: bool = True
     """False when this role may not read its version table."""
+    is_known: bool = True
+    """False when its revision is not known: the version table was refused or not read."""
+
+    @property
+    def shown_revision(self) -> str:
+        """Its revision for people."""
+        return (self.revision or "base") if self.is_known else "an unknown revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +78,12 @@ class FleetStatus:
 
     @property
     def by_revision(self) -> dict[str | None, int]:
-        """How many tenants are at each revision, most first; None is base."""
-        return dict(Counter(tenant.revision for tenant in self.tenants).most_common())
+        """How many tenants are at each revision, most first; None is base.
+
+        Without those whose revision is not known.
+        """
+        known = Counter(tenant.revision for tenant in self.tenants if tenant.is_known)
+        return dict(known.most_common())
 
 
 def read_status(
@@ -72,6 +91,7 @@ def read_status(
 ) -> FleetStatus:
     """Read where these tenants stand towards the head(s) of the history."""
     plan = plan_rollout(read, history, RunKind.UPGRADE, "heads", tenants)
+    plan = mark_ahead(plan, ledger.recorded_revisions)
     troubles, partial = ledger.troubled_tenants(), ledger.partial_schemas()
     found = [
         _status(tenant, heads, 0, Standing.AT_HEAD, troubles) for tenant, heads in plan.at_target
@@ -82,9 +102,12 @@ def read_status(
             _status(tenant, heads, pending, Standing.BEHIND, troubles) for tenant in group.tenants
         ]
     for problem in plan.problems:
-        status = _status(problem.tenant, problem.source, 0, Standing.FAILED, troubles)
-        is_readable = not problem.is_forbidden
-        found.append(replace(status, problem=problem.message, is_readable=is_readable))
+        standing = Standing.AHEAD if problem.is_ahead else Standing.UNKNOWN
+        heads = problem.source if problem.is_known else ()
+        status = _status(problem.tenant, heads, 0, standing, troubles)
+        is_readable, is_known = not problem.is_forbidden, problem.is_known
+        told = problem.message
+        found.append(replace(status, problem=told, is_readable=is_readable, is_known=is_known))
     found = [_with_parts(status, partial) for status in found]
     found.sort(key=lambda status: status.tenant.name)
     return FleetStatus(",".join(history.heads) or "base", tuple(found))

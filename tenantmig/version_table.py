@@ -18,7 +18,7 @@ from psycopg import sql
 
 from tenantmig import rights
 from tenantmig.connection import in_catalog, trusts
-from tenantmig.errors import VersionTableError
+from tenantmig.errors import VersionTableError, sentence_of
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads
 from tenantmig.sql import query, quoted
@@ -144,8 +144,8 @@ def _read_part(
     for chunk in _chunks(schemas, CHUNK):
         try:
             versions |= _read_chunk(connection, chunk, facts, version_table)
-        except psycopg.Error:  # one of them: dropped meanwhile, or not ours to read
-            if connection.broken:
+        except Exception:  # one of them: dropped meanwhile, not ours to read, or not readable
+            if connection.broken or connection.closed:
                 raise
             for schema in chunk:
                 versions[schema] = _read_one(connection, schema, version_table)
@@ -156,10 +156,12 @@ def _read_one(connection: psycopg.Connection, schema: str, version_table: str) -
     try:
         facts = _read_facts(connection, [schema], version_table)
         return _read_chunk(connection, [schema], facts, version_table)[schema]
-    except psycopg.Error as error:
-        if connection.broken:
+    except Exception as error:
+        if connection.broken or connection.closed:
             raise
-        problem = f"the version table cannot be read: {error.diag.message_primary}"
+        is_told = isinstance(error, psycopg.Error) and error.diag.message_primary
+        told = is_told or sentence_of(error)
+        problem = f"the version table cannot be read: {told}"
         if not isinstance(error, psycopg.errors.InsufficientPrivilege):
             return Version(problem=problem)
         needs = {version_table: frozenset({"SELECT"})}

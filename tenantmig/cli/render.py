@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from tenantmig.cli.printing import console, table
+from tenantmig.counting import counted
 from tenantmig.lineage import Lineage
-from tenantmig.outcome import RunReport, TenantOutcome, UnreadableRun
+from tenantmig.outcome import DONE, RunReport, TenantOutcome, UnreadableRun
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
-from tenantmig.status import FleetStatus, Standing
+from tenantmig.status import FleetStatus, Standing, TenantStatus
 
 SHOWN = 20
 
@@ -65,7 +66,7 @@ def print_run(report: RunReport, *, everyone: bool = False) -> None:
         _print_obstacles(report.obstacles)
     for one in report.warnings:
         out.print(
-            f"warning [{one.sqlstate}] in revision {one.revision}, {one.tenants} tenants"
+            f"warning [{one.sqlstate}] in revision {one.revision}, {counted(one.tenants, 'tenant')}"
             f" (such as {one.example}): {one.message}"
         )
     for problem in report.problems:
@@ -173,10 +174,11 @@ def status_json(status: FleetStatus) -> dict[str, Any]:
 def print_status(status: FleetStatus) -> None:
     """Print how many tenants are at each revision, and those that need attention."""
     out = console()
-    counted = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in status.summary.items())
+    tenants, *stands = status.summary.items()
+    told = [counted(tenants[1], "tenant"), *(f"{n} {_words(name)}" for name, n in stands)]
     if status.shared is not None:
         _print_shared(status.shared)
-    out.print(f"Head {status.head}: {counted}")
+    out.print(f"Head {status.head}: {', '.join(told)}")
     if status.nobody:
         out.print(status.nobody)
     counts = [
@@ -185,9 +187,9 @@ def print_status(status: FleetStatus) -> None:
     ]
     if counts:
         out.print(table(("revision", "tenants", ""), counts))
-    troubled = [s for s in status.tenants if s.standing in {Standing.FAILED, Standing.IN_DOUBT}]
+    troubled = [s for s in status.tenants if s.standing not in {Standing.AT_HEAD, Standing.BEHIND}]
     for found in troubled[:SHOWN]:
-        where = f"{found.tenant.name}: {found.standing} at {found.revision or 'base'}"
+        where = f"{found.tenant.name}: {_standing(found)}"
         out.print(f"{where}: {found.problem}" if found.problem else where)
     if len(troubled) > SHOWN:
         out.print(f"... and {len(troubled) - SHOWN} more: tenantmig status --json")
@@ -195,9 +197,20 @@ def print_status(status: FleetStatus) -> None:
 
 def _print_shared(status: FleetStatus) -> None:
     for found in status.tenants:
-        standing = found.standing.value.replace("_", " ")
-        line = f"Shared lineage, head {status.head}: {standing} at {found.revision or 'base'}"
+        line = f"Shared lineage, head {status.head}: {_standing(found)}"
         console().print(f"{line}: {found.problem}" if found.problem else line)
+
+
+def _standing(found: TenantStatus) -> str:
+    """Write how a tenant stands, and where: "failed at r2", "revision unknown"."""
+    if not found.is_known and found.standing is Standing.UNKNOWN:
+        return "revision unknown"
+    return f"{_words(found.standing.value)} at {found.shown_revision}"
+
+
+def _words(key: str) -> str:
+    """Write a key of JSON for people: "at head"."""
+    return key.replace("_", " ")
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -229,7 +242,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             }
             for group in plan.groups
         ],
-        "problems": [{"tenant": p.tenant.name, "error": p.message} for p in plan.problems],
+        "problems": [
+            {"tenant": p.tenant.name, "error": p.message, "ahead": p.is_ahead}
+            for p in plan.problems
+        ],
         "left_out": [{"tenant": p.tenant.name, "error": p.message} for p in plan.left_out],
     }
 
@@ -240,12 +256,14 @@ def print_plan(plan: Plan) -> None:
         print_plan(plan.shared)
     out = console()
     undertaken = undertaking(plan.kind, plan.target, plan.lineage).capitalize()
+    done = DONE[plan.moves].value
     if plan.nobody:
         out.print(plan.nobody)
     out.print(
-        f"{undertaken}: {plan.pending} tenants to change,"
-        f" {len(plan.at_target)} at the target, {len(plan.problems)} that cannot be"
+        f"{undertaken}: {counted(plan.pending, 'tenant')} to change,"
+        f" {len(plan.at_target)} at the target"
         + (f", {len(plan.left_out)} skipped" if plan.left_out else "")
+        + (f"; {counted(len(plan.problems), 'tenant')} cannot be {done}" if plan.problems else "")
     )
     rows = [
         (

@@ -1,5 +1,5 @@
 -- A row if a run had something to do for a tenant, or nothing left to do for any.
-SELECT FROM {ledger}.run
+SELECT id FROM {ledger}.run
  WHERE id = %(run)s
    AND (state = 'complete'
         OR EXISTS (SELECT FROM {ledger}.run_tenant AS intent

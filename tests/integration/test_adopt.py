@@ -125,7 +125,7 @@ def test_no_match_shows_the_nearest_and_stamps_nothing(
     ]
     assert revisions(project) == {"good": "r1"}
     text = project.run("tenants", "adopt", "acme", expect=3).out
-    assert "acme: not adopted: it equals no revision; r4 is the nearest (1 differences)" in text
+    assert "acme: not adopted: it equals no revision; r4 is the nearest (1 difference)" in text
     assert "index more on thing: extra" in text
     database.execute("DROP INDEX acme.more")
     project.run("tenants", "adopt", "acme")

@@ -1,4 +1,4 @@
-"""A tenant in trouble holds up no release: it is no canary, goes last, and is not counted twice."""
+"""A tenant in trouble holds up no release: it is no canary, and goes last."""
 
 from __future__ import annotations
 
