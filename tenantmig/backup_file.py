@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tenantmig.client_programs import ClientPrograms, Limits
+from tenantmig.counting import counted
 from tenantmig.errors import BackupFileError, ClientProgramError
 from tenantmig.plan import Heads
 
@@ -76,7 +77,7 @@ def _read_schema(programs: ClientPrograms, file: Path, limits: Limits) -> str:
     schemas = [number for number, entry in entries if entry.startswith(SCHEMA)]
     if len(schemas) != 1:
         raise BackupFileError(
-            f"{file} is not the backup of one tenant: it holds {len(schemas)} schemas."
+            f"{file} is not the backup of one tenant: it holds {counted(len(schemas), 'schema')}."
             " Nothing was touched."
         )
     with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tenantmig.backup_file import listed_objects
 from tenantmig.client_programs import ClientPrograms, Connecting, Limits
+from tenantmig.counting import counted
 from tenantmig.dump_relay import DumpRelay
 from tenantmig.errors import ClientProgramError
 
@@ -76,7 +77,7 @@ def _dump_narrowed(
     missing = len(relay.listed - listed) if relay.listed is not None else None
     if missing is None:
         return "pg_dump did not ask the server anything"
-    return f"{missing} objects of the schema were not in the dump" if missing else None
+    return f"the dump lacks {counted(missing, 'object')} of the schema" if missing else None
 
 
 def literal_pattern(schema: str) -> str:

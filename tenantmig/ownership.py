@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from tenantmig.connection import SessionOptions
+from tenantmig.counting import counted
 from tenantmig.errors import PrivilegeError
 from tenantmig.lineage import Lineage
 from tenantmig.owner_wall import SCHEMA_OWNER, read_owners
@@ -35,7 +36,7 @@ def _check_roles(connection: psycopg.Connection, roles: list[str]) -> None:
     wrong = [row for row in rows if row[1] is not None]
     if wrong:
         role, problem, me = wrong[0]
-        more = f" (and {len(wrong) - 1} more roles)" if len(wrong) > 1 else ""
+        more = f" (and {counted(len(wrong) - 1, 'more role')})" if len(wrong) > 1 else ""
         raise PrivilegeError(
             f'onboard_owner: no tenant schema can be made for the role "{role}": {problem}{more}.'
             f' The role must exist and "{me}" be a member of it: GRANT "{role}" TO "{me}".'

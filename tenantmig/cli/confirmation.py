@@ -7,6 +7,7 @@ import sys
 import typer
 
 from tenantmig.cli.render import print_plan
+from tenantmig.counting import counted
 from tenantmig.errors import SelectionError
 from tenantmig.plan import Plan, RunKind
 
@@ -28,8 +29,9 @@ def confirm(plan: Plan, command: str, *, json: bool) -> None:
     if json or not is_terminal:
         why = "with --json nothing is asked" if is_terminal else "stdin is not a terminal"
         raise SelectionError(
-            f"{command} can drop tables and rows ({plan.pending} tenants would change), and nobody"
-            f" can be asked here: {why}. Say --yes if you mean it; --dry-run shows the plan."
+            f"{command} can drop tables and rows ({counted(plan.pending, 'tenant')} would change),"
+            f" and nobody can be asked here: {why}. Say --yes if you mean it;"
+            " --dry-run shows the plan."
             " Nothing was touched."
         )
     if plan.pending:

@@ -11,6 +11,7 @@ from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.printing import console, print_json, say_lines, say_sql, table
 from tenantmig.cli.render import SHOWN
+from tenantmig.counting import counted
 from tenantmig.drift import Difference, DriftGroup, FleetDrift, told
 from tenantmig.errors import SettingsError
 from tenantmig.fleet import Fleet
@@ -102,13 +103,13 @@ def _print(found: FleetDrift, *, everything: bool) -> None:
         equal = sum(len(group.tenants) for group in groups if not group.differences)
         differing = [group for group in groups if group.differences]
         others = sum(len(group.tenants) for group in differing)
-        out.print(f"Reference {revision}: {equal:,} tenants equal, {others:,} differ")
+        out.print(f"Reference {revision}: {counted(equal, 'tenant')} equal, {others:,} differ")
         for group in differing[:most]:
             _print_group(group, most)
         _print_rest(len(differing), most, "groups")
     if found.problems:
         rows = [(one.tenant.name, one.revision or "base", one.problem) for one in found.problems]
-        out.print(f"{len(rows):,} tenants could not be compared:")
+        out.print(f"{counted(len(rows), 'tenant')} could not be compared:")
         out.print(table(("tenant", "revision", "problem"), rows[:most]))
         _print_rest(len(rows), most, "tenants")
     if found.left_out:

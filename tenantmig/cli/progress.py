@@ -22,6 +22,7 @@ from rich.progress import (
 
 from tenantmig.cli.printing import console
 from tenantmig.cli.render import SHOWN, failure_line, undertaking
+from tenantmig.counting import counted
 from tenantmig.events import (
     AttemptFailed,
     CatalogsDiffer,
@@ -61,8 +62,8 @@ class Reporter:
             case CatalogsDiffer():
                 first = ", ".join(event.schemas[:SHOWN])
                 self._line(
-                    f"{len(event.schemas)} schemas had another catalog before the same SQL and have"
-                    f" now: {first}"
+                    f"{counted(len(event.schemas), 'schema')} had another catalog before the same"
+                    f" SQL, and now too: {first}"
                 )
             case SharedLock():
                 self._line(
@@ -94,7 +95,7 @@ class Reporter:
     def _start(self, event: RunStarted) -> None:
         self._line(
             f"Run {event.run}: {undertaking(event.kind, event.target, event.lineage)},"
-            f" {event.pending} of {event.tenants} tenants, {event.parallel} at once"
+            f" {event.pending} of {counted(event.tenants, 'tenant')}, {event.parallel} at once"
         )
         if not (self._is_terminal and event.pending):
             return
@@ -114,7 +115,7 @@ class Reporter:
         if event.wave == 0:
             self._line(f"canary: {', '.join(event.tenants)}")
         elif event.wave > 1:
-            self._line(f"wave {event.wave}: {len(event.tenants)} tenants")
+            self._line(f"wave {event.wave}: {counted(len(event.tenants), 'tenant')}")
 
     def _finish(self, event: TenantFinished) -> None:
         outcome = event.outcome
@@ -130,7 +131,8 @@ class Reporter:
             self._bar.update(self._task, completed=event.done, rate=rate, failed=self._failed)
         elif event.done == event.pending or now - self._told > LINE_EVERY_S:
             self._told = now
-            self._line(f"{event.done}/{event.pending} tenants, {rate:.1f}/s, {self._failed} failed")
+            done = f"{event.done}/{counted(event.pending, 'tenant')}"
+            self._line(f"{done}, {rate:.1f}/s, {self._failed} failed")
 
     def _line(self, text: str) -> None:
         out = self._bar.console if self._bar is not None else self._out

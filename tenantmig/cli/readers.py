@@ -19,6 +19,7 @@ from tenantmig.cli.render import (
     run_json,
     status_json,
 )
+from tenantmig.counting import counted
 from tenantmig.outcome import RunReport, UnreadableRun
 from tenantmig.plan import show_heads
 
@@ -54,7 +55,7 @@ def plan(
         say(f"{problem.tenant.name}: not written: {problem.message}", is_error=True)
     for group, text in fleet.plan_sql(found):
         source, goal = show_heads(group.path.source) or "base", show_heads(group.path.target)
-        say(f"-- {len(group.tenants)} tenants from {source} to {goal},")
+        say(f"-- {counted(len(group.tenants), 'tenant')} from {source} to {goal},")
         say(f'-- written for the first of them, "{group.tenants[0].name}"')
         say("")
         say_sql(text)

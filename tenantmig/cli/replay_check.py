@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenantmig.cli.printing import say
+from tenantmig.counting import counted
 
 if TYPE_CHECKING:
     from tenantmig.replay_check import ReplayReport
@@ -34,7 +35,7 @@ def print_report(report: ReplayReport) -> None:
         say(f"Made-up rows: none in {table}: {reason}")
     for name in report.left_out:
         say(f"Not compared: {name} differs between two runs of plain Alembic")
-    counts = f"{report.replayed} of {report.revisions} revisions replayed"
+    counts = f"{report.replayed} of {counted(report.revisions, 'revision')} replayed"
     if report.is_same:
         say(f"Replay: {counts}; catalogs and rows are as plain Alembic makes them")
         return

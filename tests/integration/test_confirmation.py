@@ -71,7 +71,7 @@ def test_without_a_terminal_it_needs_yes(moved: Project, database: Database) -> 
                 assert "--yes" not in moved.run(*command, "--dry-run").out
     assert not (moved.folder / "dumps").exists()
     error = moved.refuse("downgrade", "base", "-t", "a")
-    assert "1 tenants would change" in error
+    assert "1 tenant would change" in error
     assert "stdin is not a terminal" in error
     moved.run("downgrade", "base", "-t", "a", "--yes")
     assert stands(database, "a", "b") == {"a": None, "b": "r3"}
@@ -137,7 +137,7 @@ def test_a_terminal_is_asked(moved: Project, database: Database) -> None:
     with untouched(database):
         code, said = on_a_terminal(moved, "n", "downgrade", "r2", "-t", "a")
         assert (code, "Do it?" in said) == (130, True)
-        assert "1 tenants to change" in said
+        assert "1 tenant to change" in said
         code, said = on_a_terminal(moved, "y", "downgrade", "r2", "-t", "a", "--json")
         assert (code, "with --json nothing is asked" in said) == (2, True)
     code, said = on_a_terminal(moved, "y", "downgrade", "r2", "-t", "a")

@@ -142,7 +142,7 @@ def test_another_source_needs_the_same_and_its_own(stage: Stage, ask: Ask) -> No
         f"GRANT USAGE ON SCHEMA elsewhere TO {stage.visitor};"
         f"GRANT SELECT ON elsewhere.list TO {stage.visitor}"
     )
-    assert "1 tenants, 1 at head" in ask(visitor, "status").out
+    assert "1 tenant, 1 at head" in ask(visitor, "status").out
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_a_dropped_index_an_extra_column_and_an_invalid_index(
             "CREATE UNIQUE INDEX CONCURRENTLY only_one ON gamma.users (display_name)"
         )
     text = project.run("drift", expect=5).out
-    assert "Reference 0015: 1 tenants equal, 3 differ" in text
+    assert "Reference 0015: 1 tenant equal, 3 differ" in text
     assert "index ix_projects_owner_id_name on projects: missing" in text
     assert "column users.nickname: extra" in text
     assert "index only_one on users: extra" in text

@@ -291,9 +291,7 @@ def test_a_rollback_that_was_killed_is_resumed_with_what_it_left(
     three.run("onboard", "b", "--to", "r2")
     three.run("upgrade")
     words = ("rollback", "3", "--skip-irreversible")
-    assert "1 tenants to change, 0 at the target, 0 that cannot be, 1 skipped" in (
-        three.run(*words, "--dry-run").out
-    )
+    assert "1 tenant to change, 0 at the target, 1 skipped" in (three.run(*words, "--dry-run").out)
     put_to_sleep(database, "b")
     kill_asleep(three, database, *words, "--yes")
     wake(database, "b")
