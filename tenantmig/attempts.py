@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tenantmig.claims import Claims, Turns
@@ -187,7 +187,9 @@ class Attempts:
 
     def _try(self, work: TenantWork, leg: Path) -> None:
         def attempt(_: int, *, is_reading: bool = False) -> Attempt:
-            made = self.engine.attempt(self._assignment(work, leg, is_reading=is_reading))
+            is_onward, work.is_onward = work.is_onward, False
+            assignment = self._assignment(work, leg, is_reading=is_reading)
+            made = self.engine.attempt(replace(assignment, is_onward=is_onward))
             work.note_doubt(made)
             if made.warnings:
                 self._told.put(ServerWarned(made.warnings))
@@ -223,7 +225,8 @@ class Attempts:
                 return attempt(number)
 
         work.is_given_back = work.is_crowded = False
-        last = work.retry.until_settled(beside_others, tell, is_refused)
+        is_onward = work.is_onward
+        last = work.retry.until_settled(beside_others, tell, is_refused, is_onward=is_onward)
         if is_crowded(last) and not self.signal.is_set:
             tell(work.attempts, last)
             with self._turns.alone(PATIENCE_S):
@@ -252,6 +255,7 @@ class Attempts:
     def _arrive(self, work: TenantWork, leg: Path, attempt: Attempt) -> None:
         is_there = attempt.outcome is Outcome.ALREADY_CURRENT or attempt.is_through
         work.leg = len(work.legs) if is_there else work.leg + 1
+        work.is_onward = True
         self._witnessed.update(leg.revisions)
         for revision, table in attempt.shared_locks.items():
             if revision not in self.shared:

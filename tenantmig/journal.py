@@ -55,7 +55,11 @@ def begin_attempt(
         PartialRevisionError: the two contradict each other; nothing may be run.
         TenantLockedError: the transaction is still being committed.
     """
-    facts = _key(assignment) | {"done": DONE_OUTCOMES, "lost_xid": assignment.lost_xid}
+    facts = _key(assignment) | {
+        "done": DONE_OUTCOMES,
+        "lost_xid": assignment.lost_xid,
+        "is_onward": assignment.is_onward,
+    }
     claimed = connection.execute(sql.query("begin_attempt", ledger), facts).fetchone()
     if claimed is None:
         raise OvertakenError(

@@ -77,7 +77,8 @@ class Assignment:
     """One tenant's part of a run, as it is given to an engine. `attempt` counts from 1.
 
     `leg` is the stretch of the path to go now (all of it by default). `is_reading` asks for nothing
-    but to find out what earlier attempts left; `is_witness` to look which shared tables the
+    but to find out what earlier attempts left; `is_onward` says that the attempt of this number
+    came to the end of the leg before and goes on; `is_witness` to look which shared tables the
     revisions lock. A driver of an older `epoch` of the run than the ledger's is fenced out.
     `lost_xid` is the transaction of an earlier attempt whose COMMIT may have been lost; `server` is
     where the run began. `releases` asks a worker to give its connection up after the attempt;
@@ -93,6 +94,7 @@ class Assignment:
     path: Path
     attempt: int = 1
     is_reading: bool = False
+    is_onward: bool = False
     epoch: int = 1
     leg: Path | None = None
     is_witness: bool = False

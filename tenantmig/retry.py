@@ -51,12 +51,15 @@ class Retry:
         attempt: Callable[[int], Attempt],
         on_retry: Callable[[int, Attempt], None],
         gives_up: Callable[[], bool] = lambda: False,
+        *,
+        is_onward: bool = False,
     ) -> Attempt:
         """Call `attempt(number)` until it succeeds, is not worth another try, or tries run out.
 
         Returns the last attempt. `on_retry` is told of each that will be made again. `gives_up` is
         asked before each of those and says that it is not made after all. A later call has tries of
-        its own.
+        its own; where it `is_onward`, its first goes on with the last try of the call before, which
+        succeeded, and has the number of that.
         """
         last: Attempt | None = None
         self._counted, self._unconnected_since = 0, None
@@ -64,7 +67,7 @@ class Retry:
         def once() -> Attempt:
             nonlocal last
             if last is None or not (self.stopping.is_set() or gives_up()):
-                self.made += 1
+                self.made += not (is_onward and last is None)
                 last = attempt(self.made)
             return last
 

@@ -25,6 +25,8 @@ class TenantWork:
     leg: int = 0
     is_deferred: bool = False
     is_last_try: bool = False
+    is_onward: bool = False
+    """The last attempt came to the end of a leg: the next one goes on with it."""
     is_in_doubt: bool = False
     is_given_back: bool = False
     """The server has no connection for the thread that tried it last."""

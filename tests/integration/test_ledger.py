@@ -13,7 +13,13 @@ import pytest
 from tenantmig.activity import cancel_statements
 from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.database_url import DatabaseUrl
-from tenantmig.errors import LedgerError, PrivilegeError, TenantSessionError, UnknownRunError
+from tenantmig.errors import (
+    LedgerError,
+    OvertakenError,
+    PrivilegeError,
+    TenantSessionError,
+    UnknownRunError,
+)
 from tenantmig.journal import begin_attempt, record_step
 from tenantmig.ledger import Ledger, RunClaim, session_name
 from tenantmig.ledger_schema import LEDGER_VERSION
@@ -293,6 +299,18 @@ def test_what_the_ddls_transaction_wrote_stands(
     settled = ledger.record_outcome(claim, _outcome(believed, error="connection lost"))
     assert (settled.outcome, settled.to_revision) == (Outcome.UPGRADED, "a3")
     assert _row(ledger, run).outcome is Outcome.UPGRADED
+
+
+def test_only_the_next_leg_goes_on_with_an_attempt(
+    ledger: Ledger, tenant_connection: psycopg.Connection
+) -> None:
+    run = _begin(ledger)
+    onward = {number: replace(_assignment(run, number), is_onward=True) for number in (1, 2)}
+    begin_attempt(tenant_connection, SCHEMA, _assignment(run, 2))
+    assert begin_attempt(tenant_connection, SCHEMA, onward[2]) is None
+    for late in (_assignment(run, 2), onward[1]):
+        with pytest.raises(OvertakenError):
+            begin_attempt(tenant_connection, SCHEMA, late)
 
 
 def test_a_failure_after_some_steps_keeps_the_revision_reached(

@@ -198,6 +198,26 @@ def test_an_invalid_index_of_a_terminated_backend_is_rebuilt_in_the_same_run(
     assert index_oid(database, "a", is_valid=True) != left[0]
 
 
+@pytest.mark.parametrize("engine", ["auto", "alembic"])
+def test_attempts_are_counted_and_not_legs(
+    project: Project, open_fleet: OpenFleet, database: Database, engine: str
+) -> None:
+    alters = [f"op.execute('ALTER TABLE thing ADD {what}')" for what in ("b int", "UNIQUE (id)")]
+    write_history(
+        project.script_location, CREATE, ("r2", alters[0]), ("r3", INDEX), ("r4", alters[1])
+    )
+    fleet = fleet_of(open_fleet, engine=engine, max_failures="1")
+    fleet.onboard(["a", "b", "c", "d"], "r1")
+    database.execute("INSERT INTO a.thing VALUES (1), (1)")
+    tenants = by_name(fleet.upgrade())
+    found = {name: (one.outcome.value, one.attempts) for name, one in tenants.items()}
+    assert found == dict.fromkeys("bcd", ("upgraded", 1)) | {"a": ("failed", 1)}
+    assert fleet.run(2).tenants[0].to_revision == "r3"
+    database.execute("DELETE FROM a.thing")
+    resumed = by_name(fleet.resume())["a"]
+    assert (resumed.outcome.value, resumed.attempts) == ("upgraded", 2)
+
+
 @pytest.mark.parametrize("is_noted", [True, False])
 def test_a_valid_index_of_an_attempt_that_was_cut_off_is_not_built_again(
     tmp_path: Path, open_fleet: OpenFleet, database: Database, is_noted: bool

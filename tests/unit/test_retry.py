@@ -137,6 +137,17 @@ def test_no_attempt_follows_when_it_is_given_up(refusals: int) -> None:
     assert retry.made == len(clock.waits) == refusals
 
 
+def test_a_leg_goes_on_with_the_attempt_that_ended_the_one_before() -> None:
+    clock = Clock()
+    attempts = Attempts(FAILED[FailureKind.LOCKED], DONE, DONE, FAILED[FailureKind.LOCKED], DONE)
+    retry = Retry(RetryPolicy(attempts=2), clock)
+    for _ in range(2):
+        assert retry.until_settled(attempts, attempts.tell, is_onward=retry.made > 0) == DONE
+    assert (attempts.numbers, retry.made) == ([1, 2, 2], 2)
+    assert retry.until_settled(attempts, attempts.tell, is_onward=True) == DONE
+    assert (attempts.numbers, retry.made) == ([1, 2, 2, 2, 3], 3)
+
+
 def test_a_deferred_tenant_goes_on_counting() -> None:
     clock = Clock()
     attempts = Attempts(*[FAILED[FailureKind.LOCKED]] * 2, DONE)
