@@ -1,4 +1,4 @@
-"""init: Alembic's environment for tenants, written into a project."""
+"""init: Alembic's environment for tenants, written into a project or shown as a diff."""
 
 from __future__ import annotations
 
@@ -7,19 +7,37 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli.options import DryRunFlag
-from tenantmig.cli.printing import say
+from tenantmig.cli.options import DryRunFlag, Invocation
+from tenantmig.cli.printing import say, say_lines
+from tenantmig.errors import ScaffoldError
+from tenantmig.project import adapt_project, has_alembic, write_missing
 from tenantmig.scaffold import scaffold_files, write_scaffold
+
+HAS_ALEMBIC = (
+    "{folder} has an Alembic environment already; nothing was written. `tenantmig init --adapt`"
+    " shows as a diff what its env.py must change, and writes only what is missing."
+)
 
 
 def init(
+    ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
     shared: Annotated[
         bool, typer.Option("--shared", help="Also a lineage for the tables that tenants share.")
     ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Show what an env.py must change; write what is missing."),
+    ] = False,
     dry_run: DryRunFlag = False,
 ) -> None:
     """Write alembic.ini, alembic/env.py and tenantmig.toml into a project; never overwrites."""
+    ini = ctx.ensure_object(Invocation).config
+    if adapt:
+        _adapt(folder, ini, is_shared=shared, dry_run=dry_run)
+        return
+    if has_alembic(folder, ini):
+        raise ScaffoldError(HAS_ALEMBIC.format(folder=folder.absolute()))
     if dry_run:
         for name in scaffold_files(is_shared=shared):
             say(f"would write {folder / name}")
@@ -30,3 +48,20 @@ def init(
         "Next: put the database's URL into alembic.ini (or TENANTMIG_DATABASE_URL), write a first"
         " revision with `tenantmig revision -m ...`, then `tenantmig onboard NAME`."
     )
+
+
+def _adapt(folder: Path, ini: Path, *, is_shared: bool, dry_run: bool) -> None:
+    """Print the diff on stdout, so that `| git apply` takes it, and all else on stderr."""
+    found = adapt_project(folder, ini, is_shared=is_shared)
+    if found.is_fit:
+        say("Nothing to change: env.py does what tenants need, and no file is missing.")
+        return
+    for path in found.missing if dry_run else write_missing(found):
+        say(f"{'would write' if dry_run else 'wrote'} {path}", is_error=True)
+    if found.diff:
+        say_lines(found.diff.rstrip("\n"))
+        say(
+            "Read the diff and apply it, for example with"
+            " `tenantmig init --adapt | git apply`; then: tenantmig status",
+            is_error=True,
+        )

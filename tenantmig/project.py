@@ -1,0 +1,147 @@
+"""A project that has Alembic already: what its files must change, and which of ours are missing."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.util import CommandError, coerce_resource_to_filename
+
+from tenantmig.env_adaptation import adapt_env
+from tenantmig.env_text import called
+from tenantmig.errors import ScaffoldError
+from tenantmig.revisions import alembic_config
+from tenantmig.scaffold import SHARED_FILES, SHARED_SECTION, scaffold_files
+from tenantmig.settings import read_ini
+
+FLASK_INI = """\
+# Beside Flask-Migrate's own: this one is for `tenantmig` and `alembic`, that for `flask db`.
+"""
+NO_ALEMBIC = (
+    "{folder} has no Alembic environment: neither {ini}, nor [tool.alembic] in a pyproject.toml,"
+    " nor migrations/env.py of Flask-Migrate. `tenantmig init` writes a new one."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What must change in a project: `diff` is for you to read and apply, `missing` are new files.
+
+    `is_fit` says that nothing must change.
+    """
+
+    diff: str
+    missing: Mapping[Path, str]
+
+    @property
+    def is_fit(self) -> bool:
+        """True when there is nothing to do."""
+        return not self.diff and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The Alembic environment of a project: its scripts, and its ini if that has to be written."""
+
+    folder: Path
+    scripts: Path
+    ini: Path
+    new_ini: str | None = None
+
+
+def has_alembic(folder: Path, ini: Path) -> bool:
+    """True when a project has an Alembic environment."""
+    try:
+        _find(folder, ini)
+    except ScaffoldError:
+        return (folder / ini).exists()
+    return True
+
+
+def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adaptation:
+    """Say what a project's Alembic environment must change to serve tenants; writes nothing.
+
+    Raises:
+        ScaffoldError: there is no Alembic environment.
+        EnvironmentFileError: its env.py cannot be adapted by itself.
+        SettingsError: its ini cannot be read.
+    """
+    found = _find(folder, ini)
+    env = found.scripts / "env.py"
+    if not env.is_file():
+        raise ScaffoldError(
+            f"There is no {env}, and Alembic needs one; move {found.scripts} away and run"
+            " `tenantmig init` for a new environment."
+        )
+    source = env.read_text(encoding="utf-8")
+    adapted = adapt_env(source, str(env))
+    diff = _diff(folder, env, source, adapted)
+    ours = scaffold_files()
+    missing = {folder / "tenantmig.toml": _settings(adapted) + ours["tenantmig.toml"]}
+    missing[found.scripts / "script.py.mako"] = ours["alembic/script.py.mako"]
+    if found.new_ini is not None:
+        missing[found.ini] = found.new_ini
+    if is_shared and (found.new_ini is not None or not read_ini(found.ini).has_section("shared")):
+        for name in SHARED_FILES:
+            missing[folder / name] = scaffold_files(is_shared=True)[name]
+        if found.new_ini is not None:
+            missing[found.ini] += SHARED_SECTION
+        else:
+            text = found.ini.read_text(encoding="utf-8")
+            diff += _diff(folder, found.ini, text, text.rstrip("\n") + "\n" + SHARED_SECTION)
+    new = {path: text for path, text in missing.items() if not path.exists()}
+    return Adaptation(diff, new)
+
+
+def write_missing(adaptation: Adaptation) -> list[Path]:
+    """Write the files that are missing, and return them."""
+    for path, text in adaptation.missing.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(adaptation.missing)
+
+
+def _find(folder: Path, ini: Path) -> _Found:
+    path = folder / ini
+    flask = folder / "migrations" / "alembic.ini"
+    toml = path.with_name("pyproject.toml")
+    if not path.exists() and not (toml.is_file() and "[tool.alembic]" in toml.read_text()):
+        if (folder / "migrations" / "env.py").is_file() and flask.is_file():
+            return _Found(folder, folder / "migrations", path, _flask_ini(flask))
+        raise ScaffoldError(NO_ALEMBIC.format(folder=folder, ini=ini))
+    location = alembic_config(path).get_alembic_option("script_location")
+    try:
+        scripts = Path(coerce_resource_to_filename(str(location)))
+    except (CommandError, ImportError) as error:
+        raise ScaffoldError(f"{path}: script_location cannot be found: {error}.") from error
+    return _Found(folder, folder / scripts, path)
+
+
+def _flask_ini(flask: Path) -> str:
+    """Return an ini for the project's folder, with the logging of Flask-Migrate's own."""
+    ours = scaffold_files()["alembic.ini"].replace("%(here)s/alembic", "%(here)s/migrations")
+    text = flask.read_text(encoding="utf-8")
+    logging = text[text.find("[loggers]") :] if "[loggers]" in text else ""
+    return FLASK_INI + ours + ("\n" + logging if logging else "")
+
+
+def _settings(env: str) -> str:
+    """Return the settings that follow from what env.py passes to Alembic."""
+    for call in called(ast.parse(env), "configure"):
+        for one in call.keywords:
+            is_text = isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
+            if one.arg == "version_table" and is_text:
+                return f"version_table = {ast.unparse(one.value)}  # as env.py passes it\n\n"
+    return ""
+
+
+def _diff(folder: Path, path: Path, before: str, after: str) -> str:
+    name = os.path.relpath(path, folder)
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
