@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tenantmig.errors import (
-    SelectionError,
-    UnknownRevisionError,
-    sentence_of,
-)
+from tenantmig.errors import SelectionError, UnknownRevisionError, sentence_of
+from tenantmig.heads import read_heads
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, Way, show_heads
 from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
@@ -31,7 +28,7 @@ class _Planner:
         self.history = history
         self.moves = moves
         self._groups: dict[Path, list[Tenant]] = {}
-        self._paths: dict[tuple[Heads, str], Path] = {}
+        self._paths: dict[tuple[Heads, str | Heads], Path] = {}
         self._at_target: list[tuple[Tenant, Heads]] = []
         self._problems: list[Problem] = []
 
@@ -39,17 +36,15 @@ class _Planner:
         """A tenant cannot be brought along; `facts` are those of `Problem`."""
         self._problems.append(Problem(tenant, message, heads, **facts))
 
-    def add(self, tenant: Tenant, version: Version, destination: str, must_be: str = "") -> None:
-        """Find a tenant's way to `destination`; `must_be` is the exact version to be reached."""
+    def add(self, tenant: Tenant, version: Version, destination: str | Heads) -> None:
+        """Find a tenant's way to a target, in Alembic's words, or to exactly these heads."""
         try:
             self._check(tenant, version)
             path = self._path(version.heads, destination)
         except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others
             self._refuse_for(error, tenant, version, destination)
             return
-        if must_be and show_heads(path.target) != must_be:
-            self.refuse(tenant, f"there is no way to exactly {must_be}", version.heads)
-        elif path.is_empty and self.moves not in {RunKind.STAMP, RunKind.OFFBOARD}:
+        if path.is_empty and self.moves not in {RunKind.STAMP, RunKind.OFFBOARD}:
             self._at_target.append((tenant, version.heads))
         else:
             self._groups.setdefault(path, []).append(tenant)
@@ -59,7 +54,7 @@ class _Planner:
         self._at_target.append((tenant, heads))
 
     def _refuse_for(
-        self, error: Exception, tenant: Tenant, version: Version, destination: str
+        self, error: Exception, tenant: Tenant, version: Version, destination: str | Heads
     ) -> None:
         is_known = not (tenant.problem or version.problem)
         is_relative = self.moves is RunKind.DOWNGRADE and destination[:1] == "-"
@@ -85,10 +80,12 @@ class _Planner:
         if problem:
             raise SelectionError(problem)
 
-    def _path(self, heads: Heads, destination: str) -> Path:
+    def _path(self, heads: Heads, destination: str | Heads) -> Path:
         key = heads, destination
         if key not in self._paths:
-            if self.moves is RunKind.STAMP:
+            if not isinstance(destination, str):
+                self._paths[key] = self.history.exact_path(self.moves, heads, destination)
+            elif self.moves is RunKind.STAMP:
                 self._paths[key] = self.history.stamp_path(heads, destination)
             elif self.moves is RunKind.OFFBOARD:
                 self._paths[key] = Path(heads, (), (), "base")
@@ -210,7 +207,7 @@ def _undo(
             version.heads,
         )
     else:
-        planner.add(tenant, version, before or "base", must_be=before or "")
+        planner.add(tenant, version, read_heads(before))
 
 
 def plan_resumption(
@@ -242,6 +239,8 @@ def plan_resumption(
                 planner.refuse(tenant, f"run {undone.report.run} has no row for it in the ledger")
             else:
                 _undo(planner, tenant, version, before, undone.report.run, again)
+        elif report.kind is RunKind.ROLLBACK and known.destination is not None:
+            planner.add(tenant, version, read_heads(known.destination))
         else:
             planner.add(tenant, version, known.destination or report.target)
     facts = {"undoes": report.undoes} | _of(record)

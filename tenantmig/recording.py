@@ -317,11 +317,6 @@ class Templates:
             for revision in revisions
         )
 
-    def is_branched(self, direction: RunKind, revision: str) -> bool:
-        """True when a witness had several heads before or after a revision."""
-        recordings = self._recordings.get((direction, revision), ())
-        return any(len(r.source) > 1 or len(r.target) > 1 for r in recordings)
-
     def get(self, direction: RunKind, revision: str) -> Template | None:
         """Return the template of a revision, if it has one."""
         return self._templates.get((direction, revision))

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from tenantmig.counting import counted
 from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
+from tenantmig.heads import ExactStep, follow, read_heads
 from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
@@ -33,7 +34,7 @@ from tenantmig.recording import AUTOCOMMIT
 from tenantmig.script_source import has_autocommit_block, irreversible_reason
 from tenantmig.settings import read_ini
 
-MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[RevisionStep]]
+MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[ExactStep]]
 
 
 def alembic_config(ini: Path, lineage: Lineage = Lineage.TENANT, x: Sequence[str] = ()) -> Config:
@@ -67,6 +68,7 @@ class History:
             self._config = config
             self.script = ScriptDirectory.from_config(config)
             self.heads: Heads = tuple(sorted(self.script.get_heads()))
+            self._known_places: dict[tuple[RunKind, RevisionPath], Sequence[Heads]] = {}
             self.script.get_bases()
 
     def forget_scripts(self) -> None:
@@ -171,6 +173,8 @@ class History:
         Raises:
             UnknownRevisionError: the target cannot be reached from there.
         """
+        if "," in target and kind is RunKind.DOWNGRADE:
+            return self.exact_path(kind, source, read_heads(target))
         if target[:1] in "+-" and len(source) > 1:
             raise UnknownRevisionError(
                 f"{target} is ambiguous from {show_heads(source)}; name a revision id instead"
@@ -184,35 +188,71 @@ class History:
             ) from error
         except AttributeError as error:  # a script without upgrade() or downgrade()
             raise UnknownRevisionError(f"a script is incomplete: {_one_line(error)}") from error
-        heads = set(source)
-        for step in steps:
-            heads = _apply(step, heads)
-        reached = tuple(sorted(heads))
+        reached = follow(steps, source)[-1]
         revisions = tuple(step.revision.revision for step in steps)
         destination = (show_heads(reached) or "base") if target[:1] in "+-" else target
         return RevisionPath(source, reached, revisions, destination)
 
+    def exact_path(self, kind: RunKind, source: Heads, target: Heads) -> RevisionPath:
+        """Return the path over what one of two places has and the other has not.
+
+        Alembic has no name for most of such ways: over a merge, or back on one of two branches.
+        Downgrades come in the reverse order of the upgrades; a stamp passes no revision.
+
+        Raises:
+            UnknownRevisionError: a revision is gone from the history, or no such path leads there.
+        """
+        is_down, shown = kind is RunKind.DOWNGRADE, show_heads(target) or "base"
+        target = tuple(sorted(target))
+        way = f"there is no {kind.value} from {show_heads(source) or 'base'} to exactly {shown}"
+        gone = [revision for revision in (*source, *target) if not self.knows(revision)]
+        if gone:
+            raise UnknownRevisionError(f"{way}: revision {gone[0]!r} is not in this history")
+        if kind is RunKind.STAMP:
+            return RevisionPath(source, target, (), shown)
+        above, below = (source, target) if is_down else (target, source)
+        if not self.applied(below) <= self.applied(above):
+            raise UnknownRevisionError(f"{way}: each has revisions that the other has not")
+        scripts = self.script.iterate_revisions(above, below, implicit_base=True)
+        passed = [script.revision for script in scripts]
+        revisions = tuple(passed if is_down else reversed(passed))
+        path = RevisionPath(source, target, revisions, shown)
+        if self._places(kind, path)[-1] != target:
+            raise UnknownRevisionError(f"{way}: its version rows would be others")
+        return path
+
+    def rest(self, kind: RunKind, path: RevisionPath, heads: Heads) -> tuple[str, ...] | None:
+        """Return what is left of a path for a tenant that is somewhere on it; None beside it."""
+        places = self._places(kind, path)
+        here = tuple(sorted(heads))
+        return path.revisions[places.index(here) :] if here in places else None
+
+    def _places(self, kind: RunKind, path: RevisionPath) -> Sequence[Heads]:
+        """Return where a path comes past, its ends included."""
+        key = kind, path
+        if key not in self._known_places:
+            steps = self.exact_steps(kind, path.revisions)(path.source, None)
+            self._known_places[key] = follow(steps, path.source)
+        return self._known_places[key]
+
     def legs(self, kind: RunKind, path: RevisionPath) -> tuple[Leg, ...]:
         """Cut a path where it goes from transactional to concurrent revisions, or back.
 
-        A path through branches is left whole, and one with a revision that is not proved pure.
+        One with a revision that is not proved pure is left whole.
         """
         runs = [(flag, tuple(g)) for flag, g in groupby(path.revisions, self._is_concurrent)]
         if len(runs) < 2:
             return (Leg(path, any(flag for flag, _ in runs)),)
         if self.proofs.why_isolated(kind, path.revisions):
             return (Leg(path, is_concurrent=True, is_whole=True),)
-        legs, source = [], path.source
+        places, at, legs = self._places(kind, path), 0, []
         for flag, revisions in runs:
-            last = self.script.get_revision(revisions[-1])
-            assert last is not None
-            after = last.down_revision or "base" if kind is RunKind.DOWNGRADE else last.revision
-            stretch = self.path(kind, source, after) if isinstance(after, str) else None
-            if stretch is None or stretch.revisions != revisions:
-                return (Leg(path, is_concurrent=True),)
-            legs.append(Leg(stretch, flag))
-            source = stretch.target
-        return tuple(legs) if source == path.target else (Leg(path, is_concurrent=True),)
+            end = at + len(revisions)
+            is_last = end == len(path.revisions)
+            destination = path.destination if is_last else show_heads(places[end]) or "base"
+            legs.append(Leg(RevisionPath(places[at], places[end], revisions, destination), flag))
+            at = end
+        return tuple(legs)
 
     def _is_concurrent(self, revision: str) -> bool:
         return has_autocommit_block(self._file(revision))
@@ -263,23 +303,23 @@ class History:
 
     def steps(self, kind: RunKind, target: str) -> MigrationsFunction:
         """Return the function that gives Alembic the steps to `target` from where it stands."""
-        script = self.script
+        script, aim = self.script, read_heads(target) if "," in target else target
+        is_down = kind is RunKind.DOWNGRADE
+        find = script._downgrade_revs if is_down else script._upgrade_revs  # noqa: SLF001  what alembic.command calls
 
-        def upgrade(heads: Heads, _: MigrationContext | None) -> Iterable[RevisionStep]:
-            return script._upgrade_revs(target, heads)  # type: ignore[arg-type]  # noqa: SLF001  what alembic.command calls
+        def steps(heads: Heads, context: MigrationContext | None) -> Iterable[ExactStep]:
+            found = [str(step.revision.revision) for step in find(aim, heads)]  # type: ignore[arg-type]
+            return self.exact_steps(kind, found)(heads, context)
 
-        def downgrade(heads: Heads, _: MigrationContext | None) -> Iterable[RevisionStep]:
-            return script._downgrade_revs(target, heads)  # type: ignore[arg-type]  # noqa: SLF001
-
-        return downgrade if kind is RunKind.DOWNGRADE else upgrade
+        return steps
 
     def exact_steps(self, kind: RunKind, revisions: Sequence[str]) -> MigrationsFunction:
         """Return the function that gives Alembic these revisions, in this order, and no others."""
         scripts = [self.script.get_revision(revision) for revision in revisions]
         is_upgrade, known = kind is not RunKind.DOWNGRADE, self.script.revision_map
 
-        def steps(_: Heads, __: MigrationContext | None) -> Iterable[RevisionStep]:
-            return [RevisionStep(known, script, is_upgrade) for script in scripts if script]
+        def steps(_: Heads, __: MigrationContext | None) -> Iterable[ExactStep]:
+            return [ExactStep(known, script, is_upgrade) for script in scripts if script]
 
         return steps
 
@@ -300,22 +340,6 @@ def _refuse_shadow(config: Config) -> None:
             f"{folder / '__init__.py'} makes the folder a package that shadows the alembic library;"
             " remove it."
         )
-
-
-def _apply(step: RevisionStep, heads: set[str]) -> set[str]:
-    """Follow Alembic's own bookkeeping of the version table through one step."""
-    if step.should_delete_branch(heads):
-        return heads - {step.delete_version_num}
-    if step.should_create_branch(heads):
-        return heads | {step.insert_version_num}
-    if step.should_merge_branches(heads):
-        deleted, source, target = step.merge_branch_idents(heads)
-        return (heads - set(deleted) - {source}) | {target}
-    if step.should_unmerge_branches(heads):
-        source, target, inserted = step.unmerge_branch_idents(heads)
-        return (heads - {source}) | {target, *inserted}
-    source, target = step.update_version_num(heads)
-    return (heads - {source}) | {target}
 
 
 def _unknown(target: str, reason: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import psycopg
 
@@ -203,10 +204,6 @@ class AutoEngine(Engine):
         found = [self.templates.get(kind, revision) for revision in path.revisions]
         gaps = [i for i, template in enumerate(found) if template is None]
         first, last = (gaps[0], gaps[-1] + 1) if gaps else (len(found), len(found))
-        if kind is RunKind.DOWNGRADE and any(
-            self.templates.is_branched(kind, revision) for revision in path.revisions[first:last]
-        ):
-            last = len(found)  # Alembic's way down to one branch leaves the others where they are
         if self._proofs().why_isolated(kind, path.revisions[first:last]):
             last = len(found)  # what a script keeps in its process, the next may use
         before = [t for t in found[:first] if t is not None]
@@ -241,6 +238,9 @@ class AutoEngine(Engine):
             return False
         if after and after[-1].target != path.target:
             return False
+        joints = (*pairwise(before), *pairwise(after))
+        if any(one.target != following.source for one, following in joints):
+            return False  # recorded where tenants stood on other branches
         # a birth is one piece: nobody may come in between
         return is_whole or assignment.kind is not RunKind.ONBOARD
 

@@ -7,7 +7,7 @@ else's; where a revision left something, the attempt goes on to the end of the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.connection import set_limits
 from tenantmig.engines.witness import Witness
+from tenantmig.errors import VersionTableError
 from tenantmig.failure import Failure, FailureKind
-from tenantmig.plan import Assignment, Heads, Memo, RunKind
+from tenantmig.plan import Assignment, Heads, Memo, Path, RunKind, show_heads
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.session_state import SessionState
@@ -69,20 +70,35 @@ class Onward:
         """
         self._context = context
         _put(context, self.memo)
-        kind, stretch, path = self.assignment.kind, self.assignment.stretch, self.assignment.path
+        stretch, path = self.assignment.stretch, self.assignment.path
         self._is_watching = self.witness is not None or len(path.revisions) > 1
         if self._is_watching:
             # env.py has set up what it likes; Alembic may have begun with the version table
             self.state.begin(self.session.driver)
         with self.state.heard():
-            for step in self.history.steps(kind, stretch.destination)(heads, context):
+            for step in self._exactly(stretch, heads, context):
                 yield step
                 self._look(step, is_certain=self.reached == stretch.target != path.target)
             if self.state.left and self.reached == stretch.target != path.target:
                 self.is_through = True
-                for step in self.history.steps(kind, path.destination)(stretch.target, context):
+                for step in self._exactly(path, stretch.target, context):
                     yield step
                     self._look(step)
+
+    def _exactly(
+        self, path: Path, heads: Heads, context: MigrationContext
+    ) -> Iterable[RevisionStep]:
+        """Return the steps that were planned and are left, and no others.
+
+        A name of Alembic's for where they lead could mean others: what a rollback undoes over a
+        merge has none.
+        """
+        kind = self.assignment.kind
+        rest = self.history.rest(kind, path, heads)
+        if rest is None:
+            where = show_heads(heads) or "base"
+            raise VersionTableError(f"Alembic begins at {where}, which is not on the planned path")
+        return self.history.exact_steps(kind, rest)(heads, context)
 
     def _look(self, step: RevisionStep, *, is_certain: bool = False) -> None:
         """Look at the session after a revision's COMMIT, when what held for it alone is gone."""

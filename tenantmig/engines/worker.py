@@ -233,9 +233,7 @@ class Worker(ScriptEnvironment):
                 self.parts.begin("", kind)  # says which revision is to be finished first
 
     def _refuse_moved(self, heads: Heads, assignment: Assignment) -> None:
-        path = assignment.stretch
-        rest = self.history.path(assignment.kind, heads, path.destination)
-        if rest.target != path.target or rest.revisions != path.revisions[-len(rest.revisions) :]:
+        if self.history.rest(assignment.kind, assignment.stretch, heads) is None:
             raise VersionTableError(
                 f"the tenant was moved to {show_heads(heads) or 'base'} by something else since"
                 " this run was planned; nothing was run, run again"

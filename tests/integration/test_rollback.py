@@ -326,24 +326,3 @@ def test_an_irreversible_revision_that_is_not_passed_is_no_matter(
     marked: Fleet, database: Database
 ) -> None:
     assert marked.downgrade("r1", only("new")).is_complete
-
-
-# -- several heads ----------------------------------------------------------------------------
-
-
-def test_one_of_several_heads_goes_back_only_where_a_way_leads_to_exactly_what_was_before(
-    three: Project, open_fleet: OpenFleet, database: Database
-) -> None:
-    """r3 begins at r1 beside r2: Alembic's way from both of them to r2 alone has no name."""
-    write_history(three.script_location, CREATE, adding("r2", "b"), adding("r3", "c"))
-    script = three.script_location / "versions" / "r3.py"
-    script.write_text(script.read_text().replace("down_revision = 'r2'", "down_revision = 'r1'"))
-    fleet = open_fleet()
-    fleet.onboard(["a"], "r2")
-    fleet.onboard(["b"], "r1")
-    upgrade = fleet.upgrade("heads")
-    assert stands(database, "a", "b") == {"a": "r2,r3", "b": "r2,r3"}
-    report = fleet.rollback(run_of(upgrade))
-    assert outcomes(report) == {"a": "failed", "b": "downgraded"}
-    assert "no way to exactly r2" in str(by_name(report)["a"].error)
-    assert stands(database, "a", "b") == {"a": "r2,r3", "b": "r1"}

@@ -116,13 +116,18 @@ def _reparent(scripts: Path, revision: str, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "source", "target"), [(UP, (), "head"), (DOWN, ("r5",), "base")])
-def test_a_path_through_branches_stays_whole_and_runs_as_a_concurrent_one(
+def test_a_path_through_branches_is_cut_too_and_its_legs_join(
     tmp_path: Path, kind: RunKind, source: tuple[str, ...], target: str
 ) -> None:
     sound = branched(tmp_path)
     path = sound.path(kind, source, target)
     assert sorted(path.revisions) == ["r1", "r2", "r3", "r4", "r5"]
-    assert shown(sound.legs(kind, path)) == [("c", path.revisions)]
+    legs = sound.legs(kind, path)
+    assert [leg.path.revisions for leg in legs if leg.is_concurrent] == [("r3",)]
+    assert (legs[0].path.source, legs[-1].path.target) == (path.source, path.target)
+    assert [leg.path.target for leg in legs[:-1]] == [leg.path.source for leg in legs[1:]]
+    assert sum((leg.path.revisions for leg in legs), ()) == path.revisions
+    assert max(len(leg.path.source) for leg in legs) == 2  # both branches at once
 
 
 def test_one_branch_of_a_history_is_cut_like_a_line(tmp_path: Path) -> None:
