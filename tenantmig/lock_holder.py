@@ -1,4 +1,4 @@
-"""The holder of an advisory lock: which session it is, in words for who waits for it.
+"""The holders of a lock: which session it is, in words for who waits for it.
 
 Any login role of the server can take an advisory lock of any key; whoever is kept waiting should
 read by whom.
@@ -6,13 +6,17 @@ read by whom.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
 from tenantmig.connection import salt_of
+from tenantmig.counting import counted
 from tenantmig.sql import query
+
+SHOWN = 3  # sessions
 
 
 def name_holder(connection: psycopg.Connection, *locks: str) -> str:
@@ -20,12 +24,32 @@ def name_holder(connection: psycopg.Connection, *locks: str) -> str:
     facts = {"names": list(locks), "salt": salt_of(connection)}
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(query("lock_holder"), facts).fetchall()
-    holders = (
+    return " and ".join(map(_session, rows)) or "a session that has ended since"
+
+
+def name_table_holders(connection: psycopg.Connection, schemas: Sequence[str]) -> str:
+    """Say who holds locks on tables of the first of these schemas in which anybody does, or "".
+
+    Asked after a lock timeout: PostgreSQL's error names neither the lock nor its holder.
+    """
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = cursor.execute(
+            query("table_lock_holders"), {"schemas": list(schemas)}
+        ).fetchall()
+    first = next((s for s in schemas if any(row.schema == s for row in rows)), None)
+    held = [row for row in rows if row.schema == first]
+    if not held:
+        return ""
+    told = [f"{row.tables} by {_session(row)}" for row in held[:SHOWN]]
+    more = f", and by {counted(len(held) - SHOWN, 'more session')}" if len(held) > SHOWN else ""
+    return f"locks are held there: on {' and on '.join(told)}{more}"
+
+
+def _session(row: Any) -> str:
+    return (
         f"server process {row.pid} of the role {row.role}"
         f" ({row.application or 'no application_name'}{_where(row.address)}{_when(row)})"
-        for row in rows
     )
-    return " and ".join(holders) or "a session that has ended since"
 
 
 def _where(address: str | None) -> str:

@@ -141,6 +141,14 @@ class UnreadableRun:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantRun:
+    """A run, without its tenants, and what it did to one of them."""
+
+    run: RunReport | UnreadableRun
+    outcome: TenantOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """A run and what it did to each tenant.
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, rights, sql
@@ -17,8 +18,17 @@ from tenantmig.connection import BoundedConnection, find_salt
 from tenantmig.errors import ConnectError, LedgerRowError, PrivilegeError, UnknownRunError
 from tenantmig.ledger_rows import Row
 from tenantmig.lineage import Lineage
+from tenantmig.lock_holder import name_table_holders
 from tenantmig.notices import Warned
-from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome, Trouble, UnreadableRun
+from tenantmig.outcome import (
+    Outcome,
+    RunReport,
+    RunState,
+    TenantOutcome,
+    TenantRun,
+    Trouble,
+    UnreadableRun,
+)
 from tenantmig.plan import RunKind
 
 
@@ -98,9 +108,18 @@ class Records:
                     parameters = {"salt": find_salt(self.connection)} | (parameters or {})
                 cursor.execute(sql.query(name, self.schema), parameters)
                 return cursor.fetchall() if cursor.description else []
+        except psycopg.errors.LockNotAvailable as error:
+            self._note_holders(error)
+            raise
         except psycopg.errors.InsufficientPrivilege as error:
             needs = rights.needs_of(name)
             raise ledger_schema.refused(self.connection, self.schema, needs, error) from error
+
+    def _note_holders(self, error: psycopg.Error) -> None:
+        """Add to the error who holds locks on the ledger's tables, outside a transaction."""
+        with suppress(psycopg.Error):
+            if self.connection.info.transaction_status is TransactionStatus.IDLE:
+                error.add_note(name_table_holders(self.connection, [self.schema]))
 
     @property
     def exists(self) -> bool:
@@ -122,13 +141,14 @@ class Records:
         """Return the same with those whose row cannot be used, in their places."""
         if not self.exists:
             return ()
-        found: list[RunReport | UnreadableRun] = []
-        for row in self.query("runs", {"run": None, "limit": limit}):
-            try:
-                found.append(_report(row, Row(row.facts, _named(row))))
-            except LedgerRowError as error:
-                found.append(UnreadableRun(row.id, error.message))
-        return tuple(found)
+        return tuple(_told_run(row) for row in self.query("runs", {"run": None, "limit": limit}))
+
+    def tenant_runs(self, tenant: str, limit: int = 20) -> tuple[TenantRun, ...]:
+        """Return the newest runs that had a tenant of this name, newest first."""
+        if not self.exists:
+            return ()
+        rows = self.query("tenant_runs", {"tenant": tenant, "limit": limit})
+        return tuple(TenantRun(_told_run(row), _tenant_record(row, row.id).outcome) for row in rows)
 
     def run(self, run: int) -> RunReport:
         """Return one run with what it did to each tenant.
@@ -236,6 +256,14 @@ def _named(row: Any) -> str:
     return f"Run {row.id} in the ledger"
 
 
+def _told_run(row: Any) -> RunReport | UnreadableRun:
+    """Read a run without its tenants, or say why its row cannot be used."""
+    try:
+        return _report(row, Row(row.facts, _named(row)))
+    except LedgerRowError as error:
+        return UnreadableRun(row.id, error.message)
+
+
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
@@ -284,7 +312,7 @@ def _warnings(found: object) -> Iterator[Warned]:
             )
 
 
-def _tenant_record(row: Any, run: int) -> TenantRecord:
+def _tenant_record(row: Any, run: int | str) -> TenantRecord:
     """Read what a run has on one tenant; of a row that cannot be used nothing is believed."""
     what = f'The row of "{row.tenant}" for run {run} in the ledger'
     schema = ""

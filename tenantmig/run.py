@@ -74,7 +74,8 @@ def carry_out(
     except OvertakenError:
         raise
     except (psycopg.Error, TenantmigError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+        notes = [note for note in getattr(error, "__notes__", ()) if note]
+        reason = "; ".join([" ".join(str(error).split()).rstrip("."), *notes])
         raise RunCutOffError(
             f"Run {claim.run} was cut off: {reason}. `tenantmig resume {claim.run}` goes on."
         ) from error

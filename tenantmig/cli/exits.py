@@ -103,7 +103,8 @@ def _database_problem(error: psycopg.Error) -> str:
         if is_connection_loss(error)
         else f"The ledger could not be read or written [{error.sqlstate}]"
     )
-    reason = " ".join(str(error).split())
+    notes = [note for note in getattr(error, "__notes__", ()) if note]
+    reason = "; ".join([" ".join(str(error).split()), *notes])
     return f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
 
 

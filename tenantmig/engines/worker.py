@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
+from tenantmig.blockers import find_blockers
 from tenantmig.connection import in_catalog, refuse_other_server
 from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain, is_read_only
@@ -120,7 +121,7 @@ class Worker(ScriptEnvironment):
         if self.session is not None and self.parts is not None:
             self.parts.clear_after(self.session, error)
         failure = explain(error, self.session, self.options.session.url, self.running)
-        more = self._find_elsewhere(error) + self._find_denied(error, assignment)
+        more = self._find_elsewhere(error) + self._find_cause(error, assignment)
         failure = replace(failure, message=failure.message + more)
         is_partial = self.parts is not None and self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
@@ -151,11 +152,12 @@ class Worker(ScriptEnvironment):
             version_table=self.options.version_table,
         )
 
-    def _find_denied(self, error: BaseException, assignment: Assignment) -> str:
+    def _find_cause(self, error: BaseException, assignment: Assignment) -> str:
         if self.session is None or self.session.is_broken:
             return ""
-        table = self.options.version_table
-        return find_denied(error, self.session, assignment.tenant.schema, table)
+        schema, options = assignment.tenant.schema, self.options
+        denied = find_denied(error, self.session, schema, options.version_table)
+        return denied + find_blockers(error, self.session, schema, options.shared_schema)
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:

@@ -1,7 +1,7 @@
 -- The sessions that hold advisory locks of these names, a row each. What other roles do is hidden from a
 -- role without pg_read_all_stats; who they are is not.
 SELECT DISTINCT activity.pid, activity.usename::text AS role, activity.application_name AS application,
-       activity.client_addr::text AS address, activity.state,
+       host(activity.client_addr) AS address, activity.state,
        date_trunc('second', coalesce(activity.xact_start, activity.backend_start)) AS since
   FROM pg_catalog.pg_locks JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
  WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()

@@ -132,6 +132,33 @@ def test_a_stranger_keeps_a_dead_run_alive(fleet: Project, database: Database) -
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.parametrize("engine", ["auto", "alembic"])
+def test_who_holds_a_table_is_named(fleet: Project, database: Database, engine: str) -> None:
+    """A long report of the application."""
+    reader = database.connect(application_name="a report")
+    reader.autocommit = False
+    reader.execute("SELECT FROM acme.thing")
+    pid = reader.info.backend_pid
+    (failed,) = fleet.run("upgrade", "--engine", engine, "--json", expect=3).json["tenants"]
+    reader.close()
+    assert failed["sqlstate"] == "55P03"
+    assert f"; locks are held there: on thing by server process {pid}" in failed["error"]
+    assert "(a report, from 127.0.0.1, idle in transaction since 20" in failed["error"]
+    assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
+
+
+def test_who_holds_the_ledger_is_named(fleet: Project, database: Database) -> None:
+    fleet.environment["TENANTMIG_LOCK_TIMEOUT"] = "200ms"
+    holder = database.connect(application_name="a backup of ours")
+    holder.autocommit = False
+    holder.execute("LOCK TABLE tenantmig.run_tenant")
+    for command in ("status", "upgrade"):
+        refused = fleet.run(command, expect=3)
+        assert "on run_tenant by server process" in refused.err
+        assert "(a backup of ours, from 127.0.0.1, idle in transaction since 20" in refused.err
+    holder.close()
+
+
 def test_a_role_that_may_not_read_the_ledger_takes_no_lock(
     fleet: Project, database: Database
 ) -> None:
