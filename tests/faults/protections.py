@@ -186,6 +186,33 @@ CONTROLS = (
         "DID NOT RAISE",
     ),
     Control(
+        "P3",
+        "only the next leg goes on with an attempt that has begun",
+        (Patch("sql/begin_attempt.sql", "OR %(is_onward)s AND attempts =", "OR attempts ="),),
+        (f"{LEDGER}only_the_next_leg_goes_on_with_an_attempt",),
+        "DID NOT RAISE",
+    ),
+    Control(
+        "P7",
+        "a tenant in trouble is no canary",
+        (Patch("run.py", "canary.healthy(rest) or rest", "rest"),),
+        ("tests/integration/test_sick_tenants.py::test_a_stuck_tenant_goes_last_and_blocks_no_release",),
+        "AssertionError",
+    ),
+    Control(
+        "P7",
+        "what goes wrong while one tenant is planned is its own problem",
+        (
+            Patch(
+                "planning.py",
+                "except Exception as error:  # noqa: BLE001  what is wrong",
+                "except OSError as error:  # what is wrong",
+            ),
+        ),
+        ("tests/integration/test_older_code.py::test_no_tenant_ends_a_command_for_the_fleet",),
+        "This is a bug in tenantmig",
+    ),
+    Control(
         "P2",
         "what takes something away needs --yes where nobody can answer",
         (
@@ -211,7 +238,7 @@ CONTROLS = (
     Control(
         "P3",
         "a tenant that was left out stays in the report",
-        (Patch("planning.py", "list(plan.left_out) + [", "["),),
+        (Patch("refusals.py", "list(plan.left_out) + [", "["),),
         ("tests/integration/test_rollback.py::test_a_rollback_that_leaves_tenants_says_so",),
         "RunState.COMPLETE",
     ),
