@@ -13,7 +13,7 @@ from tenantmig.check import check_history
 from tenantmig.check_report import CheckReport, Watch, ignore
 from tenantmig.drift import FleetDrift, find_drift
 from tenantmig.driver import Driver
-from tenantmig.errors import SelectionError
+from tenantmig.errors import SelectionError, UnknownTenantError
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
 from tenantmig.lint import LintReport
@@ -23,7 +23,7 @@ from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
 from tenantmig.run_options import RunOptions
 from tenantmig.settings import Settings, load_settings
-from tenantmig.status import FleetStatus, read_status
+from tenantmig.status import FleetStatus, TenantLife, read_status
 from tenantmig.tenant import EVERYONE, Selection, Tenant
 
 if TYPE_CHECKING:
@@ -81,6 +81,25 @@ class FleetReader:
             place, read = shared.discover(ledger), shared.reader(ledger)
             shared.engines.require_fit_env(place)
             return replace(found, shared=read_status(ledger, read, shared.history, place))
+
+    def tenant(self, name: str, limit: int = 20) -> TenantLife:
+        """Return how one tenant stands, and the newest runs that had it.
+
+        Raises:
+            UnknownTenantError: neither the source nor the ledger knows the name.
+        """
+        driver = self._driver
+        _ = driver.history
+        with driver.ledger() as ledger:
+            tenants = [tenant for tenant in driver.discover(ledger) if tenant.name == name]
+            runs = ledger.tenant_runs(name, limit)
+            if not tenants and not runs:
+                raise UnknownTenantError(
+                    f'There is no tenant "{name}", and no run had one of this name;'
+                    " `tenantmig tenants list` shows the tenants, `tenantmig runs` the runs."
+                )
+            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+        return TenantLife(name, next(iter(found.tenants), None), runs)
 
     def _select(self, ledger: Ledger, selection: Selection) -> tuple[list[Tenant], str | None]:
         """Return the selected tenants, or why there are none."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tenantmig.ledger import Ledger
-from tenantmig.outcome import Outcome, Trouble
+from tenantmig.outcome import Outcome, TenantRun, Trouble
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.planning import plan_rollout
 from tenantmig.refusals import mark_ahead
@@ -61,6 +61,8 @@ class FleetStatus:
     tenants: tuple[TenantStatus, ...]
     shared: FleetStatus | None = None
     """The shared lineage, if there is one: one entry, in a tenant's place."""
+    order: tuple[str, ...] = ()
+    """Every revision of the history, none before those that it stands on."""
     nobody: str | None = None
     """Why there is no tenant, if that is so: what the source lists."""
 
@@ -78,12 +80,36 @@ class FleetStatus:
 
     @property
     def by_revision(self) -> dict[str | None, int]:
-        """How many tenants are at each revision, most first; None is base.
+        """How many tenants are at each revision, in the history's order; None is base.
 
-        Without those whose revision is not known.
+        Revisions that the history does not have come last. Without tenants whose revision is not
+        known.
         """
         known = Counter(tenant.revision for tenant in self.tenants if tenant.is_known)
-        return dict(known.most_common())
+        places = {revision: place for place, revision in enumerate(self.order)}
+
+        def place(revision: str | None) -> tuple[int, str]:
+            heads = revision.split(",") if revision else []
+            return max((places.get(h, len(places)) for h in heads), default=-1), revision or ""
+
+        return {revision: known[revision] for revision in sorted(known, key=place)}
+
+    @property
+    def behind(self) -> tuple[TenantStatus, ...]:
+        """The tenants with pending revisions, whatever their latest run came to."""
+        return tuple(tenant for tenant in self.tenants if tenant.pending)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLife:
+    """One tenant: how it stands, and the runs that had it, newest first.
+
+    `status` is None if there is no tenant of the name any more.
+    """
+
+    name: str
+    status: TenantStatus | None
+    runs: tuple[TenantRun, ...]
 
 
 def read_status(
@@ -110,7 +136,7 @@ def read_status(
         found.append(replace(status, problem=told, is_readable=is_readable, is_known=is_known))
     found = [_with_parts(status, partial) for status in found]
     found.sort(key=lambda status: status.tenant.name)
-    return FleetStatus(",".join(history.heads) or "base", tuple(found))
+    return FleetStatus(",".join(history.heads) or "base", tuple(found), order=history.revisions)
 
 
 def _with_parts(status: TenantStatus, partial: dict[str, str]) -> TenantStatus:

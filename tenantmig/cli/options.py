@@ -112,6 +112,14 @@ class SelectionFlags:
         typer.Option("--failed-in", metavar="RUN", help="Tenants a run did not bring along."),
     ] = None
 
+    @property
+    def one_name(self) -> str | None:
+        """The name of the one tenant that is named, if nothing else says who is meant."""
+        names = self.tenant or []
+        is_more = self.everyone or self.skip or self.label or self.from_file
+        is_one = len(names) == 1 and not is_more and self.failed_in is None
+        return names[0] if is_one else None
+
     def selection(
         self,
         fleet: Fleet,

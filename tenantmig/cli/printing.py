@@ -19,6 +19,8 @@ from rich.text import Text
 from tenantmig.cli.sql_text import safe_sql
 from tenantmig.safe_text import escaped_json, is_safe, lines, one_line
 
+JSON_VERSION = 1
+
 
 class SafeConsole(Console):
     """A console that prints each text on one line, safely.
@@ -62,11 +64,14 @@ def console(*, is_error: bool = False) -> Console:
     return SafeConsole(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeTable:
-    """Return a plain table."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], folds: Sequence[str] | None = None
+) -> SafeTable:
+    """Return a plain table; where it is too wide, cells of the columns `folds` (all) are folded."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        is_whole = folds is not None and column not in folds
+        made.add_column(column, overflow="fold", no_wrap=is_whole)
     for row in rows:
         made.add_row(*(Text("" if cell is None else one_line(str(cell))) for cell in row))
     return SafeTable(made)
@@ -93,7 +98,13 @@ def say_command(line: str) -> None:
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON on stdout, exactly; what is not seen stands there as an escape."""
+    """Print a value as JSON on stdout, exactly; what is not seen stands there as an escape.
+
+    An object of ours begins with the version of its form: keys are added to a version, none is
+    taken away or given another meaning.
+    """
+    if isinstance(value, dict) and "version" not in value:
+        value = {"version": JSON_VERSION, **value}
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = escaped_json(json.dumps(value, indent=indent, ensure_ascii=not is_unicode))
     try:

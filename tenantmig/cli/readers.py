@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,22 +16,57 @@ from tenantmig.cli.render import (
     print_plan,
     print_run,
     print_runs,
-    print_status,
     run_json,
+    tenant_json,
+)
+from tenantmig.cli.render_status import (
+    life_json,
+    print_life,
+    print_status,
+    runs_json,
     status_json,
 )
 from tenantmig.counting import counted
+from tenantmig.errors import PrivilegeError
+from tenantmig.fleet import Fleet
+from tenantmig.lineage import Lineage
 from tenantmig.outcome import RunReport, UnreadableRun
-from tenantmig.plan import show_heads
+from tenantmig.plan import Plan, show_heads
+from tenantmig.status import FleetStatus, TenantLife
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN|TENANT")]
 
 
 @takes(SelectionFlags)
-def status(ctx: typer.Context, selected: SelectionFlags, json: JsonFlag = False) -> None:
-    """Show the fleet by revision: who is behind, failed or in doubt."""
+def status(
+    ctx: typer.Context,
+    selected: SelectionFlags,
+    behind: Annotated[
+        bool, typer.Option("--behind", help="Name all tenants that are behind.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show the fleet by revision: who is behind, failed or in doubt; of one tenant, its runs."""
     fleet = open_fleet(ctx)
     found = fleet.status(selected.selection(fleet))
-    print_json(status_json(found)) if json else print_status(found)
+    life = _life(fleet, found, selected.one_name)
+    if json:
+        more = {"runs": runs_json(life.runs)} if life else {}
+        print_json(status_json(found, only_behind=behind) | more)
+    elif life:
+        print_life(life, life.runs)
+    else:
+        print_status(found, all_behind=behind)
     raise typer.Exit(OK if found.is_readable else INCOMPLETE)
+
+
+def _life(fleet: Fleet, found: FleetStatus, name: str | None) -> TenantLife | None:
+    """Read the runs of the one tenant that is named, unless this role may not read them."""
+    if name is None or [status.tenant.name for status in found.tenants] != [name]:
+        return None
+    with suppress(PrivilegeError):
+        return fleet.tenant(name)
+    return None
 
 
 @takes(SelectionFlags)
@@ -48,9 +84,33 @@ def plan(
     fleet = open_fleet(ctx)
     selection = selected.selection(fleet, lineage=lineage)
     found = fleet.plan(target, selection, lineage=lineage)
-    if not sql:
-        print_json(plan_json(found)) if json else print_plan(found)
-        raise typer.Exit(OK if found.is_readable else INCOMPLETE)
+    if json:
+        more = {"sql": _sql_json(fleet, found)} if sql else {}
+        print_json(plan_json(found) | more)
+    elif sql:
+        _print_sql(fleet, found)
+    else:
+        print_plan(found)
+    raise typer.Exit(OK if found.is_readable else INCOMPLETE)
+
+
+def _sql_json(fleet: Fleet, found: Plan) -> list[dict[str, Any]]:
+    """Return the SQL of each starting revision; that of the shared lineage comes first."""
+    shared = found.shared.groups if found.shared else ()
+    return [
+        {
+            "lineage": (Lineage.SHARED if group in shared else found.lineage).value,
+            "from": show_heads(group.path.source),
+            "to": show_heads(group.path.target),
+            "tenants": [tenant.name for tenant in group.tenants],
+            "written_for": group.tenants[0].name,
+            "sql": text,
+        }
+        for group, text in fleet.plan_sql(found)
+    ]
+
+
+def _print_sql(fleet: Fleet, found: Plan) -> None:
     for problem in found.problems:
         say(f"{problem.tenant.name}: not written: {problem.message}", is_error=True)
     for group, text in fleet.plan_sql(found):
@@ -59,7 +119,6 @@ def plan(
         say(f'-- written for the first of them, "{group.tenants[0].name}"')
         say("")
         say_sql(text)
-    raise typer.Exit(OK if found.is_readable else INCOMPLETE)
 
 
 def runs(
@@ -82,9 +141,22 @@ def runs(
 
 def show(
     ctx: typer.Context,
-    run: Annotated[int, typer.Argument(metavar="RUN")],
+    run: RunArgument,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only tenants that are not at the target.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show what a run did to each tenant."""
-    report = open_fleet(ctx).run(run)
-    print_json(run_json(report)) if json else print_run(report, everyone=True)
+    """Show what a run did to each tenant, or what the newest runs did to one tenant."""
+    fleet = open_fleet(ctx)
+    if not (run.isascii() and run.isdecimal()):
+        life = fleet.tenant(run)
+        kept = [r for r in life.runs if not (failed and r.outcome.outcome.is_at_target)]
+        print_json(life_json(life, kept)) if json else print_life(life, kept)
+        return
+    report = fleet.run(int(run))
+    left = [t for t in report.tenants if not (failed and t.outcome.is_at_target)]
+    if json:
+        print_json(run_json(report) | {"tenants": [tenant_json(tenant) for tenant in left]})
+    else:
+        print_run(report, everyone=True, only=left if failed else None)

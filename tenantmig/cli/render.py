@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from tenantmig.cli.printing import console, table
@@ -11,12 +12,12 @@ from tenantmig.counting import counted
 from tenantmig.lineage import Lineage
 from tenantmig.outcome import DONE, RunReport, TenantOutcome, UnreadableRun
 from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
-from tenantmig.status import FleetStatus, Standing, TenantStatus
 
 SHOWN = 20
 
 
-def _tenant_json(tenant: TenantOutcome) -> dict[str, Any]:
+def tenant_json(tenant: TenantOutcome) -> dict[str, Any]:
+    """Return what a run did to one tenant."""
     return {
         "tenant": tenant.tenant,
         "outcome": tenant.outcome.value,
@@ -48,21 +49,28 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "warnings": [asdict(warned) for warned in report.warnings],
         "lineage": report.lineage.value,
         "shared": run_json(report.shared) if report.shared else None,
-        "tenants": [_tenant_json(tenant) for tenant in report.tenants],
+        "tenants": [tenant_json(tenant) for tenant in report.tenants],
         "problems": list(report.problems),
     }
 
 
-def print_run(report: RunReport, *, everyone: bool = False) -> None:
-    """Print a run: the counts, and the tenants that are not at the target (or everyone)."""
+def print_run(
+    report: RunReport, *, everyone: bool = False, only: Collection[TenantOutcome] | None = None
+) -> None:
+    """Print a run: the counts, and the tenants that are not at the target (or everyone).
+
+    `only` are the tenants that the table names.
+    """
+    listed = report.tenants if only is None else only
     out = console()
     if report.shared is not None:
         out.print(_headline(report.shared))
     out.print(_headline(report))
-    if everyone and report.tenants:
+    if everyone and listed:
         names = ("tenant", "outcome", "from", "to", "engine", "tries", "seconds")
-        out.print(table(names, (_run_row(tenant) for tenant in report.tenants)))
-    if everyone:
+        rows = (_run_row(tenant) for tenant in listed)
+        out.print(table(names, rows, folds=("tenant", "from", "to")))
+    if everyone and only is None:
         _print_obstacles(report.obstacles)
     for one in report.warnings:
         out.print(
@@ -100,6 +108,11 @@ def _run_row(tenant: TenantOutcome) -> tuple[object, ...]:
     )
 
 
+def show_time(time: datetime | None) -> str:
+    """Write a moment for people, on one line and in one width."""
+    return time.strftime("%Y-%m-%d %H:%M:%S") if time else ""
+
+
 def failure_line(tenant: TenantOutcome) -> str:
     """Write one line on a tenant that is not at the target: where it stands, and why."""
     state = f" [{tenant.sqlstate}]" if tenant.sqlstate else ""
@@ -127,7 +140,7 @@ def _headline(report: RunReport) -> str:
     )
 
 
-def print_runs(reports: Iterable[RunReport], unreadable: Sequence[UnreadableRun] = ()) -> None:
+def print_runs(reports: Sequence[RunReport], unreadable: Sequence[UnreadableRun] = ()) -> None:
     """Print a list of runs, and why others are not in it."""
     rows = [
         (
@@ -135,82 +148,19 @@ def print_runs(reports: Iterable[RunReport], unreadable: Sequence[UnreadableRun]
             r.kind.value,
             r.target,
             r.state.value,
-            r.started_at.strftime("%Y-%m-%d %H:%M:%S") if r.started_at else "",
+            show_time(r.started_at),
             f"{r.duration_s:.1f}",
-            r.reason or "",
         )
         for r in reports
     ]
-    names = ("run", "kind", "target", "state", "started", "seconds", "reason")
+    names = ("run", "kind", "target", "state", "started", "seconds")
     if rows or not unreadable:
-        console().print(table(names, rows) if rows else "No run yet.")
+        console().print(table(names, rows, folds=("target",)) if rows else "No run yet.")
+    for report in reports:
+        if report.reason:
+            console().print(f"run {report.run}: {report.reason}")
     for run in unreadable:
         console().print(run.problem)
-
-
-def status_json(status: FleetStatus) -> dict[str, Any]:
-    """Return the fleet's status as the command line promises it."""
-    return {
-        "head": status.head,
-        "summary": status.summary,
-        "nobody": status.nobody,
-        "shared": status_json(status.shared) if status.shared else None,
-        "tenants": [
-            {
-                "tenant": s.tenant.name,
-                "schema": s.tenant.schema,
-                "database": s.tenant.database,
-                "revision": s.revision,
-                "state": s.tenant.state.value,
-                "pending": s.pending,
-                "standing": s.standing.value,
-                "problem": s.problem,
-            }
-            for s in status.tenants
-        ],
-    }
-
-
-def print_status(status: FleetStatus) -> None:
-    """Print how many tenants are at each revision, and those that need attention."""
-    out = console()
-    tenants, *stands = status.summary.items()
-    told = [counted(tenants[1], "tenant"), *(f"{n} {_words(name)}" for name, n in stands)]
-    if status.shared is not None:
-        _print_shared(status.shared)
-    out.print(f"Head {status.head}: {', '.join(told)}")
-    if status.nobody:
-        out.print(status.nobody)
-    counts = [
-        (revision or "base", count, "head" if revision == status.head else "")
-        for revision, count in status.by_revision.items()
-    ]
-    if counts:
-        out.print(table(("revision", "tenants", ""), counts))
-    troubled = [s for s in status.tenants if s.standing not in {Standing.AT_HEAD, Standing.BEHIND}]
-    for found in troubled[:SHOWN]:
-        where = f"{found.tenant.name}: {_standing(found)}"
-        out.print(f"{where}: {found.problem}" if found.problem else where)
-    if len(troubled) > SHOWN:
-        out.print(f"... and {len(troubled) - SHOWN} more: tenantmig status --json")
-
-
-def _print_shared(status: FleetStatus) -> None:
-    for found in status.tenants:
-        line = f"Shared lineage, head {status.head}: {_standing(found)}"
-        console().print(f"{line}: {found.problem}" if found.problem else line)
-
-
-def _standing(found: TenantStatus) -> str:
-    """Write how a tenant stands, and where: "failed at r2", "revision unknown"."""
-    if not found.is_known and found.standing is Standing.UNKNOWN:
-        return "revision unknown"
-    return f"{_words(found.standing.value)} at {found.shown_revision}"
-
-
-def _words(key: str) -> str:
-    """Write a key of JSON for people: "at head"."""
-    return key.replace("_", " ")
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -78,7 +78,9 @@ def test_wrong_words_on_the_command_line(project: Project, database: Database) -
         assert "NAME" in project.refuse("offboard", "--yes")
         assert "--parallel" in project.refuse("upgrade", "--parallel", "0")
         assert "write auto, or" in project.refuse("onboard", "acme", "-p", "many")
-        assert "'RUN'" in project.refuse("show", "x")
+        error = project.refuse("show", "x")
+        assert 'There is no tenant "x", and no run had one of this name' in error
+        assert "tenantmig runs" in error
         result = project.run("upgrade", "--json", "--nonsense", expect=2)
         assert not result.err
         assert "--nonsense" in json.loads(result.out)["error"]["message"]

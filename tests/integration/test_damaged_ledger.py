@@ -43,7 +43,8 @@ LEFT_OPEN = """
 """
 READERS = (
     ("status",), ("status", "--json"), ("plan",), ("runs",), ("runs", "--json"), ("show", "2"),
-    ("show", "2", "--json"), ("tenants", "list"), ("upgrade", "--dry-run"),
+    ("show", "2", "--json"), ("show", "delta"), ("status", "-t", "delta", "--json"),
+    ("tenants", "list"), ("upgrade", "--dry-run"),
     ("resume", "--dry-run"), ("resume", "2", "--dry-run", "--json"), ("rollback", "2", "--dry-run"),
 )  # fmt: skip
 WRITERS = (
