@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from tenantmig.errors import SettingsError
+from tenantmig.outcome import JSON_VERSION
 from tenantmig.rollout import WaveReport
 from tenantmig.stop_signal import StopSignal
 
@@ -72,7 +73,7 @@ class CommandGate:
     ) -> str | None:
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(asdict(report)))
+            process.stdin.write(json.dumps({"version": JSON_VERSION} | asdict(report)))
             process.stdin.close()
         except BrokenPipeError:
             pass  # it does not read

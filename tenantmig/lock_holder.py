@@ -27,15 +27,17 @@ def name_holder(connection: psycopg.Connection, *locks: str) -> str:
     return " and ".join(map(_session, rows)) or "a session that has ended since"
 
 
-def name_table_holders(connection: psycopg.Connection, schemas: Sequence[str]) -> str:
+def name_table_holders(
+    connection: psycopg.Connection, schemas: Sequence[str], *besides: int
+) -> str:
     """Say who holds locks on tables of the first of these schemas in which anybody does, or "".
 
-    Asked after a lock timeout: PostgreSQL's error names neither the lock nor its holder.
+    `besides` are server processes of ours that are not told of. Asked after a lock timeout: PostgreSQL's error names neither the lock nor its holder.
     """
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(
-            query("table_lock_holders"), {"schemas": list(schemas)}
-        ).fetchall()
+        mine = [connection.info.backend_pid, *besides]
+        facts = {"schemas": list(schemas), "besides": mine}
+        rows: list[Any] = cursor.execute(query("table_lock_holders"), facts).fetchall()
     first = next((s for s in schemas if any(row.schema == s for row in rows)), None)
     held = [row for row in rows if row.schema == first]
     if not held:

@@ -15,6 +15,7 @@ from tenantmig.notices import Warned
 from tenantmig.plan import Memo, RunKind
 from tenantmig.recording import Recording
 
+JSON_VERSION = 1  # of the objects that commands print: keys are added to it, none is changed
 FAILED_REVISION = re.compile(r"revision (\S+): ")
 
 

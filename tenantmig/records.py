@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 
 from tenantmig import ledger_schema, rights, sql
@@ -116,10 +115,10 @@ class Records:
             raise ledger_schema.refused(self.connection, self.schema, needs, error) from error
 
     def _note_holders(self, error: psycopg.Error) -> None:
-        """Add to the error who holds locks on the ledger's tables, outside a transaction."""
-        with suppress(psycopg.Error):
-            if self.connection.info.transaction_status is TransactionStatus.IDLE:
-                error.add_note(name_table_holders(self.connection, [self.schema]))
+        """Add to the error who holds locks on the ledger's tables."""
+        failed = self._connection.info.backend_pid if self._connection else 0
+        with suppress(psycopg.Error, ConnectError), closing(self._connect()) as other:
+            error.add_note(name_table_holders(other, [self.schema], failed))
 
     @property
     def exists(self) -> bool:

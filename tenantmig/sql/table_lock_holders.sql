@@ -9,7 +9,7 @@ SELECT namespace.nspname::text AS schema, activity.pid, activity.usename::text A
   JOIN pg_catalog.pg_locks AS held ON held.relation = class.oid
   JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = held.pid
  WHERE namespace.nspname = ANY (%(schemas)s::text[]) AND class.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
-   AND held.locktype = 'relation' AND held.granted AND held.pid <> pg_catalog.pg_backend_pid()
+   AND held.locktype = 'relation' AND held.granted AND held.pid <> ALL (%(besides)s::int[])
    AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
  GROUP BY 1, 2, 3, 4, 5, 6, 7
  ORDER BY since, pid

@@ -47,8 +47,8 @@ def test_the_gate_is_asked_between_waves_and_told_the_counts(
     assert report["counts"] == {"upgraded": 5}
     run = report["run"]
     assert told(notes) == [  # not before the canary, not after the last wave
-        {"run": run, "wave": 0, "counts": {"upgraded": 1}},
-        {"run": run, "wave": 1, "counts": {"upgraded": 3}},
+        {"version": 1, "run": run, "wave": 0, "counts": {"upgraded": 1}},
+        {"version": 1, "run": run, "wave": 1, "counts": {"upgraded": 3}},
     ]
 
 
