@@ -32,7 +32,8 @@ def name_table_holders(
 ) -> str:
     """Say who holds locks on tables of the first of these schemas in which anybody does, or "".
 
-    `besides` are server processes of ours that are not told of. Asked after a lock timeout: PostgreSQL's error names neither the lock nor its holder.
+    `besides` are server processes of ours that are not told of. Asked after a lock timeout:
+    PostgreSQL's error names neither the lock nor its holder.
     """
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         mine = [connection.info.backend_pid, *besides]
