@@ -23,6 +23,7 @@ from psycopg.abc import Query
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from tenantmig.connection import in_catalog
+from tenantmig.counting import counted
 from tenantmig.errors import ForbiddenTextError, PrivilegeError
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.parsing import UnreadableError, parse
@@ -140,7 +141,8 @@ def read_owners(
     wrong = [row for row in rows if row[2] is not None]
     if wrong:
         schema, owner, problem, me, database = wrong[0]
-        more = f" (and {len(wrong) - 1} more tenant schemas)" if len(wrong) > 1 else ""
+        others = counted(len(wrong) - 1, "more tenant schema")
+        more = f" (and {others})" if len(wrong) > 1 else ""
         raise PrivilegeError(
             f'run_as = "{SCHEMA_OWNER}": the steps of the tenant schema "{schema}" cannot run as'
             f' its owner "{owner}": {problem}{more}. {_remedy(problem, owner, me, database)}'

@@ -229,7 +229,7 @@ def test_the_roles_of_the_page(roles: dict[str, Project], stage: Stage) -> None:
     operator.run("downgrade", "r2", "-t", "gamma", "--yes")
     operator.run("rollback", "2", "--yes")
     found = reader.run("status", expect=3).out
-    assert "gamma: failed at base: the version table cannot be read" in found
+    assert "gamma: revision unknown: the version table cannot be read" in found
     again = SQL.findall(PAGE.read_text())[3].replace(
         "fleet_reader", stage.visitor.replace("operator", "reader")
     )
