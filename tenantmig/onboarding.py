@@ -23,6 +23,7 @@ from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.settings import Settings
 from tenantmig.tenant import NameRules, Tenant, TenantState
+from tenantmig.tenant_extensions import home_of
 from tenantmig.tenant_schema import refuse_without_create, schema_exists
 
 
@@ -131,6 +132,7 @@ def undo_onboarding(options: SessionOptions, ledger: str, tenant: Tenant) -> boo
     with suppress(TenantmigError, psycopg.Error), closing(TenantSession(options)) as session:
         session.lock(tenant.schema)
         with session.outside_transaction() as connection:
-            abandon_onboarding(connection, ledger, tenant)
+            home = home_of(options.extension_schemas)
+            abandon_onboarding(connection, ledger, tenant, home)
             return not schema_exists(connection, tenant.schema)
     return False

@@ -16,6 +16,7 @@ from tenantmig.journal import forget_parts
 from tenantmig.ledger import Ledger
 from tenantmig.ledger_rows import Row
 from tenantmig.tenant import Tenant, TenantState
+from tenantmig.tenant_extensions import DEFAULT_HOME
 from tenantmig.tenant_schema import create_schema, drop_schema
 
 NAMELESS: Final = "(without a name)"
@@ -118,7 +119,11 @@ def set_labels(
 
 
 def begin_onboarding(
-    connection: psycopg.Connection, ledger: str, tenant: Tenant, owner: str | None = None
+    connection: psycopg.Connection,
+    ledger: str,
+    tenant: Tenant,
+    owner: str | None = None,
+    home: str = DEFAULT_HOME,
 ) -> None:
     """Register a tenant as `onboarding` and create its schema, in one transaction.
 
@@ -131,7 +136,7 @@ def begin_onboarding(
         TenantExistsError: the tenant, or a schema of that name, exists.
     """
     with connection.transaction():
-        abandon_onboarding(connection, ledger, tenant)
+        abandon_onboarding(connection, ledger, tenant, home)
         born = Tenant(
             tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels
         )
@@ -149,9 +154,12 @@ def end_onboarding(
         remove_tenant(connection, ledger, tenant.name)
 
 
-def abandon_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tenant) -> None:
+def abandon_onboarding(
+    connection: psycopg.Connection, ledger: str, tenant: Tenant, home: str = DEFAULT_HOME
+) -> None:
     """Drop the schema and the registration of a tenant that is `onboarding`, and of no other.
 
+    An extension that was made in it, and that something else uses by now, is moved to `home`.
     Idempotent: yes. Locks: the caller holds the tenant's lock.
     """
     statement = sql.SQL(
@@ -159,5 +167,5 @@ def abandon_onboarding(connection: psycopg.Connection, ledger: str, tenant: Tena
     ).format(sql.Identifier(ledger))
     with connection.transaction():
         if connection.execute(statement, [tenant.name, tenant.schema]).rowcount == 1:
-            drop_schema(connection, tenant.schema)
+            drop_schema(connection, tenant.schema, home, is_half_born=True)
             forget_parts(connection, ledger, tenant.schema)

@@ -183,7 +183,7 @@ def _drop(connection: psycopg.Connection, schema: str) -> None:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [PATIENCE])
         for _ in range(TRIES):
             try:
-                drop_schema(connection, schema)
+                drop_schema(connection, schema, is_half_born=True)
             except psycopg.errors.LockNotAvailable:
                 time.sleep(PAUSE_S)
             except (psycopg.Error, DependentObjectsError):

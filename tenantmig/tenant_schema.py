@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
@@ -13,6 +15,7 @@ from tenantmig.errors import (
     TenantNameError,
 )
 from tenantmig.sql import query
+from tenantmig.tenant_extensions import DEFAULT_HOME, drop_unused, move_out
 
 
 def schema_exists(connection: psycopg.Connection, schema: str) -> bool:
@@ -84,17 +87,34 @@ def refuse_without_drop(connection: psycopg.Connection, schema: str) -> None:
         )
 
 
-def drop_schema(connection: psycopg.Connection, schema: str) -> None:
+def drop_schema(
+    connection: psycopg.Connection,
+    schema: str,
+    home: str = DEFAULT_HOME,
+    *,
+    is_half_born: bool = False,
+) -> None:
     """Drop a tenant schema and all it holds, in the caller's transaction.
+
+    An extension that lies in it is moved to the schema `home`. If the tenant `is_half_born` (never
+    active), it is dropped, unless something else uses it.
 
     Idempotent: yes; a schema that is not there is fine.
     Raises:
-        DependentObjectsError: objects of other schemas would be dropped or cut with it (an
-            extension that lives in the tenant schema takes every column of its types along).
+        DependentObjectsError: objects of other schemas would be dropped or cut with it, or an
+            extension cannot be moved; nothing was dropped.
     """
     if not schema_exists(connection, schema):
         return
-    objects = outside_dependents(connection, schema)
+    with connection.transaction():
+        moved, staying = move_out(connection, schema, home, is_half_born=is_half_born)
+        _drop(connection, schema, [f"extension {name}" for name in staying])
+        if is_half_born:
+            drop_unused(connection, moved)
+
+
+def _drop(connection: psycopg.Connection, schema: str, known: Sequence[str]) -> None:
+    objects = [one for one in outside_dependents(connection, schema) if one not in known]
     if objects:
         raise DependentObjectsError(
             f'Objects outside the tenant schema "{schema}" depend on it: {"; ".join(objects)}.'

@@ -20,6 +20,8 @@ from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment, RunKind
 from tenantmig.registry import remove_tenant
 from tenantmig.session import TenantSession
+from tenantmig.tenant import TenantState
+from tenantmig.tenant_extensions import home_of
 from tenantmig.tenant_schema import drop_schema
 from tenantmig.version_table import write_version
 
@@ -82,7 +84,9 @@ class StatementsEngine(Engine):
                 record_step(connection, self.ledger, assignment, target)
         else:
             with session.transaction() as connection:
-                drop_schema(connection, tenant.schema)
+                is_half_born = tenant.state is TenantState.ONBOARDING
+                home = home_of(self.options.extension_schemas)
+                drop_schema(connection, tenant.schema, home, is_half_born=is_half_born)
                 remove_tenant(connection, self.ledger, tenant.name)
                 record_step(connection, self.ledger, assignment, target, is_bound=False)
 

@@ -46,6 +46,7 @@ from tenantmig.session import TenantSession
 from tenantmig.sql import query
 from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
+from tenantmig.tenant_extensions import home_of
 from tenantmig.version_table import read_versions, write_version
 
 
@@ -185,7 +186,8 @@ class Worker(ScriptEnvironment):
             self.knows_version = recorded is not None
             if recorded is None and assignment.kind is RunKind.ONBOARD:
                 owner = self.options.session.owner_of(tenant)
-                begin_onboarding(connection, ledger, tenant, owner)
+                home = home_of(self.options.session.extension_schemas)
+                begin_onboarding(connection, ledger, tenant, owner, home)
                 self.knows_version = True
             if recorded is None:
                 self.parts = RevisionParts(connection, ledger, tenant.schema)

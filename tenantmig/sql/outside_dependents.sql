@@ -48,6 +48,12 @@ SELECT object
            IS DISTINCT FROM quote_ident(%(schema)s)
        AND NOT EXISTS (SELECT FROM member AS own
                         WHERE own.classid = depend.classid AND own.objid = depend.objid)
+       -- what fills an operator class or family: parts of one that is the tenant's, or an extension's
+       AND NOT EXISTS (SELECT FROM pg_depend AS filled
+                        WHERE filled.classid = depend.classid AND filled.objid = depend.objid
+                          AND filled.refclassid IN ('pg_opclass'::regclass, 'pg_opfamily'::regclass)
+                          AND (pg_identify_object(filled.refclassid, filled.refobjid, 0)).schema
+                              = quote_ident(%(schema)s))
        -- casts, operator families, access methods: parts of an extension that is listed itself
        AND NOT EXISTS (SELECT FROM pg_depend AS part
                         WHERE part.classid = depend.classid AND part.objid = depend.objid

@@ -177,8 +177,7 @@ def test_an_extension_inside_is_found(database16: Database) -> None:
     found = outside_dependents(connection, "acme")
     assert "extension vector" in found
     assert "column v of table beta.items" in found
-    with pytest.raises(DependentObjectsError, match="extension vector"):
-        drop_schema(connection, "acme")
+    assert not [one for one in found if "operator" in one]
     assert outside_dependents(connection, "beta") == []
 
 
