@@ -11,6 +11,17 @@ from tenantmig.sql import query
 from tenantmig.storage_parameters import PARAMETERS
 
 CHUNK = 200
+QUOTED = '"(""|[^"])*"'
+NAMING = "|".join(
+    [
+        "'(''|[^'])*'",
+        rf"({QUOTED}|\w+)(?=\s*\.)",
+        r"search_path\s*(=|to)\s*[^;]*",
+        QUOTED,
+    ]
+)
+"""What is left out of a function's body: wherever a schema's name can stand in it. The tenant's own
+name is not looked for: of a tenant called `id`, every column `id` would go too."""
 
 
 class Outline(NamedTuple):
@@ -24,9 +35,11 @@ def read_fingerprints(connection: psycopg.Connection, schemas: Sequence[str]) ->
     """Return the fingerprint of each schema that exists, in one statement.
 
     Equal for equal tables, columns, indexes, constraints, triggers, policies, enums and functions,
-    in any order and with any history; what a view, a default or a check says is not part of it.
+    in any order and with any history; what a view, a default or a check says is not part of it,
+    and of a function's body not what can be the schema's name (`NAMING`).
     """
-    rows = connection.execute(query("fingerprints"), {"schemas": list(schemas)} | PARAMETERS)
+    facts = {"schemas": list(schemas), "naming": NAMING}
+    rows = connection.execute(query("fingerprints"), facts | PARAMETERS)
     return {schema: f"{mark} {count}" for schema, mark, count in rows}
 
 

@@ -57,8 +57,10 @@ WITH object AS MATERIALIZED (
      WHERE classid = 'pg_type'::regclass
     UNION ALL
     SELECT namespace,
+           -- a body may hold the schema's name: without literals, and words before a dot or in a path
            hash_record_extended(ROW (proname, pronargs, prokind, provolatile, prosecdef,
-                                     cardinality(proconfig), length(prosrc)), 7)
+                                     cardinality(proconfig),
+                                     regexp_replace(prosrc, %(naming)s, '', 'gi')), 7)
       FROM object JOIN pg_proc ON pg_proc.oid = objid
      WHERE classid = 'pg_proc'::regclass
 ), total AS (
