@@ -67,6 +67,7 @@ class Attempts:
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.signal.event)
+        self.engine.heed(self.signal.event)
 
     def __enter__(self) -> Self:
         self._threads = ThreadPoolExecutor(self.parallel, thread_name_prefix="tenantmig")
@@ -190,7 +191,8 @@ class Attempts:
             is_onward, work.is_onward = work.is_onward, False
             assignment = self._assignment(work, leg, is_reading=is_reading)
             made = self.engine.attempt(replace(assignment, is_onward=is_onward))
-            work.note_doubt(made)
+            if made.is_begun:
+                work.note_doubt(made)
             if made.warnings:
                 self._told.put(ServerWarned(made.warnings))
             return made
@@ -204,7 +206,9 @@ class Attempts:
                 found = attempt(work.retry.made, is_reading=True)
             last = found if found.outcome else last
         work.last = last
-        if last.outcome is not None:
+        if not last.is_begun:
+            work.retry.made -= 1
+        elif last.outcome is not None:
             self._arrive(work, leg, last)
         elif not (self.signal.is_set or work.is_last_try) and is_worth_deferring(last):
             work.is_deferred = True

@@ -64,6 +64,8 @@ class RunState(StrEnum):
 class Attempt:
     """What one try on one tenant came to: an outcome or a failure, never both.
 
+    Neither, if it was not begun because the run was stopped.
+
     `knows_version` says that the version was read under the tenant's lock, so that whatever an
     earlier attempt left open is known. `is_partial`: a revision has committed a part of itself.
     `lost_xid` is the transaction whose COMMIT was lost. `shared_locks` names, for each revision
@@ -86,6 +88,11 @@ class Attempt:
     memo: Memo = frozenset()
     hook: str | None = None
     warnings: tuple[Warned, ...] = ()
+
+    @property
+    def is_begun(self) -> bool:
+        """False if the run was stopped before."""
+        return self.outcome is not None or self.failure is not None
 
 
 @dataclass(frozen=True, slots=True)

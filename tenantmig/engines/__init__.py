@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -18,10 +19,16 @@ class Engine(ABC):
 
     @abstractmethod
     def attempt(self, assignment: Assignment) -> Attempt:
-        """Try once to bring a tenant along its path."""
+        """Try once to bring a tenant along its path.
+
+        An attempt without outcome and failure was not begun, because the run was stopped.
+        """
 
     def expect(self, schemas: Sequence[str]) -> None:  # noqa: B027  most need not know
         """Hear which tenant schemas are next."""
+
+    def heed(self, stopping: threading.Event) -> None:  # noqa: B027  most do not wait
+        """Hear what is set when nothing more is to be begun."""
 
     def verify(
         self,

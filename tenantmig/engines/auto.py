@@ -26,7 +26,7 @@ from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import Template, Templates, is_plain
 
 SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
-WITNESS_WAIT_S = 2.0  # how long others wait for a witness before they go by alembic themselves
+TICK_S = 0.2  # how often who waits for a witness looks whether the run was stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class AutoEngine(Engine):
         self._refused: set[str] = set()
         self._heeded: set[tuple[RunKind, tuple[str, ...]]] = set()
         self._witnessing = threading.Lock()
+        self._stopping = threading.Event()
         self._guard = threading.Lock()
 
     @property
@@ -78,6 +79,10 @@ class AutoEngine(Engine):
     def expect(self, schemas: Sequence[str]) -> None:
         """These tenants are next."""
         self.catalogs.expect(schemas)
+
+    def heed(self, stopping: threading.Event) -> None:
+        """Who waits for a witness begins nothing once this is set."""
+        self._stopping = stopping
 
     def verify(self, connection: psycopg.Connection, least: int = 1) -> Sequence[str]:
         """Return the replayed tenants whose catalog is not that of the witness."""
@@ -100,12 +105,9 @@ class AutoEngine(Engine):
     def _attempt(self, assignment: Assignment) -> Attempt:
         self._run = assignment
         self._heed_proofs(assignment)
-        if self._is_open(assignment) and self._witnessing.acquire(timeout=WITNESS_WAIT_S):
-            try:
-                if self._is_open(assignment):
-                    return self._witness(assignment)
-            finally:
-                self._witnessing.release()
+        witnessed = self._be_first(assignment)
+        if witnessed is not None:
+            return witnessed
         stretches = list(self._stretches(assignment))
         first, is_small = stretches[0].templates, assignment.kind is RunKind.ONBOARD
         if first and not is_small:
@@ -177,6 +179,22 @@ class AutoEngine(Engine):
     def _is_open(self, assignment: Assignment) -> bool:
         path = assignment.stretch
         return self.templates.needs_witness(assignment.kind, path.revisions)
+
+    def _be_first(self, assignment: Assignment) -> Attempt | None:
+        """Go as a witness, one tenant at a time; None as soon as all is known of the path.
+
+        Who comes meanwhile waits as long as the witness works: by alembic it would take as long.
+        """
+        while self._is_open(assignment):
+            if self._witnessing.acquire(timeout=TICK_S):
+                try:
+                    if self._is_open(assignment):
+                        return self._witness(assignment)
+                finally:
+                    self._witnessing.release()
+            elif self._is_closed or self._stopping.is_set():
+                return Attempt()
+        return None
 
     def _witness(self, assignment: Assignment) -> Attempt:
         self.replay.hang_up()
