@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tenantmig import Fleet, RunReport, Selection
-from tenantmig.engines import auto
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.dying import counters, tenants_at
@@ -108,10 +107,9 @@ UNREPLAYED_FIRST = (  # up or down, only the first revision is not replayed, and
 
 @pytest.mark.parametrize("target", ["r4", "r1"])
 def test_a_witness_that_is_cut_off_on_its_way_goes_on_where_it_stands(
-    fleet: Project, victim_database: Database, monkeypatch: pytest.MonkeyPatch, target: str
+    fleet: Project, victim_database: Database, target: str
 ) -> None:
     """It has committed more than the part of its path that comes before what is replayed."""
-    monkeypatch.setattr(auto, "WITNESS_WAIT_S", 120.0)  # the third tenant waits to be a witness
     fleet.settings(SETTINGS.replace("parallel = 1", "parallel = 2") + 'lock_timeout = "120s"\n')
     write_history(fleet.script_location, R1, *UNREPLAYED_FIRST)
     if target == "r1":
