@@ -1,5 +1,7 @@
 """Adoption: schemas that exist already become tenants of the registry, as they stand.
 
+Where another source lists the tenants, only what says where they stand is written.
+
 A version table that can be trusted is believed. Without one, the revision is found whose reference
 the schema equals; where none or several do, nothing is written and the nearest is shown.
 """
@@ -24,6 +26,7 @@ from tenantmig.errors import (
     PrivilegeError,
     ReadBackError,
     SelectionError,
+    SourceError,
     TenantExistsError,
     TenantmigError,
     TenantSchemaMissingError,
@@ -37,7 +40,7 @@ from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
 from tenantmig.settings import Settings
-from tenantmig.tenant import NameRules, Tenant
+from tenantmig.tenant import UNFINISHED, NameRules, Tenant
 from tenantmig.tenant_schema import schema_exists
 from tenantmig.version_table import Version, read_versions, write_version
 
@@ -90,17 +93,24 @@ def adopt(
         raise SelectionError("Give a list of schemas to adopt, such as ['acme'].")
     history, settings = driver.history, driver.settings
     heads = None if at is None else history.stamp_path((), history.target(at, RunKind.STAMP)).target
-    tenants = [Tenant(schema, schema, labels=labels) for schema in schemas]
+    is_registered = settings.source == "registry"
     with driver.ledger() as ledger:
-        check_schemas(ledger.connection, tenants, list_tenants(ledger), settings.name_rules)
-        if ledger.exists and not is_dry_run:
-            ledger_rights.require(ledger, ledger_rights.ADDED)
-        versions = driver.reader(ledger)(schemas)
+        if is_registered:
+            tenants = [Tenant(schema, schema, labels=labels) for schema in schemas]
+            check_schemas(ledger.connection, tenants, list_tenants(ledger), settings.name_rules)
+            if ledger.exists and not is_dry_run:
+                ledger_rights.require(ledger, ledger_rights.ADDED)
+        else:
+            tenants = _listed(driver.discover(ledger), schemas, labels, settings.source)
+            for tenant in tenants:
+                _require_schema(ledger.connection, tenant)
+        versions = driver.reader(ledger)([tenant.schema for tenant in tenants])
         with driver.catalogs(ledger, len(tenants)) as reader:
             found = Adoption(history, reader, driver.references, heads).look(tenants, versions)
             if is_dry_run or not any(one.is_adopted for one in found):
                 return tuple(found)
-            ledger.create()
+            if is_registered:
+                ledger.create()
             writer = _Writer(driver.session_options, settings, reader)
             return tuple(
                 writer.register(one, versions[one.tenant.schema]) if one.is_adopted else one
@@ -130,11 +140,35 @@ def check_schemas(
                 " nothing was touched."
             )
         known.add(tenant.name.casefold())
-        if not schema_exists(connection, tenant.schema):
-            raise TenantSchemaMissingError(
-                f'There is no schema "{tenant.schema}"; nothing was touched.'
-                " `tenantmig onboard` makes new tenants."
-            )
+        _require_schema(connection, tenant)
+
+
+def _require_schema(connection: psycopg.Connection, tenant: Tenant) -> None:
+    if not schema_exists(connection, tenant.schema):
+        raise TenantSchemaMissingError(
+            f'There is no schema "{tenant.schema}"; nothing was touched.'
+            " `tenantmig onboard` makes new tenants."
+        )
+
+
+def _listed(
+    fleet: Sequence[Tenant], wanted: Sequence[str], labels: Mapping[str, str], source: str
+) -> list[Tenant]:
+    """Return the tenants of another source than the registry, by their names or their schemas.
+
+    Raises:
+        SourceError: the source does not list one of them, or labels are given.
+    """
+    if labels:
+        raise SourceError(f"The source {source!r} keeps the labels; change them there.")
+    known = {tenant.schema: tenant for tenant in fleet} | {tenant.name: tenant for tenant in fleet}
+    strangers = [one for one in wanted if one not in known]
+    if strangers:
+        raise SourceError(
+            f'The source {source!r} does not list "{strangers[0]}", so it is no tenant; list it'
+            " there first. Nothing was touched."
+        )
+    return list({known[one].schema: known[one] for one in wanted}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +187,7 @@ class Adoption:
         Raises:
             ScratchError: the history cannot be run in a scratch schema.
         """
-        refused = {t.name: self._problem(versions[t.schema]) for t in tenants}
+        refused = {t.name: self._problem(t, versions[t.schema]) for t in tenants}
         looked = [tenant for tenant in tenants if not refused[tenant.name]]
         marks = self.reader.marks([tenant.schema for tenant in looked])
         seen = [versions[tenant.schema] for tenant in looked]
@@ -171,7 +205,9 @@ class Adoption:
     def _everywhere(self) -> set[Heads]:
         return {(), self.history.heads, *((one,) for one in self.history.revisions)}
 
-    def _problem(self, version: Version) -> str | None:
+    def _problem(self, tenant: Tenant, version: Version) -> str | None:
+        if tenant.problem is not None or tenant.state in UNFINISHED:
+            return tenant.problem or f"it is {tenant.state}; finish that first"
         if version.is_unstamped:
             return None
         if version.problem is not None:
@@ -296,7 +332,8 @@ class _Writer:
                 mark = self.reader.marks([tenant.schema]).get(tenant.schema)
                 if now != seen or mark != found.mark:
                     raise VersionTableError(CHANGED)
-                add_tenant(connection, self.settings.ledger_schema, tenant)
+                if self.settings.source == "registry":
+                    add_tenant(connection, self.settings.ledger_schema, tenant)
                 if seen.is_unstamped:
                     heads = found.revision.split(",") if found.revision else []
                     write_version(connection, tenant.schema, table, heads)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
@@ -16,6 +17,7 @@ from tenantmig.errors import SourceError, TenantNameError
 from tenantmig.ledger import Ledger
 from tenantmig.registry import list_tenants
 from tenantmig.settings import Settings
+from tenantmig.sql import query
 from tenantmig.tenant import SCRATCH, UNFINISHED, Tenant, TenantState
 
 
@@ -32,7 +34,10 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
     registered = list_tenants(ledger)
     if settings.source == "registry":
         return registered
-    unfinished = {
+    listed = list(_read_source(settings, ledger))
+    _check(listed, settings)
+    active = [tenant for tenant in listed if tenant.state is TenantState.ACTIVE]
+    unfinished = dict.fromkeys(_unborn(active, ledger), TenantState.ONBOARDING) | {
         tenant.schema: tenant.state for tenant in registered if tenant.state in UNFINISHED
     }
     problems = {tenant.schema: tenant.problem for tenant in registered}
@@ -46,10 +51,32 @@ def discover(settings: Settings, ledger: Ledger) -> list[Tenant]:
             tenant.labels,
             problems.get(tenant.schema),
         )
-        for tenant in _read_source(settings, ledger)
+        for tenant in listed
     ]
-    _check(fleet, settings)
     return sorted(fleet, key=lambda tenant: tenant.name)
+
+
+def _unborn(listed: Sequence[Tenant], ledger: Ledger) -> Iterator[str]:
+    """Yield the schemas that are listed and do not exist, if no run has seen them yet.
+
+    They wait for `onboard`. One that the ledger has seen in a run was there; that it is missing is
+    a problem of its own.
+    """
+    schemas = [tenant.schema for tenant in listed]
+    missing = (
+        "SELECT s FROM unnest(%s::text[]) s WHERE s NOT IN (SELECT nspname::text FROM pg_namespace)"
+    )
+    absent = [schema for (schema,) in ledger.connection.execute(missing, [schemas])]
+    if not absent:
+        return
+    seen = set()
+    if ledger.exists:
+        try:
+            rows = ledger.connection.execute(query("schemas_in_runs", ledger.schema), [absent])
+            seen = {schema for (schema,) in rows}
+        except psycopg.errors.InsufficientPrivilege:
+            seen = set(absent)  # nobody can say
+    yield from (schema for schema in absent if schema not in seen)
 
 
 def describe_nobody(settings: Settings, database: str, fleet: Sequence[Tenant]) -> str:
@@ -116,12 +143,12 @@ def is_in_pattern(settings: Settings, ledger: Ledger, tenant: Tenant) -> bool:
     return bool(row and row[0])
 
 
-def _from_query(query: str, ledger: Ledger) -> Iterator[Tenant]:
+def _from_query(source_query: str, ledger: Ledger) -> Iterator[Tenant]:
     with ledger.connection.cursor(row_factory=dict_row) as cursor:
         try:
             with ledger.transaction():
                 cursor.execute("SET TRANSACTION READ ONLY")
-                cursor.execute(query.encode())
+                cursor.execute(source_query.encode())
                 rows = cursor.fetchall()
         except psycopg.Error as error:
             reason = error.diag.message_primary or error
@@ -151,9 +178,10 @@ def _tenant_of_row(row: Any, where: str) -> Tenant:
     match row:
         case Tenant():
             return row
-        case str():
-            return Tenant(row, row)
-        case {"name": str() as name, **rest}:
+        case str() | UUID():
+            return Tenant(str(row), str(row))
+        case {"name": str() | UUID() | int() as given, **rest} if not isinstance(given, bool):
+            name = str(given)
             try:
                 state = TenantState(str(rest.get("state") or TenantState.ACTIVE))
             except ValueError as error:
@@ -162,8 +190,11 @@ def _tenant_of_row(row: Any, where: str) -> Tenant:
             if not isinstance(labels, Mapping):
                 raise SourceError(f"`{where}` gives {name!r} labels that are not a mapping.")
             return Tenant(name, str(rest.get("schema") or name), state=state, labels=dict(labels))
-        case (str() as name, str() as schema):
-            return Tenant(name, schema)
+        case (str() | UUID() as name, str() | UUID() as schema):
+            return Tenant(str(name), str(schema))
+    if isinstance(row, Mapping) and "name" in row:
+        given = type(row["name"]).__name__
+        raise SourceError(f"`{where}` gives a name that is no text, UUID or integer but {given}.")
     raise SourceError(
         f"`{where}` must give names, (name, schema) pairs, tenants, or rows with a column"
         f" `name`; it gave {type(row).__name__}."
@@ -173,25 +204,45 @@ def _tenant_of_row(row: Any, where: str) -> Tenant:
 def read_tenant_file(path: Path) -> list[Tenant]:
     """Read a file of tenants: CSV lines of `name` or `name,schema`; # begins a comment line.
 
+    It may begin with a byte order mark and with a header, `name,schema` or `schema,name`. Empty
+    lines, and those of nothing but commas, are passed over; blanks around a value are no part of
+    it.
+
     Raises:
         SourceError: it cannot be read; a line that is malformed is named.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(enumerate(csv.reader(lines), start=1))
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"The tenant file {path} cannot be read: {error}") from error
+    numbered = [
+        (number, row)
+        for number, row in enumerate(rows, start=1)
+        if any(row) and not row[0].startswith("#")
+    ]
+    name = 0
+    if numbered:
+        number, first = numbered[0]
+        header = [cell.casefold() for cell in first]
+        if header == ["name"]:
+            raise SourceError(
+                f"{path}, line {number}: `name` alone may be a header or a tenant; write"
+                " name,schema for a header, or name,name for a tenant that is called so."
+            )
+        if sorted(header) == ["name", "schema"]:
+            name = header.index("name")
+            del numbered[0]
     tenants = []
-    for number, row in rows:
-        if not row or row[0].startswith("#"):
-            continue
-        if len(row) > 2 or not row[0]:
+    for number, row in numbered:
+        if len(row) > 2 or not row[min(name, len(row) - 1)]:
             raise SourceError(f"{path}, line {number}: write name or name,schema.")
-        tenants.append(Tenant(row[0], row[-1] or row[0]))
+        named = row[name] if len(row) == 2 else row[0]
+        tenants.append(Tenant(named, (row[1 - name] if len(row) == 2 else "") or named))
     return tenants
 
 
-def _check(fleet: list[Tenant], settings: Settings) -> None:
+def _check(fleet: Sequence[Tenant], settings: Settings) -> None:
     rules = settings.name_rules
     for tenant in fleet:
         try:

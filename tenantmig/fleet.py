@@ -255,15 +255,17 @@ class Fleet(FleetReader):
     ) -> tuple[Adopted, ...]:
         """Register schemas that exist already, each under its own name and as it stands.
 
+        Where another source than the registry lists the tenants, nothing is registered: `schemas`
+        are names or schemas of theirs, and a missing version row is all that is written.
+
         Without a version table, the revision that a schema equals is found and written there; `at`
         says it for those who know. All or nothing per schema; a refused one says why.
 
         Raises:
-            SourceError: the tenants are listed elsewhere.
+            SourceError: the source does not list one of them.
             TenantNameError, TenantExistsError, TenantSchemaMissingError: one of them cannot be a
                 tenant; nothing was touched.
         """
-        self._require_registry()
         return adoption.adopt(self._driver, schemas, labels or {}, at, is_dry_run=is_dry_run)
 
     def _require_registry(self) -> None:

@@ -160,8 +160,36 @@ def test_who_cannot_be_adopted_is_refused_before_anything_is_touched(
         database.execute("UPDATE tenantmig.tenant SET state = 'onboarding' WHERE name = 'beta'")
         assert "a tenant already" in project.refuse("tenants", "adopt", "acme", "beta")
         database.execute("UPDATE tenantmig.tenant SET state = 'active' WHERE name = 'beta'")
-    project.settings('names = "wide"\nsource = "schemas"\nsource_pattern = "%"\n')
-    assert "source 'schemas'" in project.refuse("tenants", "adopt", "acme")
+
+
+def test_with_another_source_only_the_version_row_is_written(
+    project: Project, database: Database
+) -> None:
+    uuid = "0b9e2c1e-5a74-4d0c-9f7e-0a4c8a1b2c3d"
+    for schema, revision in (("acme", "r2"), ("t_2", "r1"), (uuid, "r1")):
+        build(project, database, schema, revision)
+    forget(database, "t_2")
+    forget(database, uuid, is_kept=True)
+    database.execute(
+        "CREATE SCHEMA app; CREATE TABLE app.account (name text, schema text, id uuid);"
+        f"INSERT INTO app.account VALUES ('acme', 'acme', NULL), ('two', 't_2', NULL),"
+        f" (NULL, NULL, '{uuid}')"
+    )
+    query = "SELECT coalesce(name, id::text) AS name, schema FROM app.account"
+    project.settings(f'names = "wide"\nsource = "query"\nsource_query = "{query}"\n')
+    with untouched(database):
+        assert "'query' does not list" in project.refuse("tenants", "adopt", "nobody")
+        assert "keeps the labels" in project.refuse("tenants", "adopt", "acme", "--label", "a=b")
+        out = project.run("tenants", "adopt", "acme", "two", uuid, "--dry-run").out
+    assert "two: would be adopted at r1 (catalog)" in out
+    with untouched(database, ["t_2", uuid]):  # no ledger either
+        found = project.run("tenants", "adopt", "acme", "two", uuid, "--json").json["tenants"]
+    assert [(one["tenant"], one["revision"], one["evidence"]) for one in found] == [
+        ("acme", "r2", "version_table"),
+        ("two", "r1", "catalog"),
+        (uuid, "r1", "catalog"),
+    ]
+    assert revisions(project) == {"acme": "r2", "two": "r1", uuid: "r1"}
 
 
 def test_a_schema_that_is_being_migrated_is_left(project: Project, database: Database) -> None:

@@ -123,7 +123,8 @@ def test_a_query_gives_names_schemas_states_and_labels(source: Source) -> None:
     source.database.execute(
         "CREATE TABLE public.account (name text, schema text, state text, labels jsonb);"
         " INSERT INTO public.account VALUES ('beta', NULL, 'suspended', NULL),"
-        """ ('acme', 't_1', NULL, '{"tier": "gold%"}')"""
+        """ ('acme', 't_1', NULL, '{"tier": "gold%"}');"""
+        "CREATE SCHEMA t_1"
     )
     name = source.database.name
     assert source.query("SELECT * FROM public.account WHERE name LIKE '%a%';") == [
@@ -141,8 +142,7 @@ def test_a_query_gives_names_schemas_states_and_labels(source: Source) -> None:
         ("SET work_mem = '1MB'", "`source_query` failed"),
         ("CREATE TABLE public.stray ()", "`source_query` failed: .* read-only transaction"),
         ("SELECT 'acme' AS slug", "column `name`"),
-        ("SELECT NULL::text AS name", "column `name`"),
-        ("SELECT 7 AS name", "column `name`"),
+        ("SELECT NULL::text AS name", "is no text, UUID or integer but NoneType"),
         ("SELECT 'acme' AS name, 'gone' AS state", "'acme' an unknown state: 'gone'"),
         ("SELECT 'acme' AS name, 'gold' AS labels", "'acme' labels that are not a mapping"),
         ("VALUES ('acme')", "column `name`"),
@@ -187,7 +187,7 @@ def test_a_file_that_is_not_there_is_named(source: Source) -> None:
         source.read("file", source_file=source.folder / "none.csv")
 
 
-@pytest.mark.parametrize("line", ["public", "acme,pg_toast", "acme,tenantmig", "a b", " acme"])
+@pytest.mark.parametrize("line", ["public", "acme,pg_toast", "acme,tenantmig", "a b"])
 def test_no_source_may_list_a_name_that_the_rules_refuse(source: Source, line: str) -> None:
     with pytest.raises(TenantNameError, match=r"\(Source: file\.\)"):
         source.file(f"beta\n{line}\n")
@@ -213,6 +213,7 @@ def test_a_callable_gives_names_pairs_rows_or_tenants(
     source: Source, module: Path, body: str
 ) -> None:
     module.write_text(f"def listing():\n    {body}\n")
+    source.database.execute("CREATE SCHEMA acme; CREATE SCHEMA beta")
     assert source.read("callable", source_callable=f"{module.stem}:listing") == [
         Tenant("acme", "acme", source.database.name),
         Tenant("beta", "beta", source.database.name),
@@ -249,8 +250,9 @@ def test_a_callable_that_cannot_be_found_is_refused(source: Source, where: str) 
 
 @pytest.mark.parametrize("command", [("tenants", "list"), ("status",)])
 def test_a_callable_is_looked_for_where_alembic_looks(
-    project: Project, command: tuple[str, ...]
+    project: Project, database: Database, command: tuple[str, ...]
 ) -> None:
+    database.execute("CREATE SCHEMA acme")
     (project.folder / "app_tenants.py").write_text("def listing():\n    return ['acme']\n")
     ini = project.ini.read_text().replace("sys_path = ", "sys_path = %(here)s:")
     project.ini.write_text(ini)
@@ -263,5 +265,55 @@ def test_an_unfinished_tenant_keeps_its_state_whatever_the_source(
     source: Source, state: TenantState
 ) -> None:
     source.register(Tenant("acme", "acme", state=state))
+    source.database.execute("CREATE SCHEMA beta")
     found = source.query("SELECT unnest(ARRAY['acme', 'beta']) AS name")
     assert [tenant.state for tenant in found] == [state, TenantState.ACTIVE]
+
+
+def test_a_uuid_or_a_number_in_a_name_column_is_text(source: Source) -> None:
+    source.names = "wide"
+    one = "0b9e2c1e-5a74-4d0c-9f7e-0a4c8a1b2c3d"
+    database = source.database
+    database.execute(f'CREATE SCHEMA "{one}"; CREATE SCHEMA "42"; CREATE SCHEMA "7"')
+    query = f"SELECT '{one}'::uuid AS name, NULL::uuid AS schema"
+    assert [(t.name, t.schema) for t in source.query(query)] == [(one, one)]
+    assert [(t.name, t.schema) for t in source.query("SELECT 42 AS name")] == [("42", "42")]
+    assert [t.name for t in source.query("SELECT 7::bigint AS name")] == ["7"]
+    for value, kind in (("true", "bool"), ("NULL::text", "NoneType"), ("1.5", "Decimal")):
+        with pytest.raises(SourceError, match=f"is no text, UUID or integer but {kind}"):
+            source.query(f"SELECT {value} AS name")
+
+
+def test_a_row_that_is_there_before_its_onboarding_waits_for_it(source: Source) -> None:
+    query = "SELECT * FROM (VALUES ('acme'), ('beta')) AS listed (name)"
+    source.database.execute("CREATE SCHEMA acme")
+    states = {t.name: t.state for t in source.query(query)}
+    assert states == {"acme": TenantState.ACTIVE, "beta": TenantState.ONBOARDING}
+    source.ledger.create()
+    source.database.execute(
+        "INSERT INTO tenantmig.run (kind, target, state, host, tool_version)"
+        " VALUES ('upgrade', 'r1', 'complete', 'h', '0');"
+        "INSERT INTO tenantmig.run_tenant (run, tenant, schema, to_revision)"
+        " SELECT id, 'beta', 'beta', 'r1' FROM tenantmig.run"
+    )
+    assert {t.state for t in source.query(query)} == {TenantState.ACTIVE}  # it was there
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfname,schema\r\n\r\nacme,t_1\r\n  \r\nbeta\r\n,\r\n",
+        b"# exported\nSchema, Name\n\nt_1, acme\nbeta,beta\n\n",
+        b"acme , t_1\rbeta\r",
+        b'"name","schema"\n"acme","t_1"\n"beta",""\n# end\n',
+    ],
+)
+def test_a_file_as_spreadsheets_write_it(source: Source, content: bytes) -> None:
+    source.database.execute("CREATE SCHEMA t_1; CREATE SCHEMA beta")
+    assert source.file(content) == [("acme", "t_1"), ("beta", "beta")]
+
+
+def test_a_header_that_may_be_a_tenant_is_refused(source: Source) -> None:
+    with pytest.raises(SourceError, match="line 1: `name` alone may be a header or a tenant"):
+        source.file("name\nacme\n")
+    assert source.file("name,name\n") == [("name", "name")]
