@@ -50,7 +50,7 @@ from tenantmig.waves import Canary, FailureBudget, WavePolicy
 
 STORED = (
     *("engine", "parallel", "attempts", "lock_timeout", "statement_timeout", "deadline"),
-    *("canary", "wave", "max_failures", "gate"),
+    *("canary", "wave", "max_failures", "gate", "x"),
 )
 """The settings that a run keeps in the ledger, for `resume`."""
 ANY_RUN = 2**62  # later than all
@@ -74,15 +74,16 @@ class Driver:
             return self
         if lineage is Lineage.SHARED and not self.settings.has_shared_lineage:
             raise SettingsError(
-                f"{self.settings.config} has no section [{lineage.section}], so there is no shared"
-                " lineage; add one with its script_location (docs/lineages.md)."
+                f"{self.settings.config} has no section [{self.settings.shared_section}], so there"
+                " is no shared lineage; add one with its script_location (docs/lineages.md)."
             )
         return Driver(self.settings, lineage)
 
     @cached_property
     def history(self) -> History:
         """The migration history, loaded once."""
-        return History(self.settings.config, self.lineage, self.settings.pure_modules)
+        asked = self.settings
+        return History(asked.config, self.lineage, asked.pure_modules, asked.shared_section)
 
     @cached_property
     def url(self) -> DatabaseUrl:
@@ -113,6 +114,8 @@ class Driver:
                 lineage=self.lineage,
                 shared_schema=self.settings.shared_schema,
                 pure_modules=self.settings.pure_modules,
+                shared_section=self.settings.shared_section,
+                x=self.settings.x,
             ),
             lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from alembic.util import CommandError, coerce_resource_to_filename
 
+from tenantmig.alembic_config import alembic_config
+from tenantmig.alembic_ini import read_ini
 from tenantmig.env_adaptation import adapt_env
 from tenantmig.env_text import called
 from tenantmig.errors import ScaffoldError
-from tenantmig.revisions import alembic_config
 from tenantmig.scaffold import SHARED_FILES, SHARED_SECTION, scaffold_files
-from tenantmig.settings import read_ini
 
 FLASK_INI = """\
 # Beside Flask-Migrate's own: this one is for `tenantmig` and `alembic`, that for `flask db`.

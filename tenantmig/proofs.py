@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
+from alembic.util.pyfiles import pyc_file_from_path
 
 from tenantmig.plan import RunKind
 from tenantmig.purity import EnvironmentProof, Proof, Purity
+from tenantmig.script_source import NO_SOURCE, is_bytecode
 
 OWN_PROCESS = "each tenant needs a process of its own: "
 
@@ -30,13 +32,17 @@ class HistoryProofs:
             script = self._script.get_revision(revision)
             assert script is not None
             function = "downgrade" if kind is RunKind.DOWNGRADE else "upgrade"
-            self._known[kind, revision] = self._purity.prove(str(script.path), function)
+            file = str(script.path)
+            proof = Proof(NO_SOURCE) if is_bytecode(file) else self._purity.prove(file, function)
+            self._known[kind, revision] = proof
         return self._known[kind, revision]
 
     @cached_property
     def environment(self) -> EnvironmentProof:
         """The proof of env.py."""
         file = Path(self._script.env_py_location)
+        if not file.is_file() and pyc_file_from_path(file) is not None:
+            return EnvironmentProof(NO_SOURCE, NO_SOURCE)
         if not file.is_file():
             return EnvironmentProof()  # whoever runs it will say so
         return self._purity.prove_environment(str(file))
@@ -45,6 +51,8 @@ class HistoryProofs:
     def loading(self) -> str | None:
         """Say what loading the scripts does beside defining things, or None."""
         files = [str(script.path) for script in self._script.walk_revisions()]
+        if any(map(is_bytecode, files)):
+            return NO_SOURCE
         return self._purity.what_loading_does(files)
 
     def why_isolated(self, kind: RunKind, revisions: Iterable[str]) -> str | None:

@@ -3,18 +3,12 @@ the paths through them. Knows no tenant and no connection."""
 
 from __future__ import annotations
 
-import argparse
-import configparser
-import os
 import re
-import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -22,36 +16,30 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
+from tenantmig.alembic_config import alembic_config, refuse_shadow
 from tenantmig.counting import counted
-from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
+from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
 from tenantmig.heads import ExactStep, follow, read_heads
-from tenantmig.ini_error import say_ini_error
+from tenantmig.history_errors import history_errors, one_line
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import AUTOCOMMIT
 from tenantmig.script_source import has_autocommit_block, irreversible_reason
-from tenantmig.settings import read_ini
 
 MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[ExactStep]]
-
-
-def alembic_config(ini: Path, lineage: Lineage = Lineage.TENANT, x: Sequence[str] = ()) -> Config:
-    """Return Alembic's configuration of a lineage, as if `-x` had been given for each of `x`.
-
-    Raises:
-        SettingsError: the ini is missing or malformed.
-    """
-    read_ini(ini)
-    return Config(str(ini), ini_section=lineage.section, cmd_opts=argparse.Namespace(x=list(x)))
 
 
 class History:
     """The revisions of one lineage, loaded once and known to be sound."""
 
     def __init__(
-        self, ini: Path, lineage: Lineage = Lineage.TENANT, vouched: Sequence[str] = ()
+        self,
+        ini: Path,
+        lineage: Lineage = Lineage.TENANT,
+        vouched: Sequence[str] = (),
+        shared_section: str = Lineage.SHARED.section,
     ) -> None:
         """Load every script; `vouched` are modules that the project answers for (see `purity`).
 
@@ -62,9 +50,9 @@ class History:
         """
         self.ini = ini
         self.vouched = tuple(vouched)
-        config = alembic_config(ini, lineage)
-        with _history_errors():
-            _refuse_shadow(config)
+        config = alembic_config(ini, lineage, shared_section=shared_section)
+        with history_errors():
+            refuse_shadow(config)
             self._config = config
             self.script = ScriptDirectory.from_config(config)
             self.heads: Heads = tuple(sorted(self.script.get_heads()))
@@ -184,10 +172,10 @@ class History:
         except (CommandError, RevisionError) as error:
             where = show_heads(source) or "base"
             raise UnknownRevisionError(
-                f"there is no {kind.value} from {where} to {target}: {_one_line(error)}"
+                f"there is no {kind.value} from {where} to {target}: {one_line(error)}"
             ) from error
         except AttributeError as error:  # a script without upgrade() or downgrade()
-            raise UnknownRevisionError(f"a script is incomplete: {_one_line(error)}") from error
+            raise UnknownRevisionError(f"a script is incomplete: {one_line(error)}") from error
         reached = follow(steps, source)[-1]
         revisions = tuple(step.revision.revision for step in steps)
         destination = (show_heads(reached) or "base") if target[:1] in "+-" else target
@@ -326,63 +314,11 @@ class History:
 
 def _roots(config: Config) -> tuple[str, ...]:
     """Return the folders that scripts import from, before those of Python itself."""
-    listed = config.get_main_option("prepend_sys_path") or ""
-    return tuple(part.strip() for part in re.split(r"[\n:; ,]+", listed) if part.strip())
-
-
-def _refuse_shadow(config: Config) -> None:
-    """Refuse a scripts folder that `import alembic` would find in the library's place."""
-    folder = Path(config.get_main_option("script_location", ""))
-    roots = (config.get_main_option("prepend_sys_path") or "").split(os.pathsep)
-    is_found = str(folder.parent) in roots or folder.parent.resolve() == Path.cwd()
-    if folder.name == "alembic" and is_found and (folder / "__init__.py").exists():
-        raise HistoryError(
-            f"{folder / '__init__.py'} makes the folder a package that shadows the alembic library;"
-            " remove it."
-        )
+    return tuple(config.get_prepend_sys_paths_list() or ())
 
 
 def _unknown(target: str, reason: object) -> str:
     return (
-        f"{target!r} does not name exactly one revision ({_one_line(reason)});"
+        f"{target!r} does not name exactly one revision ({one_line(reason)});"
         " `alembic history` lists them."
-    )
-
-
-def _one_line(reason: object) -> str:
-    return " ".join(str(reason).split()).rstrip(".")
-
-
-@contextmanager
-def _history_errors() -> Iterator[None]:
-    """Turn what loading a broken history raises or merely warns of into a HistoryError."""
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-    except HistoryError:
-        raise
-    except KeyError as error:
-        reasons = [str(w.message) for w in caught if "is not present" in str(w.message)]
-        reason = reasons[0] if reasons else f"revision {error} is missing"
-        raise HistoryError(f"The migration history is broken: {reason}.") from error
-    except (CommandError, RevisionError) as error:
-        raise HistoryError(f"The migration history is broken: {_one_line(error)}.") from error
-    except configparser.Error as error:
-        raise SettingsError(f"The Alembic ini: {say_ini_error(error)}.") from None
-    except Exception as error:
-        raise HistoryError(_script_problem(error)) from error
-    for warning in caught:
-        if "present more than once" in str(warning.message):
-            raise HistoryError(f"The migration history is broken: {warning.message}.")
-
-
-def _script_problem(error: Exception) -> str:
-    if isinstance(error, SyntaxError):
-        return f"The script {error.filename}, line {error.lineno}, has a syntax error: {error.msg}."
-    frames: list[Any] = traceback.extract_tb(error.__traceback__)
-    last = frames[-1]
-    return (
-        f"A migration script cannot be loaded: {type(error).__name__}: {_one_line(error)}"
-        f" ({last.filename}, line {last.lineno})."
     )

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import ast
+import marshal
 import threading
 import tokenize
 from functools import lru_cache
+from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
+
+NO_SOURCE = "there is only its bytecode, of which nothing can be proved"
+
+
+def is_bytecode(file: str) -> bool:
+    """True for a script of a `sourceless` history."""
+    return not file.endswith(".py")
 
 
 @lru_cache(maxsize=4096)
 def has_autocommit_block(file: str) -> bool:
     """True when the script runs statements outside a transaction (`autocommit_block`)."""
+    if is_bytecode(file):
+        return "autocommit_block" in _names(_code_of(file))
     return any(
         isinstance(node, ast.Attribute) and node.attr == "autocommit_block"
         for node in ast.walk(parse_source(file))
@@ -24,8 +36,10 @@ def irreversible_reason(file: str) -> str | None:
 
     It does when it calls `irreversible(...)` or raises as one of its own statements. Compiling it
     offline instead would take every downgrade that reads a row for irreversible: 111 of 162 in one
-    published history.
+    published history. Of bytecode alone nothing is known.
     """
+    if is_bytecode(file):
+        return None
     for node in parse_source(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == "downgrade":
             return next(filter(None, map(_refusal, _reached(node.body))), None)
@@ -92,6 +106,17 @@ def creates_from_models(file: str) -> bool:
     """True when the script creates tables that it does not name (`metadata.create_all`)."""
     nodes = ast.walk(parse_source(file))
     return any(isinstance(node, ast.Attribute) and node.attr == "create_all" for node in nodes)
+
+
+def _code_of(file: str) -> CodeType:
+    """Return the code of a .pyc of this Python (PEP 552: a header of 16 bytes)."""
+    code: CodeType = marshal.loads(Path(file).read_bytes()[16:])  # noqa: S302  it is run as well
+    return code
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return {*code.co_names, *(name for each in inner for name in _names(each))}
 
 
 def parse_source(file: str) -> ast.Module:

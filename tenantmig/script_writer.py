@@ -15,20 +15,25 @@ from alembic.autogenerate.api import RevisionContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from tenantmig.alembic_config import alembic_config
 from tenantmig.draft import Draft, NewScript
 from tenantmig.errors import HistoryError
 from tenantmig.lineage import Lineage
-from tenantmig.revisions import alembic_config
 
 
 class ScriptWriter:
     """One new revision: `context` is what Alembic draws it up in, `write` makes its files."""
 
     def __init__(
-        self, ini: Path, draft: Draft, elsewhere: Path | None = None, decide: Any = None
+        self,
+        ini: Path,
+        draft: Draft,
+        elsewhere: Path | None = None,
+        decide: Any = None,
+        shared_section: str = Lineage.SHARED.section,
     ) -> None:
         """`elsewhere` is where a dry run writes; `decide` may change what was drawn up."""
-        config = alembic_config(ini, draft.lineage)
+        config = alembic_config(ini, draft.lineage, shared_section=shared_section)
         assert config.cmd_opts is not None
         config.cmd_opts.quiet = True
         script = ScriptDirectory.from_config(config)
@@ -88,14 +93,21 @@ class ScriptWriter:
 
 
 @contextmanager
-def open_writer(ini: Path, draft: Draft, decide: Any = None) -> Iterator[ScriptWriter]:
+def open_writer(
+    ini: Path,
+    draft: Draft,
+    decide: Any = None,
+    shared_section: str = Lineage.SHARED.section,
+) -> Iterator[ScriptWriter]:
     """Make a writer; that of a dry run writes into a folder that is gone afterwards."""
     with ExitStack() as opened:
         folder = opened.enter_context(TemporaryDirectory()) if draft.is_dry_run else None
-        yield ScriptWriter(ini, draft, Path(folder) if folder else None, decide)
+        elsewhere = Path(folder) if folder else None
+        yield ScriptWriter(ini, draft, elsewhere, decide, shared_section)
 
 
-def needs_environment(ini: Path, lineage: Lineage) -> bool:
+def needs_environment(ini: Path, lineage: Lineage, shared_section: str) -> bool:
     """True when env.py is to run for each new revision (`revision_environment` of the ini)."""
-    option = alembic_config(ini, lineage).get_main_option("revision_environment", "false")
+    config = alembic_config(ini, lineage, shared_section=shared_section)
+    option = str(config.get_alembic_option("revision_environment", "false"))
     return option.strip().lower() in {"true", "yes", "on", "y", "t", "1"}

@@ -3,7 +3,6 @@ environment variables; knows no database."""
 
 from __future__ import annotations
 
-import configparser
 import math
 import os
 import re
@@ -27,10 +26,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from tenantmig.alembic_ini import import_roots, read_ini, read_option
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError, TenantmigError
-from tenantmig.ini_error import say_ini_error
-from tenantmig.lineage import Lineage
 from tenantmig.password_command import PasswordCommand
 from tenantmig.redaction import find_secrets, redact_line, without_secrets
 from tenantmig.settings_origin import explain, read_files, refuse_unknown_variables
@@ -40,6 +38,7 @@ from tenantmig.waves import Canary, FailureBudget
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 AUTO: Final = "auto"
+PYPROJECT: Final = "pyproject.toml"
 UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -86,7 +85,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TENANTMIG_", extra="forbid", frozen=True, hide_input_in_errors=True
     )
-    config: Path = Field(Path("alembic.ini"), description="the Alembic ini")
+    config: Path = Field(
+        Path("alembic.ini"), description="the Alembic ini, or pyproject.toml with [tool.alembic]"
+    )
     database_url: SecretStr | None = Field(
         None, description="the database, or module:function; else sqlalchemy.url of the ini"
     )
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
     )
     shared_schema: str = Field(
         "public", description="where the tables of the shared lineage are, if the ini has one"
+    )
+    shared_section: str = Field(
+        "shared", description="the section of the ini that describes the shared lineage"
     )
     version_table: str = Field("alembic_version", description="as env.py configures it")
     engine: Literal["auto", "alembic", "replay"] = Field(
@@ -167,6 +171,9 @@ class Settings(BaseSettings):
         "",
         description="the role that owns a new tenant's schema; may hold {name} or {schema}",
     )
+    x: tuple[str, ...] = Field(
+        (), description="what env.py and scripts see as `-x key=value`; kept in the ledger"
+    )
     pure_modules: tuple[str, ...] = Field(
         (),
         description="modules that scripts use and that keep no state and ask nothing of the tenant",
@@ -208,6 +215,18 @@ class Settings(BaseSettings):
             raise ValueError("a name must not be empty nor hold %, [ or ]")
         return value
 
+    @field_validator("x")
+    @classmethod
+    def check_x(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no `key=value`, or would be taken for the tenant."""
+        for one in value:
+            key = one.partition("=")[0].strip()
+            if not key or "\0" in one:
+                raise ValueError("write key=value")
+            if key in {"tenant", "schema"}:
+                raise ValueError(f"{key} is said by tenantmig for each tenant")
+        return value
+
     @field_validator("onboard_owner")
     @classmethod
     def check_owner(cls, value: str) -> str:
@@ -236,7 +255,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: the ini is missing or malformed.
         """
-        return read_ini(self.config).has_section(Lineage.SHARED.section)
+        return read_ini(self.config).has_section(self.shared_section)
 
     @property
     def url(self) -> DatabaseUrl:
@@ -255,7 +274,7 @@ class Settings(BaseSettings):
         if not self.database_url:
             return self._ini_url()
         text = self.database_url.get_secret_value()
-        return find_url(text, _import_roots(self.config)) if is_named(text) else text
+        return find_url(text, import_roots(self.config)) if is_named(text) else text
 
     @cached_property
     def _password_command(self) -> PasswordCommand | None:
@@ -292,55 +311,6 @@ class Settings(BaseSettings):
                 f" or sqlalchemy.url in {self.config}."
             )
         return text
-
-
-def read_ini(path: Path) -> configparser.ConfigParser:
-    """Read an Alembic ini as Alembic does, `%(here)s` included.
-
-    Raises:
-        SettingsError: the file is missing or malformed.
-    """
-    if not path.is_file():
-        raise SettingsError(
-            f"There is no {path}; name the Alembic ini with --config,"
-            " or write a new one with `tenantmig init`."
-        )
-    here = str(path.absolute().parent).replace("%", "%%")
-    parser = configparser.ConfigParser({"here": here})
-    reason = ""
-    try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        reason = say_ini_error(error)  # what was raised quotes lines of the file
-    if reason:
-        raise SettingsError(f"{path} cannot be read as an Alembic ini: {reason}")
-    if not read_option(parser, path, "script_location"):
-        raise SettingsError(
-            f"{path} cannot be read as an Alembic ini: [alembic] has no script_location."
-        )
-    return parser
-
-
-def read_option(parser: configparser.ConfigParser, path: Path, option: str) -> str:
-    """Return an option of the section [alembic], or "" where it is not.
-
-    Raises:
-        SettingsError: its value cannot be interpolated; the value is not shown.
-    """
-    reason = ""
-    try:
-        return parser.get("alembic", option, fallback="")
-    except configparser.InterpolationError as error:
-        reason = say_ini_error(error)
-    raise SettingsError(f"{path}: {reason}")
-
-
-def _import_roots(config: Path) -> list[str]:
-    """Return where a module of the project is looked for first, as Alembic does, and beside the
-    ini."""
-    listed = read_option(read_ini(config), config, "prepend_sys_path")
-    roots = [part for part in re.split(r"[\n:; ,]+", listed) if part]
-    return [*roots, str(config.absolute().parent)]
 
 
 def load_settings(**flags: object) -> Settings:

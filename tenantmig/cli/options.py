@@ -191,9 +191,14 @@ class RolloutFlags:
         ),
     ] = None
 
+    x: Annotated[
+        list[str] | None,
+        typer.Option("-x", metavar="KEY=VALUE", help="For env.py and scripts, as in Alembic."),
+    ] = None
+
     def settings(self) -> dict[str, object]:
         """Return the flags that were given, by the name of their setting."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"x": self.x or None}
 
 
 @dataclass

@@ -15,7 +15,6 @@ from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.environment import Unheard, WorkerOptions
 from tenantmig.engines.workers import Workers
 from tenantmig.failure import Failure
-from tenantmig.revisions import alembic_config
 from tenantmig.session import TenantSession
 
 
@@ -30,7 +29,7 @@ def upgrade_alone(options: WorkerOptions, schema: str, destination: str) -> Fail
 
 def _upgrade(options: WorkerOptions, schema: str, destination: str) -> Failure | None:
     x = (f"tenant={schema}", f"schema={schema}")
-    config = alembic_config(options.ini, options.lineage, x)
+    config = options.config(x)
     session: TenantSession | None = None
     try:
         heard = Unheard(sys.stderr)

@@ -19,12 +19,12 @@ from typing import Any, NoReturn
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.util.pyfiles import pyc_file_from_path
 from sqlalchemy import event
 
 from tenantmig.engines.acts import OWN, acts_refused
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
 from tenantmig.errors import OutsideError
-from tenantmig.revisions import alembic_config
 from tenantmig.script_source import parse_source, read_source
 from tenantmig.session import TenantSession
 from tenantmig.tenant import Tenant
@@ -92,15 +92,15 @@ def look_at_env(options: WorkerOptions, tenant: Tenant) -> str | None:
 
     Call it in a process of its own: env.py and what it imports stay loaded.
     """
-    config = alembic_config(options.ini, options.lineage)
+    config = options.config()
     script = ScriptDirectory.from_config(config)
     file = str(Path(script.dir, "env.py"))
-    if not Path(file).is_file():
+    if not Path(file).is_file() and pyc_file_from_path(file) is None:
         return f"There is no {file}; {ADAPT.replace('shows', 'says')}."
     attributes = config.attributes = _Attributes()
     session = TenantSession(options.session)
     attributes["connection"] = session.sqlalchemy
-    tell_env(config, options.ini, tenant, "head")
+    tell_env(config, options, tenant, "head")
     refused: list[str] = []
     try:
         found = _run(config, script, session, refused)

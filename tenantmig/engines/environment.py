@@ -19,13 +19,14 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
+from tenantmig.alembic_config import alembic_config
 from tenantmig.connection import SessionOptions
 from tenantmig.errors import EnvironmentFileError, TenantmigError
 from tenantmig.ini_error import say_ini_error
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
-from tenantmig.revisions import History, alembic_config
+from tenantmig.revisions import History
 from tenantmig.safe_text import lines
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import Tenant
@@ -46,6 +47,13 @@ class WorkerOptions:
     lineage: Lineage = Lineage.TENANT
     shared_schema: str = "public"
     pure_modules: tuple[str, ...] = ()
+    shared_section: str = "shared"
+    x: tuple[str, ...] = ()
+    """What env.py and scripts see as `-x key=value`, beside the tenant."""
+
+    def config(self, x: tuple[str, ...] = ()) -> Config:
+        """Return Alembic's configuration of the lineage."""
+        return alembic_config(self.ini, self.lineage, (*x, *self.x), self.shared_section)
 
 
 class Unheard(io.TextIOBase):
@@ -79,8 +87,10 @@ class ScriptEnvironment:
     def __init__(self, options: WorkerOptions) -> None:
         self.options = options
         self._loaded_before = frozenset(sys.modules)
-        self.history = History(options.ini, options.lineage, options.pure_modules)
-        self.config = alembic_config(options.ini, options.lineage)
+        self.history = History(
+            options.ini, options.lineage, options.pure_modules, options.shared_section
+        )
+        self.config = options.config()
 
     def load_late(self) -> None:
         """Load scripts, and what they import of the project, when env.py runs and not before.
@@ -111,7 +121,7 @@ class ScriptEnvironment:
 
     def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
         """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
-        tell_env(self.config, self.options.ini, tenant, destination)
+        tell_env(self.config, self.options, tenant, destination)
         script = self.history.script
         with EnvironmentContext(
             self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
@@ -154,12 +164,12 @@ class ScriptEnvironment:
         return buffer.getvalue()
 
 
-def tell_env(config: Config, ini: Path, tenant: Tenant, destination: str) -> None:
+def tell_env(config: Config, options: WorkerOptions, tenant: Tenant, destination: str) -> None:
     """Let env.py see what plain Alembic would show it for a tenant."""
     assert config.cmd_opts is not None
-    config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}"]
+    config.cmd_opts.x = [f"tenant={tenant.name}", f"schema={tenant.schema}", *options.x]
     told = [word for each in config.cmd_opts.x for word in ("-x", each)]
-    sys.argv = ["alembic", "-c", str(ini), *told, "upgrade", destination]
+    sys.argv = ["alembic", "-c", str(options.ini), *told, "upgrade", destination]
 
 
 def broken_rules(

@@ -20,11 +20,12 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import Script
 
+from tenantmig.alembic_config import alembic_config
 from tenantmig.engines.environment import Unheard
 from tenantmig.engines.workers import READ_TRIES, Workers
 from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
 from tenantmig.plan import Heads, RunKind
-from tenantmig.revisions import History, alembic_config
+from tenantmig.revisions import History
 from tenantmig.tenant import PLACEHOLDER
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
+from tenantmig.errors import HistoryError
 from tenantmig.lint import OURS, SQUAWK, Finding, LintReport, Told
 from tenantmig.lint.allowances import heed_allowances, read_allowances
 from tenantmig.lint.losses import lossy_downgrade
@@ -17,6 +18,7 @@ from tenantmig.lint.statements import Statements, read_statements
 from tenantmig.revisions import History
 from tenantmig.script_source import (
     creates_from_models,
+    is_bytecode,
     names_in_literals,
     read_source,
     sql_literals,
@@ -43,17 +45,24 @@ def lint(
         SquawkError: squawk is not installed, or failed.
         EnvironmentFileError: env.py cannot be run offline.
     """
-    chosen = {script.revision for script in history.scripts(revision_range)}
+    scripts = history.scripts(revision_range)
+    chosen = {script.revision for script in scripts}
+    bare = [script.revision for script in scripts if is_bytecode(str(script.path))]
+    if bare:
+        raise HistoryError(
+            f"Of revision {bare[0]} there is only bytecode; lint reads the scripts, so run it where"
+            " their source is."
+        )
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
     written = write_history(ini, settings.attempt_timeout, settings.redact, settings.pure_modules)
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))
-    scripts = [each for each in written if each.revision in chosen]
-    findings = [found for each in scripts for found in _findings(each, told[each.revision])]
+    looked_at = [each for each in written if each.revision in chosen]
+    findings = [found for each in looked_at for found in _findings(each, told[each.revision])]
     return LintReport(
-        revisions=tuple(each.revision for each in scripts),
+        revisions=tuple(each.revision for each in looked_at),
         findings=tuple(found for found in findings if found.allowed is None),
         allowed=tuple(found for found in findings if found.allowed is not None),
     )

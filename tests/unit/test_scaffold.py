@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig.alembic_ini import read_ini
 from tenantmig.errors import ScaffoldError
 from tenantmig.lineage import Lineage
 from tenantmig.revisions import History
 from tenantmig.scaffold import FILES, SHARED_FILES, write_scaffold
-from tenantmig.settings import Settings, load_settings, read_ini
+from tenantmig.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 
