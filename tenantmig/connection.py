@@ -32,6 +32,7 @@ from tenantmig.tenant import Tenant
 T = TypeVar("T")
 C = TypeVar("C", bound="BoundedConnection")
 OLDEST_SERVER = 14_00_00  # client_connection_check_interval
+VERSION_LENGTH = 32  # as Alembic makes the column (alembic.ddl.impl, version_table_impl)
 EVERY_SCHEMA = "*"
 GRACE_S = 5.0  # how long after its own limit the server may take to say so
 
@@ -53,6 +54,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     unasked_ledger: str | None = None
     """The ledger in which it stands, until it is first asked for."""
     ledger = ""
+    version_length = VERSION_LENGTH
+    """How wide the column of a version table is that is made over this connection."""
 
     @property
     def strings(self) -> str:
@@ -91,6 +94,7 @@ class SessionOptions:
     trusted_schemas: tuple[str, ...] = ()
     run_as: str = "connected"
     onboard_owner: str = ""
+    version_length: int = VERSION_LENGTH
 
     @classmethod
     def of(
@@ -111,6 +115,7 @@ class SessionOptions:
             trusted_schemas=settings.trusted_schemas,
             run_as=settings.run_as,
             onboard_owner=settings.onboard_owner,
+            version_length=settings.version_length,
         )
 
     def owner_of(self, tenant: Tenant) -> str | None:
@@ -149,6 +154,7 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
         ) from None
     connection.answer_within_s = options.statement_timeout_s + GRACE_S
     connection.trusted_schemas = frozenset(options.trusted_schemas)
+    connection.version_length = options.version_length
     try:
         _refuse_unsafe_server(connection, options)
         bind(connection, options, schemas, options.application_name)
@@ -255,6 +261,13 @@ def trusts(connection: psycopg.Connection, schema: str) -> bool:
     """True when the settings allow what a tenant schema holds to run as the migrator."""
     named = connection.trusted_schemas if isinstance(connection, BoundedConnection) else ()
     return schema in named or EVERY_SCHEMA in named
+
+
+def version_length(connection: object) -> int:
+    """Return how wide the column of a version table is that is made over a connection."""
+    if isinstance(connection, BoundedConnection):
+        return connection.version_length
+    return VERSION_LENGTH
 
 
 @contextmanager

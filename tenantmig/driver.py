@@ -73,9 +73,10 @@ class Driver:
         if lineage is self.lineage:
             return self
         if lineage is Lineage.SHARED and not self.settings.has_shared_lineage:
+            config, section = self.settings.config, self.settings.shared_section
             raise SettingsError(
-                f"{self.settings.config} has no section [{self.settings.shared_section}], so there"
-                " is no shared lineage; add one with its script_location (docs/lineages.md)."
+                f"{config} has no section [{section}], so there is no shared lineage; add one with"
+                " its script_location (docs/lineages.md), or set `shared_section`."
             )
         return Driver(self.settings, lineage)
 
@@ -83,7 +84,9 @@ class Driver:
     def history(self) -> History:
         """The migration history, loaded once."""
         asked = self.settings
-        return History(asked.config, self.lineage, asked.pure_modules, asked.shared_section)
+        found = History(asked.config, self.lineage, asked.pure_modules, asked.shared_section)
+        found.check_lengths(asked.version_length)
+        return found
 
     @cached_property
     def url(self) -> DatabaseUrl:

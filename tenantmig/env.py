@@ -7,7 +7,7 @@ documented pattern; alone, env.py gets a session of its own from here, under the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import sql
 
-import tenantmig.translation  # noqa: F401  what Alembic writes itself
 from tenantmig import embedded, entities
 from tenantmig.connection import SessionOptions, connect, set_limits
 from tenantmig.denial import find_denied
@@ -40,7 +39,10 @@ from tenantmig.lineage import SHARED_NAME
 from tenantmig.plan import show_heads
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.settings import Settings, load_settings
+from tenantmig.translation import LENGTH, TenantImpl, derive  # also: what Alembic writes itself
 from tenantmig.version_table import refuse_danger
+
+__all__ = ["SharedEnv", "TenantEnv", "TenantImpl", "assert_in_tenant"]
 
 HEADS = "tenantmig_heads"
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
@@ -58,6 +60,10 @@ class LineageEnv:
         entities.attach()
         self.config = config
         self.is_driven = "connection" in config.attributes
+        if not self.is_driven:
+            with _one_sentence(), suppress(AttributeError):  # outside of Alembic
+                options = context._proxy.context_opts  # type: ignore[attr-defined]  # noqa: SLF001
+                options[LENGTH] = self.settings.version_length
 
     @cached_property
     def settings(self) -> Settings:
@@ -237,6 +243,8 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     Raises:
         TenantSessionError: a script changed search_path; the revision is rolled back.
     """
+    if not isinstance(ctx.impl, TenantImpl):
+        raise TenantSessionError(f"env.py must {derive(ctx.impl)}; the revision was rolled back.")
     if ctx.as_sql or ctx.connection is None:
         return
     current = ctx.connection.execute(sa.text("SELECT pg_catalog.current_schema()")).scalar()

@@ -59,6 +59,20 @@ class History:
             self._known_places: dict[tuple[RunKind, RevisionPath], Sequence[Heads]] = {}
             self.script.get_bases()
 
+    def check_lengths(self, length: int) -> None:
+        """Make sure that each revision id fits into a version column of so many characters.
+
+        Raises:
+            HistoryError: naming the first that does not, and what to do.
+        """
+        for revision in self.revisions:
+            if len(revision) > length:
+                raise HistoryError(
+                    f"The revision id {revision!r} has {len(revision)} characters, and the version"
+                    f" column has room for {length}; give it a shorter one, or set version_length ="
+                    f" {len(revision)} and widen the columns that there are."
+                )
+
     def forget_scripts(self) -> None:
         """Load every script again, when the next one is asked for."""
         self.script = ScriptDirectory.from_config(self._config)

@@ -174,6 +174,7 @@ class Settings(BaseSettings):
     x: tuple[str, ...] = Field(
         (), description="what env.py and scripts see as `-x key=value`; kept in the ledger"
     )
+    version_length: PositiveInt = Field(32, description="characters of a revision id, at most")
     pure_modules: tuple[str, ...] = Field(
         (),
         description="modules that scripts use and that keep no state and ask nothing of the tenant",

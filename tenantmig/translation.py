@@ -20,11 +20,13 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import BatchOperations, Operations
 from sqlalchemy.sql.elements import quoted_name
 
+from tenantmig.connection import VERSION_LENGTH, version_length
 from tenantmig.qualified import qualify
 from tenantmig.session import translate_map
 
 SchemaMap = Mapping[str | None, str | None]
 OPTION = "schema_translate_map"
+LENGTH = "tenantmig_version_length"
 
 
 class TenantImpl(PostgresqlImpl):
@@ -45,6 +47,15 @@ class TenantImpl(PostgresqlImpl):
         self.naming = dialect if as_sql else _copied(dialect)
         if self.schemas:
             _translate(self.naming, self.schemas)
+
+    def version_table_impl(self, **facts: Any) -> sa.Table:
+        """Make Alembic's version table, its column as wide as the setting `version_length` says."""
+        table = super().version_table_impl(**facts)
+        length = self.context_opts.get(LENGTH)
+        if self.connection is not None:
+            length = version_length(self.connection.connection.driver_connection)
+        table.c.version_num.type = sa.String(length or VERSION_LENGTH)
+        return table
 
     def _map(self) -> SchemaMap:
         if not self.as_sql:
@@ -118,3 +129,8 @@ def _translate(dialect: sa.Dialect, schemas: SchemaMap) -> None:
     preparer.schema_for_object = schema_for_object
     preparer.quote_schema = lambda name: plain.quote_schema(schemas.get(name) or name)
     dialect.identifier_preparer = preparer
+
+
+def derive(impl: object) -> str:
+    """Say what env.py must do about an implementation that has taken the place of ours."""
+    return f"derive {type(impl).__name__} from tenantmig.env.TenantImpl, whose place it takes"

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from tenantmig import rights
-from tenantmig.connection import in_catalog, trusts
+from tenantmig.connection import in_catalog, trusts, version_length
 from tenantmig.errors import VersionTableError, sentence_of
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads
@@ -275,7 +275,7 @@ def write_version(
 ) -> None:
     """Make the version table say `heads`, in the caller's transaction; create it if it is missing.
 
-    The table is the one Alembic makes (alembic.runtime.migration, `version_num VARCHAR(32)`).
+    The table is the one Alembic makes, its column as wide as the setting `version_length` says.
 
     Raises:
         VersionTableError: something else is in its place, or would run as the migrator.
@@ -284,9 +284,13 @@ def write_version(
     if not refuse_danger(connection, schema, version_table):  # IF NOT EXISTS asks for CREATE
         connection.execute(
             sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {} (version_num varchar(32) NOT NULL,"
+                "CREATE TABLE IF NOT EXISTS {} (version_num varchar({}) NOT NULL,"
                 " CONSTRAINT {} PRIMARY KEY (version_num))"
-            ).format(table, sql.Identifier(f"{version_table}_pkc"))
+            ).format(
+                table,
+                sql.Literal(version_length(connection)),
+                sql.Identifier(f"{version_table}_pkc"),
+            )
         )
     connection.execute(sql.SQL("DELETE FROM {}").format(table))
     for revision in heads:

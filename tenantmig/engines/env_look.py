@@ -146,7 +146,7 @@ def _problem(
     if not look.has_run:
         return f"{file}: {NEVER_RUN}; {ADAPT}."
     context = look.environment.get_context()
-    broken = broken_rules(context, session.sqlalchemy, tenant.schema, options.version_table)
+    broken = broken_rules(context, session.sqlalchemy, tenant.schema, options)
     if not broken:
         return None
     where = f"{file}, line {look.line}" if look.line else file

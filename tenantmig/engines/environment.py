@@ -30,7 +30,7 @@ from tenantmig.revisions import History
 from tenantmig.safe_text import lines
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import Tenant
-from tenantmig.translation import OPTION
+from tenantmig.translation import OPTION, TenantImpl, derive
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,7 @@ class ScriptEnvironment:
         self, context: MigrationContext, session: TenantSession, tenant: Tenant
     ) -> None:
         """Trust nothing that env.py configured: each of these has cost somebody a database."""
-        table = self.options.version_table
-        broken = broken_rules(context, session.sqlalchemy, tenant.schema, table)
+        broken = broken_rules(context, session.sqlalchemy, tenant.schema, self.options)
         if broken:
             raise EnvironmentFileError(f"env.py must {', '.join(broken)}; nothing was run.")
 
@@ -173,14 +172,20 @@ def tell_env(config: Config, options: WorkerOptions, tenant: Tenant, destination
 
 
 def broken_rules(
-    context: MigrationContext, connection: sa.Connection, schema: str, version_table: str
+    context: MigrationContext, connection: sa.Connection, schema: str, options: WorkerOptions
 ) -> list[str]:
     """Return what env.py must do and did not when it configured a context."""
+    version_table, length = options.version_table, options.session.version_length
+    made = getattr(context._version.c.version_num.type, "length", None)  # noqa: SLF001
     rules = {
+        derive(context.impl): isinstance(context.impl, TenantImpl),
         'use the connection in config.attributes["connection"]': context.connection is connection,
         "pass version_table_schema=<the tenant schema>": context.version_table_schema == schema,
         f"pass version_table={version_table!r} (or set `version_table`)": (
             context.version_table == version_table
+        ),
+        f"leave the version column {length} characters wide (or set version_length = {made})": (
+            made in {length, None}
         ),
         "pass transaction_per_migration=True": context.opts.get("transaction_per_migration"),
         "execute nothing before context.configure()": not context._in_external_transaction,  # noqa: SLF001

@@ -166,7 +166,7 @@ class TextMaker:
         is_done = target == assignment.path.target
         bodies = self._bodies(group)
         if is_birth and not source:
-            bodies[0] = _joined(self._format(text("replay_birth")), bodies[0])
+            bodies[0] = _joined(self._birth(), bodies[0])
         end = [self._change(source, target)]
         if is_birth and is_done:
             end.append(self._end_birth())
@@ -228,6 +228,9 @@ class TextMaker:
             outcome=DONE[assignment.kind].value if is_done else None,
             done=list(DONE_OUTCOMES),
         )
+
+    def _birth(self) -> str:
+        return self._format(text("replay_birth"), length=self.options.version_length)
 
     def _end_birth(self) -> str:
         if self.is_registry_source:

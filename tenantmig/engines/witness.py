@@ -18,14 +18,14 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultExecutionContext
 
-from tenantmig.connection import in_catalog
+from tenantmig.connection import in_catalog, version_length
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.fingerprint import read_fingerprints, read_outlines
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
 
-VERSION_TABLE = ("version_num VARCHAR(32) NOT NULL", "PRIMARY KEY (version_num)")
+VERSION_TABLE = ("version_num VARCHAR({}) NOT NULL", "PRIMARY KEY (version_num)")
 READING = ("standard_conforming_strings", "client_encoding")
 OWN_CHECK = "SELECT pg_catalog.current_schema()"  # of env.py's own callback, see `tenantmig.env`
 
@@ -250,5 +250,6 @@ class Witness:
         if not (is_alembics or statement == OWN_CHECK):
             self.note_environment("env.py sends statements of its own")
         is_table = statement.lstrip().startswith("CREATE TABLE")
-        if is_table and not all(part in statement for part in VERSION_TABLE):
+        length = version_length(self.connection.connection.driver_connection)
+        if is_table and not all(part.format(length) in statement for part in VERSION_TABLE):
             self.note_environment("env.py makes a version table of its own")

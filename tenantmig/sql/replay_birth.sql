@@ -2,4 +2,4 @@
 INSERT INTO {ledger}.tenant (name, schema, state, labels)
 VALUES ({name}, {schema}, 'onboarding', {labels});
 CREATE SCHEMA {identifier} {owner};
-CREATE TABLE {table} (version_num varchar(32) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
+CREATE TABLE {table} (version_num varchar({length}) NOT NULL, CONSTRAINT {key} PRIMARY KEY (version_num))
