@@ -12,6 +12,8 @@ from tenantmig.outcome import RunReport, TenantRun, UnreadableRun
 from tenantmig.status import FleetStatus, Standing, TenantLife, TenantStatus
 
 NAMED = 10  # tenants behind that are named
+RARE = frozenset({Standing.AHEAD.value, Standing.UNKNOWN.value})
+"""Standings that are told of only if a tenant has them."""
 
 
 def status_json(status: FleetStatus, *, only_behind: bool = False) -> dict[str, Any]:
@@ -42,7 +44,8 @@ def print_status(status: FleetStatus, *, all_behind: bool = False) -> None:
     """Print how many tenants are at each revision, who is behind, and who needs attention."""
     out = console()
     tenants, *stands = status.summary.items()
-    told = [counted(tenants[1], "tenant"), *(f"{n} {_words(name)}" for name, n in stands)]
+    kept = [(name, n) for name, n in stands if n or name not in RARE]
+    told = [counted(tenants[1], "tenant"), *(f"{n} {_words(name)}" for name, n in kept)]
     if status.shared is not None:
         _print_shared(status.shared)
     out.print(f"Head {status.head}: {', '.join(told)}")
