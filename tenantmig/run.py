@@ -209,7 +209,7 @@ class _Running:
                 break
             rest = [work for work in rest if work not in first]
             self._roll_wave(attempts, first)
-            stand_ins = [work for work in others if work in rest]
+            stand_ins = [work for work in others if work not in first]
             is_judged = canary.has_failed if named else canary.has_failed_newly
             failed = next(filter(is_judged, first), None)
             if failed is not None:
