@@ -13,8 +13,8 @@ from tenantmig.lock_holder import name_table_holders
 from tenantmig.session import TenantSession
 
 
-def find_blockers(error: BaseException, session: TenantSession, schema: str, shared: str) -> str:
-    """Say who holds locks on the tenant's tables, or else on shared ones, or nothing.
+def find_blockers(error: BaseException, session: TenantSession, *schemas: str) -> str:
+    """Say who holds locks on tables of the first of these schemas in which anybody does, or "".
 
     Rolls the session's transaction back. Whoever has let go meanwhile is not told of; a look that
     fails says nothing.
@@ -24,7 +24,7 @@ def find_blockers(error: BaseException, session: TenantSession, schema: str, sha
         return ""
     try:
         with looking(session) as connection, in_catalog(connection):
-            told = name_table_holders(connection, [schema, shared])
+            told = name_table_holders(connection, schemas)
     except (psycopg.Error, sa.exc.SQLAlchemyError):
         return ""
     return f"; {told}" if told else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+from tenantmig.blockers import find_blockers
 from tenantmig.connection import SessionOptions, refuse_other_server
 from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain
@@ -63,7 +64,8 @@ class StatementsEngine(Engine):
                 is_dropped = assignment.kind is RunKind.OFFBOARD
                 schema, table = assignment.tenant.schema, self.version_table
                 denied = find_denied(error, session, schema, table, needs_owner=is_dropped)
-                failure = replace(failure, message=failure.message + denied)
+                blockers = find_blockers(error, session, schema)
+                failure = replace(failure, message=failure.message + denied + blockers)
             if session is not None:
                 session.close()
             self._local.session = None

@@ -140,7 +140,9 @@ def test_who_holds_a_table_is_named(fleet: Project, database: Database, engine: 
     reader.execute("SELECT FROM acme.thing")
     pid = reader.info.backend_pid
     (failed,) = fleet.run("upgrade", "--engine", engine, "--json", expect=3).json["tenants"]
+    (kept,) = fleet.run("offboard", "acme", "--yes", "--json", expect=3).json["tenants"]
     reader.close()
+    assert f"; locks are held there: on thing by server process {pid}" in kept["error"]
     assert failed["sqlstate"] == "55P03"
     assert f"; locks are held there: on thing by server process {pid}" in failed["error"]
     assert "(a report, from 127.0.0.1, idle in transaction since 20" in failed["error"]
