@@ -96,3 +96,19 @@ def test_a_run_goes_on_without_a_tenant_or_with_a_canary_that_is_named(
     assert "a: failed at r1: revision r2" in shown
     mend(database, "a")
     assert fleet.resume(given={"canary": "b"}).is_complete
+
+
+def test_the_reason_says_which_failures_do_not_count(
+    open_fleet: OpenFleet, database: Database
+) -> None:
+    fleet = open_fleet(max_failures="0", canary="0", lock_timeout="100ms", attempts=1)
+    fleet.onboard(list("abcd"), "r1")
+    poison(database, "b")
+    database.execute("DROP TABLE c.alembic_version")
+    with reading(database, "a.thing"):
+        report = fleet.upgrade()
+    assert outcomes(report) == dict.fromkeys("abc", "failed") | {"d": "skipped"}
+    assert report.reason == (
+        "1 tenant failed, more than --max-failures 0; 2 more do not count: refused before the run,"
+        " only locked, or as they had failed before"
+    )
