@@ -81,7 +81,7 @@ def test_the_reader_of_another_tenant_goes_in_time(
             wait_until(lambda: lock_timeouts(victim, before) >= 3, "no lock timeout", 60)
         report = watch.finish(driver, expect=0).json
     assert report["counts"] == {"upgraded": len(TENANTS)}
-    assert max(row["attempts"] for row in report["tenants"]) > 2
+    assert max(row["attempts"] for row in report["tenants"]) > 1
     assert_valid(watch)
 
 
