@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import errno
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from tenantmig.retry import is_connection_loss
 from tenantmig.safe_text import lines
 
 OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
+UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
 
 
 class CommandInterruptedError(Exception):
@@ -94,7 +97,29 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
             return "InsufficientPrivilege", REFUSED, message
         case psycopg.Error():
             return "DatabaseError", INCOMPLETE, _database_problem(error)
+        case OSError() if (problem := _file_problem(error)) is not None:
+            return "FileError", REFUSED, problem
     return "Bug", BUG, f"This is a bug in tenantmig: {type(error).__name__}: {error}"
+
+
+def _file_problem(error: OSError) -> str | None:
+    """Say which file cannot be written, or that temporary ones cannot be; None if it is not that.
+
+    Without a folder of that kind, tempfile raises an error of a file that is not there.
+    """
+    if error.errno in UNWRITABLE and error.filename is not None:
+        return (
+            f"{error.filename} cannot be written: {error.strerror}. Correct that."
+        )
+    if isinstance(error, FileNotFoundError):
+        try:
+            tempfile.gettempdir()
+        except FileNotFoundError:
+            return (
+                "There is no folder in which temporary files can be written (a read-only root file"
+                " system without /tmp?); mount one at /tmp, or set TMPDIR to one."
+            )
+    return None
 
 
 def _database_problem(error: psycopg.Error) -> str:
