@@ -72,7 +72,7 @@ def check_history(driver: Driver, begin: str | None = None, watch: Watch = ignor
                     watch(Checked(one, len(checked), len(asked), head))
                 if not walk.is_fit:
                     continue  # what was left is in the way; go on in a new scratch schema
-                report = CheckReport(head, None, tuple(checked))
+                report = CheckReport(head, None, tuple(checked), history.extensions())
                 if not report.is_complete:
                     return report
                 changes = scratch.engine.read(compare_models, scratch.schema)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -41,6 +41,8 @@ class CheckReport:
     head: str
     changes: tuple[str, ...] | None
     revisions: tuple[RevisionCheck, ...]
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    """What the scripts' texts create, each with the first revision that does."""
 
     @property
     def broken(self) -> tuple[RevisionCheck, ...]:

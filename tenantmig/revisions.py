@@ -26,7 +26,7 @@ from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import AUTOCOMMIT
-from tenantmig.script_source import has_autocommit_block, irreversible_reason
+from tenantmig.script_source import extensions_made, has_autocommit_block, irreversible_reason
 
 MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[ExactStep]]
 
@@ -264,6 +264,14 @@ class History:
         if self._is_concurrent(revision):
             return AUTOCOMMIT
         return self.proofs.obstacle(kind, revision)
+
+    def extensions(self) -> dict[str, str]:
+        """Return the extensions that the scripts' texts create, each with its first revision."""
+        found: dict[str, str] = {}
+        for revision in self.revisions:
+            for name in extensions_made(self._file(revision)):
+                found.setdefault(name, revision)
+        return found
 
     def irreversible(self, revision: str) -> str | None:
         """Say why a revision can never be downgraded, or None."""

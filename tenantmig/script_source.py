@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import marshal
+import re
 import threading
 import tokenize
 from functools import lru_cache
@@ -100,6 +101,28 @@ def names_in_literals(file: str) -> set[str]:
         and isinstance(node.value, str)
         and node.value.isidentifier()
     }
+
+
+EXTENSION = re.compile(
+    r"""\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"([^"]+)"|([a-z_][\w$]*))""",
+    re.IGNORECASE,
+)
+
+
+def extensions_made(file: str) -> tuple[str, ...]:
+    """Return the extensions that the texts of a script create, each once."""
+    if is_bytecode(file):
+        return ()
+    found: dict[str, None] = {}
+    for node in ast.walk(parse_source(file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for quoted, plain in EXTENSION.findall(_without_comments(node.value)):
+                found[quoted or plain.lower()] = None
+    return tuple(found)
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
 
 
 def creates_from_models(file: str) -> bool:

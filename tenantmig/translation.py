@@ -52,7 +52,7 @@ class TenantImpl(PostgresqlImpl):
         """Make Alembic's version table, its column as wide as the setting `version_length` says."""
         table = super().version_table_impl(**facts)
         length = self.context_opts.get(LENGTH)
-        if self.connection is not None:
+        if isinstance(self.connection, sa.Connection):  # offline it is a mock of Alembic's
             length = version_length(self.connection.connection.driver_connection)
         table.c.version_num.type = sa.String(length or VERSION_LENGTH)
         return table

@@ -20,6 +20,11 @@ ReplayFlag = Annotated[
 ]
 
 
+ONCE = (
+    "create it once, outside the tenants, and set extension_schemas (docs/scripts.md, Extensions)"
+)
+
+
 def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False) -> None:
     """Compare the models with the history's head; run each revision up, down and up again.
 
@@ -78,6 +83,7 @@ def _as_json(report: CheckReport) -> dict[str, object]:
         "is_clean": report.is_clean,
         "is_complete": report.is_complete,
         "total": len(report.revisions),
+        "extensions": [{"extension": e, "revision": r} for e, r in report.extensions.items()],
         "changes": None if report.changes is None else list(report.changes),
         "revisions": [
             {"revision": r.revision, "downgrade": r.downgrade.value, "reason": r.reason}
@@ -101,6 +107,8 @@ def _print_counts(revisions: Sequence[RevisionCheck]) -> None:
 
 def _print(report: CheckReport) -> None:
     _print_counts(report.revisions)
+    for extension, maker in report.extensions.items():
+        say(f'Extensions: revision {maker} creates "{extension}"; {ONCE}')
     if not report.is_complete:
         say(f"Models: not compared; the head {report.head} was not reached")
     elif report.changes is None:

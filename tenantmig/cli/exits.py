@@ -108,9 +108,7 @@ def _file_problem(error: OSError) -> str | None:
     Without a folder of that kind, tempfile raises an error of a file that is not there.
     """
     if error.errno in UNWRITABLE and error.filename is not None:
-        return (
-            f"{error.filename} cannot be written: {error.strerror}. Correct that."
-        )
+        return f"{error.filename} cannot be written: {error.strerror}. Correct that."
     if isinstance(error, FileNotFoundError):
         try:
             tempfile.gettempdir()
