@@ -60,12 +60,16 @@ class ScriptWriter:
         scripts = self.context.generated_revisions
         return not any(ops.ops for script in scripts for ops in script.upgrade_ops_list)
 
-    def write(self) -> tuple[NewScript, ...]:
-        """Write the scripts and run the post-write hooks.
+    def write(self, absent: str | None = None) -> tuple[NewScript, ...]:
+        """Write the scripts and run the post-write hooks; a dry run runs none.
+
+        `absent` is a name that no script may hold: that of a scratch schema.
 
         Raises:
-            HistoryError: Alembic refused; its reason is in the message.
+            HistoryError: Alembic refused; its reason is in the message. Or a script names `absent`.
         """
+        if self._elsewhere is not None:
+            self._leave_out_hooks()
         for script in self.context.generated_revisions:
             if self._elsewhere is not None:
                 script.version_path = str(self._elsewhere)
@@ -77,6 +81,8 @@ class ScriptWriter:
                 left.unlink()
             reason = str(error) if isinstance(error, CommandError) else repr(error)
             raise HistoryError(f"The revision cannot be written: {reason}") from None
+        for made in written:
+            self._refuse_name(Path(made.path), absent, before)
         return tuple(
             NewScript(
                 script.revision,
@@ -85,6 +91,22 @@ class ScriptWriter:
             )
             for script in written
         )
+
+    def _leave_out_hooks(self) -> None:
+        """Hooks are programs that may write anywhere."""
+        self.context.script_directory.hooks = []
+
+    def _refuse_name(self, path: Path, absent: str | None, before: set[Path]) -> None:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        named = [line.strip() for line in lines if absent is not None and absent in line]
+        if named:
+            for left in self._files() - before:
+                left.unlink()
+            raise HistoryError(
+                "The new script would name the scratch schema, which no tenant has:"
+                f" {named[0]!r}. A hook or a plugin of env.py has written that; leave it out, or"
+                " write the revision by hand. Nothing was written."
+            )
 
     def _files(self) -> set[Path]:
         folders = self.context.script_directory.version_locations or []

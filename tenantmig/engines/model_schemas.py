@@ -17,6 +17,7 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.types import SchemaType, TypeEngine
 
+from tenantmig.engines.named_types import rendering
 from tenantmig.tenant import PLACEHOLDER
 
 PLUGIN = "tenantmig.models"
@@ -60,6 +61,11 @@ class ModelSchemas:
             return self.of_model(table)
         return self._beside[table].schema if table in self._beside else None
 
+    @property
+    def own(self) -> frozenset[str | None]:
+        """The schemas in which models of this lineage are."""
+        return self._own
+
     def is_own(self, table: sa.Table) -> bool:
         """True when a table of the models is one of this lineage."""
         return table.schema in self._own
@@ -80,7 +86,8 @@ class ModelSchemas:
     def adopt_type(self, reflected: TypeEngine[Any], model: TypeEngine[Any]) -> None:
         """Let an enum that PostgreSQL left unqualified say its schema as the model does."""
         here, there = getattr(reflected, "item_type", reflected), getattr(model, "item_type", model)
-        if isinstance(here, SchemaType) and here.schema is None:
+        # a Boolean is a SchemaType as well, and in some versions of SQLAlchemy has no schema
+        if isinstance(here, SchemaType) and getattr(here, "schema", "") is None:
             schema = getattr(there, "schema", None)
             if schema == self.placeholder or schema in self._path:
                 here.schema = schema
@@ -111,6 +118,7 @@ def compare_only(context: MigrationContext, schemas: ModelSchemas) -> None:
     options["include_name"] = _names(schemas, context.version_table, options.get("include_name"))
     options["include_object"] = _objects(schemas, options.get("include_object"))
     assert context.connection is not None
+    options["render_item"] = rendering(options.get("render_item"), context.connection.dialect)
     # reflection would spell the scratch schema out, and so would the script
     context.connection.execution_options(schema_translate_map=None)
     if schemas.is_placed:  # the schema in which Alembic takes a model for one without
