@@ -17,6 +17,7 @@ from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.draft import Draft, Rename, RevisionReport
 from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.hints import find_hint
 from tenantmig.engines.model_schemas import OPTION, ModelSchemas, compare_only
 from tenantmig.engines.named_types import add_named_types
 from tenantmig.engines.renames import (
@@ -211,6 +212,7 @@ def _in_schema(worker: Worker, schema: str) -> Iterator[TenantSession]:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
             message = explain(error, session, options.url).message
+            message += find_hint(error, session, worker.options)
             raise EnvironmentFileError(
                 f"The models cannot be compared with the history: {message}"
             ) from None

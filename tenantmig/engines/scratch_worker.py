@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
@@ -17,6 +17,7 @@ from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import OutsideError, VersionTableError
 from tenantmig.failure import Failure
@@ -124,7 +125,9 @@ def _run(
                 _read_back(worker, session, reached)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
             if confinement.refusal is None:
-                return explain(error, session, options.url, worker.running)
+                failure = explain(error, session, options.url, worker.running)
+                more = find_hint(error, session, worker.options)
+                return replace(failure, message=failure.message + more)
         finally:
             if session is not None:
                 session.close()

@@ -21,8 +21,8 @@ from tenantmig.blockers import find_blockers
 from tenantmig.connection import in_catalog, refuse_other_server
 from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain, is_read_only
-from tenantmig.elsewhere import find_elsewhere
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
+from tenantmig.engines.hints import find_hint
 from tenantmig.engines.hooks import find_hook
 from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
@@ -122,7 +122,7 @@ class Worker(ScriptEnvironment):
         if self.session is not None and self.parts is not None:
             self.parts.clear_after(self.session, error)
         failure = explain(error, self.session, self.options.session.url, self.running)
-        more = self._find_elsewhere(error) + self._find_cause(error, assignment)
+        more = find_hint(error, self.session, self.options) + self._find_cause(error, assignment)
         failure = replace(failure, message=failure.message + more)
         is_partial = self.parts is not None and self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
@@ -140,17 +140,6 @@ class Worker(ScriptEnvironment):
             lost_xid=lost_xid,
             memo=self.onward.memo if self.onward else assignment.memo,
             hook=self.hook,
-        )
-
-    def _find_elsewhere(self, error: BaseException) -> str:
-        if self.session is None or self.session.is_broken:
-            return ""
-        return find_elsewhere(
-            error,
-            self.session,
-            ledger=self.options.ledger,
-            shared=self.options.shared_schema,
-            version_table=self.options.version_table,
         )
 
     def _find_cause(self, error: BaseException, assignment: Assignment) -> str:

@@ -1,0 +1,69 @@
+"""Hints: what is told with the error of a script that did not find a name.
+
+The same for tenants, for scratch schemas and where models are compared.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import sqlalchemy as sa
+
+from tenantmig.connection import in_catalog
+from tenantmig.diagnosis import origin_of
+from tenantmig.elsewhere import UNDEFINED, find_elsewhere, looking
+from tenantmig.engines.environment import WorkerOptions
+from tenantmig.errors import TenantmigError
+from tenantmig.lineage import Lineage
+from tenantmig.revisions import History
+from tenantmig.session import TenantSession
+from tenantmig.settings import read_ini
+from tenantmig.version_table import read_versions
+
+NO_SCHEMA = "3F000"
+BEHIND = "; the shared lineage is behind: run `tenantmig upgrade --lineage shared`"
+
+
+def find_hint(error: BaseException, session: TenantSession | None, options: WorkerOptions) -> str:
+    """Say where a missing name is, or that the shared lineage lacks it, or nothing.
+
+    Rolls the session's transaction back.
+    """
+    if session is None or session.is_broken:
+        return ""
+    if _is_of_shared(error, options) and _is_behind(session, options):
+        return BEHIND
+    return find_elsewhere(
+        error,
+        session,
+        ledger=options.ledger,
+        shared=options.shared_schema,
+        version_table=options.version_table,
+    )
+
+
+def _is_of_shared(error: BaseException, options: WorkerOptions) -> bool:
+    """True when a name in the shared schema was not found, and a lineage makes what is there."""
+    origin = origin_of(error)
+    if not isinstance(origin, psycopg.Error) or options.lineage is not Lineage.TENANT:
+        return False
+    if origin.sqlstate not in {*UNDEFINED, NO_SCHEMA}:
+        return False
+    schema = re.escape(options.shared_schema)
+    named = rf'(?<![\w.]){schema}"?\.' if origin.sqlstate != NO_SCHEMA else rf"\b{schema}\b"
+    if not re.search(named, origin.diag.message_primary or ""):
+        return False
+    return read_ini(options.ini).has_section(Lineage.SHARED.section)
+
+
+def _is_behind(session: TenantSession, options: WorkerOptions) -> bool:
+    """True when the shared schema lacks a revision of its history, or is not there."""
+    schema, table = options.shared_schema, options.version_table
+    try:
+        heads = History(options.ini, Lineage.SHARED).heads
+        with looking(session) as connection, in_catalog(connection):
+            found = read_versions(connection, [schema], table)[schema]
+    except (psycopg.Error, sa.exc.SQLAlchemyError, TenantmigError):
+        return False
+    return found.seen_from(Lineage.SHARED).heads != heads
