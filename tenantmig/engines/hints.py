@@ -10,6 +10,7 @@ import re
 import psycopg
 import sqlalchemy as sa
 
+from tenantmig.alembic_ini import read_ini
 from tenantmig.connection import in_catalog
 from tenantmig.diagnosis import origin_of
 from tenantmig.elsewhere import UNDEFINED, find_elsewhere, looking
@@ -18,7 +19,6 @@ from tenantmig.errors import TenantmigError
 from tenantmig.lineage import Lineage
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
-from tenantmig.settings import read_ini
 from tenantmig.version_table import read_versions
 
 NO_SCHEMA = "3F000"
