@@ -12,7 +12,10 @@ from tests.fixtures.database import Database
 from tests.fixtures.pages import run_page
 
 
-@pytest.mark.parametrize(("page", "commands"), [("stock-alembic", 11)])
+@pytest.mark.parametrize(
+    ("page", "commands"),
+    [("stock-alembic", 11), ("async-template", 11), ("flask-migrate", 8), ("home-made-loops", 9)],
+)
 def test_a_page_is_run_as_it_stands(
     page: str, commands: int, tmp_path: Path, database: Database
 ) -> None:
