@@ -146,20 +146,20 @@ def test_an_empty_history_has_nothing_to_check(tmp_path: Path, database: Databas
 def test_extensions_are_named_and_public_may_hold_them(tmp_path: Path, database: Database) -> None:
     history = write_history(
         tmp_path / "history",
-        ("r1", "op.execute('CREATE EXTENSION IF NOT EXISTS citext -- CREATE EXTENSION no')"),
+        ("r1", "op.execute('CREATE EXTENSION IF NOT EXISTS vector -- CREATE EXTENSION no')"),
         (
             "r2",
-            "op.execute('CREATE TABLE thing (a public.citext, b citext)')",
+            "op.execute('CREATE TABLE thing (a public.vector, b vector)')",
             "op.drop_table('thing')",
         ),
-        ("r3", "op.execute('create  extension if not exists \"citext\" schema public')"),
+        ("r3", "op.execute('create  extension if not exists \"vector\" schema public')"),
     )
     project = Project(tmp_path, database.url, history)
-    database.allow_public("citext")
-    database.execute("CREATE EXTENSION citext SCHEMA public")
+    database.allow_public("vector")
+    database.execute("CREATE EXTENSION vector SCHEMA public")
     project.settings('extension_schemas = ["public"]\n')
     told = project.run("check").out
-    assert 'Extensions: revision r1 creates "citext"; create it once' in told
+    assert 'Extensions: revision r1 creates "vector"; create it once' in told
     assert told.count("Extensions:") == 1
     project.run("onboard", "acme", "beta", "gamma")
     types = "SELECT count(DISTINCT atttypid) FROM pg_attribute WHERE attname IN ('a', 'b') AND"
