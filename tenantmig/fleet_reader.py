@@ -16,8 +16,8 @@ from tenantmig.driver import Driver
 from tenantmig.errors import SelectionError, UnknownTenantError
 from tenantmig.ledger import Ledger
 from tenantmig.lineage import Lineage
-from tenantmig.lint import LintReport
-from tenantmig.lint.linter import lint
+from tenantmig.lint import Choice, LintReport
+from tenantmig.lint.linter import CHOICE, lint
 from tenantmig.outcome import RunReport, UnreadableRun
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
@@ -246,15 +246,21 @@ class FleetReader:
         """
         return check_history(self._driver, begin, watch)
 
-    def lint(self, revision_range: str | None = None, pg_version: str | None = None) -> LintReport:
+    def lint(
+        self,
+        revision_range: str | None = None,
+        pg_version: str | None = None,
+        choice: Choice = CHOICE,
+    ) -> LintReport:
         """Look for unsafe SQL in a range of revisions, in all without one. Asks no database.
 
         Raises:
+            SelectionError: `choice` names a rule that there is not.
             UnknownRevisionError: the range names a revision that is not there.
             SquawkError: squawk is not installed.
             EnvironmentFileError: env.py cannot be run offline.
         """
-        return lint(self.settings, self.history, revision_range, pg_version)
+        return lint(self.settings, self.history, revision_range, pg_version, choice)
 
     # -- what other runs would do --------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from tenantmig.cli.annotations import github_lines, sarif, shown_path
 from tenantmig.cli.exits import FOUND, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.printing import console, print_json, say_command
-from tenantmig.lint import Finding, LintReport
+from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Severity
 
 
 class Format(StrEnum):
@@ -21,6 +21,13 @@ class Format(StrEnum):
     JSON = "json"
     GITHUB = "github"
     SARIF = "sarif"
+
+
+class Source(StrEnum):
+    """Whose rules are asked."""
+
+    TENANTMIG = OURS
+    SQUAWK = SQUAWK
 
 
 def lint(
@@ -38,6 +45,16 @@ def lint(
         Format, typer.Option("--format", help="How findings are written.")
     ] = Format.TEXT,
     json: JsonFlag = False,
+    min_severity: Annotated[
+        Severity, typer.Option("--min-severity", help="Leave out what is less; info is style.")
+    ] = Severity.WARNING,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="RULE", help="Only this rule, repeatable, or with commas."),
+    ] = None,
+    source: Annotated[
+        Source | None, typer.Option("--source", help="Only rules of tenancy, or only squawk's.")
+    ] = None,
     pg_version: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +69,9 @@ def lint(
     Asks no database. Exits with 5 when there are findings. A line of a script may say
     `# tenantmig: allow RULE reason`.
     """
-    report = open_fleet(ctx).lint(revisions, pg_version)
+    rules = tuple(rule.strip() for words in only or () for rule in words.split(","))
+    choice = Choice(min_severity, rules, None if source is None else source.value)
+    report = open_fleet(ctx).lint(revisions, pg_version, choice)
     chosen = Format.JSON if json else form
     if chosen is Format.JSON:
         print_json(lint_json(report))
@@ -84,6 +103,7 @@ def _finding_json(finding: Finding) -> dict[str, object]:
         "line": finding.line,
         "rule": finding.rule,
         "source": finding.source,
+        "severity": finding.severity.value,
         "why": finding.why,
         "instead": finding.instead,
     }

@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 SQUAWK = "squawk"
 OURS = "tenantmig"
+
+
+class Severity(StrEnum):
+    """How bad a finding is; `info` is a matter of style."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """The worse, the greater."""
+        return list(Severity).index(self)
+
+
+ERRORS = frozenset(
+    """
+    hard-coded-schema catalog-without-schema extension-in-tenant only-in-public
+    foreign-key-to-tenant drop-without-name unreadable-sql
+    """.split()  # noqa: SIM905  fourteen quotes less
+)
+"""Rules about what goes wrong for some tenant, however small it is."""
+STYLE = ("prefer-", "ban-char-field", "ban-uncommitted-transaction", "require-table-schema")
+"""How squawk's rules of style begin."""
 
 
 class Told(NamedTuple):
@@ -35,10 +60,39 @@ class Finding:
     source: str = OURS
     allowed: str | None = None
 
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        if self.source == OURS:
+            return Severity.ERROR if self.rule in ERRORS else Severity.WARNING
+        return Severity.INFO if self.rule.startswith(STYLE) else Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which findings are told: those of a severity or worse, of some rules only, of one source.
+
+    Rules that are named are told whatever their severity.
+    """
+
+    min_severity: Severity = Severity.WARNING
+    only: tuple[str, ...] = ()
+    source: str | None = None
+
+    def has(self, finding: Finding) -> bool:
+        """True when a finding is told."""
+        if self.source is not None and finding.source != self.source:
+            return False
+        if self.only:
+            return finding.rule in self.only
+        return finding.severity.rank >= self.min_severity.rank
+
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """What was found in the selected revisions, in the order of upgrades and lines."""
+    """What was found in the selected revisions: that of tenancy first, each in the order of
+    upgrades and lines.
+    """
 
     revisions: tuple[str, ...]
     findings: tuple[Finding, ...]

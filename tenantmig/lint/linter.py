@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
-from tenantmig.errors import HistoryError
-from tenantmig.lint import OURS, SQUAWK, Finding, LintReport, Told
-from tenantmig.lint.allowances import heed_allowances, read_allowances
+from tenantmig.errors import HistoryError, SelectionError
+from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Told
+from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_allowances
+from tenantmig.lint.catalogs import catalog_without_schema
 from tenantmig.lint.losses import lossy_downgrade
-from tenantmig.lint.names import KnownNames
-from tenantmig.lint.rules import RULES, Revision
+from tenantmig.lint.names import KnownNames, Role, created, names_in
+from tenantmig.lint.rules import RULES, Revision, told_only_in_public
+from tenantmig.lint.source import Reference, references, sql_texts, tables_made, unnamed_drops
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements
 from tenantmig.revisions import History
@@ -24,9 +26,16 @@ from tenantmig.script_source import (
     sql_literals,
 )
 from tenantmig.settings import Settings
+from tenantmig.tenant import PLACEHOLDER
 
 NOT_OFFLINE = "not-offline"
 NO_SQL = "unreadable-sql"
+UNNAMED = "drop-without-name"
+EVERY_RULE = (*RULES, catalog_without_schema, lossy_downgrade)
+OUR_RULES = {rule.__name__.replace("_", "-") for rule in EVERY_RULE} | {
+    NOT_OFFLINE, NO_SQL, UNNAMED, UNUSED, UNREASONED
+}  # fmt: skip
+CHOICE = Choice()
 
 _Sourced = tuple[str, Told]
 """What was told of a revision, and whose rule it is."""
@@ -37,10 +46,12 @@ def lint(
     history: History,
     revision_range: str | None = None,
     pg_version: str | None = None,
+    choice: Choice = CHOICE,
 ) -> LintReport:
     """Lint the revisions of a range (see `History.scripts`), all of them without one.
 
     Raises:
+        SelectionError: `choice` names a rule that there is not.
         UnknownRevisionError: the range names a revision that is not there.
         SquawkError: squawk is not installed, or failed.
         EnvironmentFileError: env.py cannot be run offline.
@@ -55,12 +66,16 @@ def lint(
         )
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
+    for rule in choice.only:
+        if rule not in OUR_RULES and not squawk.knows(rule):
+            raise SelectionError(f"There is no rule {rule!r}; docs/lint.md lists them.")
     written = write_history(ini, settings.attempt_timeout, settings.redact, settings.pure_modules)
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))
     looked_at = [each for each in written if each.revision in chosen]
-    findings = [found for each in looked_at for found in _findings(each, told[each.revision])]
+    every = [found for each in looked_at for found in _findings(each, told[each.revision])]
+    findings = sorted(filter(choice.has, every), key=lambda found: found.source != OURS)
     return LintReport(
         revisions=tuple(each.revision for each in looked_at),
         findings=tuple(found for found in findings if found.allowed is None),
@@ -83,6 +98,7 @@ def _look(
     for each in written:
         names = known[each.revision] = KnownNames(known[parent] for parent in each.parents)
         names.add(settings.version_table, "relation")
+        names.made.add(settings.version_table)
         revision = Revision(
             upgrade=_read(each.upgrade, each.file, "upgrade"),
             downgrade=_read(each.downgrade, each.file, "downgrade"),
@@ -93,6 +109,7 @@ def _look(
             shared_schemas=shared_schemas,
         )
         _learn(names, revision, each.file)
+        _learn_tables(names, revision, each.file)
         if each.revision in chosen:
             told[each.revision] += [(OURS, found) for found in _tell(each, revision)]
             pieces += _pieces(each.revision, revision)
@@ -118,9 +135,25 @@ def _learn(known: KnownNames, revision: Revision, file: str) -> None:
             known.add(name)
 
 
+def _learn_tables(known: KnownNames, revision: Revision, file: str) -> None:
+    """Take in the tables that a script makes where it could not be seen to make them."""
+    if revision.is_whole:
+        return
+    made = tables_made(file)
+    known.is_blind = known.is_blind or made is None
+    known.made |= made or set()
+    for statement in read_statements(sql_texts(file)).all:
+        known.made |= {name for what, name in created(statement) if what == "relation"}
+
+
 def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
+    unnamed = dict(unnamed_drops(script.file))
+    for line, call in unnamed.items():
+        instead = "write the name that it has in the database, or the one of your naming convention"
+        yield Told(line, UNNAMED, f"{call}(None) fails always: nothing says what to drop", instead)
+    yield from _references(script, revision)
     for direction, side in (("upgrade", script.upgrade), ("downgrade", script.downgrade)):
-        if side.problem is not None:
+        if side.problem is not None and side.problem_line not in unnamed:
             yield Told(
                 side.problem_line,
                 NOT_OFFLINE,
@@ -132,8 +165,25 @@ def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
         for line, reason in statements.unreadable:
             instead = "correct it or write it in parts; or look at it yourself, and allow this"
             yield Told(line, NO_SQL, f"PostgreSQL's parser cannot read this: {reason}", instead)
-    for rule in (*RULES, lossy_downgrade):
+    for rule in EVERY_RULE:
         yield from rule(revision)
+
+
+def _references(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
+    """Foreign keys in a script of which not all was seen, or to a table that was only mentioned."""
+    known = revision.known
+    if known.is_blind:
+        return
+    found = [] if revision.is_whole else list(references(script.file))
+    for statement in revision.statements:
+        for name in names_in(statement):
+            is_told = not revision.is_whole or known.has(name)  # else only_in_public tells of it
+            is_own = name.schema in {"", PLACEHOLDER}
+            if name.role is Role.REFERENCES and is_own and is_told:
+                found.append(Reference(statement.line, name.name))
+    for line, table in dict.fromkeys(found):
+        if table not in known.made:
+            yield told_only_in_public(line, "relation", table)
 
 
 def _pieces(revision: str, read: Revision) -> Iterator[Piece]:

@@ -44,7 +44,7 @@ def lossy_downgrade(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 RULE,
-                f"the upgrade takes away the {loss.words}, and downgrade() does not bring its data"
+                f"the upgrade {_said(statement, loss)}, and downgrade() does not bring its data"
                 " back",
                 'call tenantmig.irreversible("...") in downgrade(), or fill it again there',
             )
@@ -55,9 +55,15 @@ def lossy_downgrade(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 RULE,
-                f"the downgrade takes away the {loss.words}, which the upgrade did not create",
+                f"the downgrade {_said(statement, loss)}, which the upgrade did not create",
                 "leave it, or move its data first, or call tenantmig.irreversible",
             )
+
+
+def _said(statement: Statement, loss: Loss) -> str:
+    """Say what a statement does: it drops something, or only its rows."""
+    is_drop = statement.kind in {"drop_stmt", "alter_table_stmt"}
+    return f"{'drops' if is_drop else 'deletes the rows of'} the {loss.words}"
 
 
 def _losses(statements: Sequence[Statement]) -> Iterator[tuple[Statement, Loss]]:

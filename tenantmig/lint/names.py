@@ -147,9 +147,12 @@ class KnownNames:
     def __init__(self, parents: Iterable[KnownNames] = ()) -> None:
         self._names: dict[str, set[str]] = {"relation": set(), "type": set(), "function": set()}
         self.is_open = self.is_blind = False
+        self.made: set[str] = set()
+        """The relations of which a statement was seen that creates them."""
         for parent in parents:
             self.is_open |= parent.is_open
             self.is_blind |= parent.is_blind
+            self.made |= parent.made
             for what, names in self._names.items():
                 names.update(parent._names[what])  # noqa: SLF001  of its own kind
 
@@ -159,6 +162,8 @@ class KnownNames:
             self.is_open = True
         for what, name in created(statement):
             self.add(name, what)
+            if what == "relation":
+                self.made.add(name)
 
     def add(self, name: str, *kinds: str) -> None:
         """Take in a name; a relation has a type of the same name."""

@@ -144,21 +144,25 @@ def only_in_public(revision: Revision) -> Iterator[Told]:
         is_optional = getattr(statement.node, "missing_ok", False)
         if is_optional or statement.kind == "rule_stmt" or _is_about_index(statement):
             continue
-        missing = {n.full: n for n in names_in(statement) if _is_missing(n, statement, revision)}
+        missing = {n.name: n for n in names_in(statement) if _is_missing(n, statement, revision)}
         for name in missing.values():
             also = " or set extension_schemas" if name.what != "relation" else ""
-            yield Told(
-                statement.line,
-                "only-in-public",
-                f"no revision creates the {name.what} {name.name}, and public is not on the search"
-                " path of a tenant",
-                f"write public.{name.name} if that is meant{also}, or create it in an earlier"
-                " revision",
-            )
+            yield told_only_in_public(statement.line, name.what, name.name, also)
+
+
+def told_only_in_public(line: int, what: str, name: str, also: str = "") -> Told:
+    """Tell of a name that no revision creates."""
+    return Told(
+        line,
+        "only-in-public",
+        f"no revision creates the {what} {name}, and public is not on the search path of a tenant",
+        f"write public.{name} if that is meant{also}, or create it in an earlier revision",
+    )
 
 
 def _is_missing(name: Name, statement: Statement, revision: Revision) -> bool:
-    if name.schema or (name.role is Role.WRITES and statement.kind in CREATES):
+    is_written_out = name.schema not in {"", PLACEHOLDER}  # directives write the tenant's
+    if is_written_out or (name.role is Role.WRITES and statement.kind in CREATES):
         return False
     if name.what != "relation" and (revision.known.is_open or revision.extension_schemas):
         return False  # an extension may bring it

@@ -65,6 +65,15 @@ class Squawk:
             raise SquawkError
         return cls(program, folder, pg_version)
 
+    def knows(self, rule: str) -> bool:
+        """True when it has a rule of this name."""
+        command = [self.program, f"--exclude={rule}"]
+        done = subprocess.run(  # noqa: S603  a program of ours, no shell
+            command, cwd=self.folder, input="SELECT 1;", capture_output=True, text=True,
+            timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        return "invalid" not in done.stderr
+
     def lint(self, pieces: Sequence[Piece]) -> Iterator[tuple[str, Told]]:
         """Return what squawk says of each revision.
 

@@ -51,7 +51,14 @@ def test_json(linted: Project, flags: tuple[str, ...]) -> None:
     found = linted.run("lint", *flags, expect=5).json
     assert found["revisions"] == ["a1", "a2", "a3"]
     [finding] = found["findings"]
-    assert set(finding) == {"revision", "file", "line", "rule", "source", "why", "instead"}
+    keys = {"revision", "file", "line", "rule", "source", "severity", "why", "instead"}
+    assert set(finding) == keys
+    assert finding["severity"] == "warning"
+    assert linted.run("lint", "--json", "--min-severity", "error").json["findings"] == []
+    assert linted.run("lint", "--json", "--source", "squawk").json["findings"] == []
+    only = ("--only", "shared-table-lock,lossy-downgrade")
+    assert len(linted.run("lint", "--json", *only, expect=5).json["findings"]) == 1
+    assert "There is no rule 'nope'" in linted.refuse("lint", "--only", "nope")
     assert (finding["revision"], finding["line"], finding["source"]) == ("a2", 12, "tenantmig")
     assert finding["file"] == "my history/versions/a2.py"
     [allowed] = found["allowed"]

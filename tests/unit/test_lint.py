@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.errors import EnvironmentFileError, SquawkError, UnknownRevisionError
+from tenantmig.errors import EnvironmentFileError, SelectionError, SquawkError, UnknownRevisionError
 from tenantmig.fleet import Fleet
-from tenantmig.lint import OURS, SQUAWK, Finding, LintReport
-from tenantmig.lint.linter import NO_SQL, NOT_OFFLINE
-from tenantmig.lint.losses import lossy_downgrade
-from tenantmig.lint.rules import RULES
+from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Severity
+from tenantmig.lint.linter import CHOICE, EVERY_RULE, NO_SQL, NOT_OFFLINE, UNNAMED
 from tenantmig.revisions import History
 from tests.fixtures.command import INI, REPOSITORY, Project
 from tests.fixtures.history import write_history, write_revision
@@ -30,14 +28,18 @@ BLOCK = "with op.get_context().autocommit_block():\n    "
 
 
 def lint(
-    folder: Path, *scripts: tuple[str, ...], toml: str = "", only: str | None = None
+    folder: Path,
+    *scripts: tuple[str, ...],
+    toml: str = "",
+    only: str | None = None,
+    choice: Choice = CHOICE,
 ) -> LintReport:
     """Lint a linear history of (revision, upgrade, downgrade), without any database."""
     write_history(folder / "history", *scripts)  # type: ignore[arg-type]
     ini = folder / "alembic.ini"
     ini.write_text(INI.format(script_location=folder / "history", root=folder))
     (folder / "tenantmig.toml").write_text(toml)
-    return Fleet.open(ini).lint(only)
+    return Fleet.open(ini).lint(only, choice=choice)
 
 
 def rules(report: LintReport, source: str = OURS) -> set[str]:
@@ -56,6 +58,45 @@ TRIGGER = (
     " BEGIN NEW.name := 'a''b\\\\x'; {} RETURN NEW; END $$"
 )
 
+CONSTRAINT = (
+    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_constraint WHERE {}) THEN NULL; END IF; END $$"
+)
+JOINED = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {}"
+CATALOGS = (  # one that every tenant answers, and one that asks of the tenant's own schema
+    (CONSTRAINT.format("conname = 'f'"), CONSTRAINT.format("conrelid = 'users'::regclass")),
+    (
+        "SELECT 1 FROM pg_constraint WHERE conname = 'f'",
+        "SELECT 1 FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
+    ),
+    (
+        "SELECT 1 FROM information_schema.columns WHERE table_name = 'users'",
+        "SELECT 1 FROM information_schema.columns WHERE table_schema = CURRENT_SCHEMA",
+    ),
+    (
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'",
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ANY(current_schemas(false))",
+    ),
+    (
+        "SELECT 1 FROM pg_class WHERE relname = 'users'",
+        "SELECT 1 FROM pg_class WHERE relname = 'users' AND pg_table_is_visible(oid)",
+    ),
+    (JOINED.format("relname = 'users'"), JOINED.format("nspname = current_schema()")),
+    (
+        "SELECT 1 FROM pg_type WHERE typname = 'mood'",
+        "SELECT 1 FROM pg_enum WHERE enumtypid = to_regtype('mood')",
+    ),
+    (
+        "SELECT 1 FROM pg_indexes WHERE indexname = 'i'",
+        "SELECT 1 FROM pg_indexes WHERE schemaname = current_schema()",
+    ),
+    ("SELECT to_regclass('public.users')", "SELECT to_regclass('users')"),
+    ("SELECT 'acme.users'::regclass", "SELECT 1 FROM pg_roles WHERE rolname = 'x'"),
+    (
+        "SELECT 1 FROM pg_policy WHERE polrelid = (SELECT oid FROM pg_class WHERE relname = 'u')",
+        "SELECT 1 FROM pg_trigger WHERE tgrelid = 'users'::regclass AND tgname = 't'",
+    ),
+)
+
 OUR_RULES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     # rule: ((upgrade, downgrade) that triggers it, one that does not)
     "hard-coded-schema writes": (
@@ -72,7 +113,7 @@ OUR_RULES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     ),
     "hard-coded-schema reads": (
         (sql("INSERT INTO users SELECT * FROM acme.users"), NOTHING),
-        (sql("INSERT INTO users SELECT * FROM pg_catalog.pg_class"), NOTHING),
+        (sql("INSERT INTO users SELECT * FROM pg_catalog.pg_roles"), NOTHING),
     ),
     "hard-coded-schema type": (
         (sql("CREATE TYPE acme.color AS ENUM ('red')"), NOTHING),
@@ -303,6 +344,22 @@ OUR_RULES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             NOTHING,
         ),
     ),
+    **{
+        f"catalog-without-schema {number}": ((sql(bad), NOTHING), (sql(good), NOTHING))
+        for number, (bad, good) in enumerate(CATALOGS)
+    },
+    "drop-without-name": (
+        ("op.drop_constraint(None, 'users', type_='foreignkey')", NOTHING),
+        ("op.drop_constraint('fk_users', 'users', type_='foreignkey')", NOTHING),
+    ),
+    "drop-without-name downgrade": (
+        (NOTHING, "with op.batch_alter_table('users') as batch:\n    batch.drop_index(None)"),
+        (NOTHING, "op.drop_index('i')"),
+    ),
+    "only-in-public key directive": (
+        ("op.create_foreign_key('f', 'users', 'plans', ['id'], ['id'])", NOTHING),
+        ("op.create_foreign_key('f', 'users', 'users', ['id'], ['id'])", NOTHING),
+    ),
     "not-offline": (
         ("op.get_bind().execute(sa.text('SELECT 1')).scalar_one()", NOTHING),
         (sql("SELECT 1"), NOTHING),
@@ -378,8 +435,8 @@ def test_rules_of_squawk(rule: str) -> None:
 
 def test_every_rule_of_ours_has_a_case() -> None:
     told = {finding.rule for finding in every_case().findings if finding.source == OURS}
-    names = {rule.__name__.replace("_", "-") for rule in (*RULES, lossy_downgrade)}
-    assert told == names | {NOT_OFFLINE, NO_SQL}
+    names = {rule.__name__.replace("_", "-") for rule in EVERY_RULE}
+    assert told == names | {NOT_OFFLINE, NO_SQL, UNNAMED}
 
 
 def _made(folder: Path) -> Path:
@@ -444,6 +501,28 @@ op.execute("ALTER TABLE later ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES globe
         ("a2", "hard-coded-schema", "rows = op.get_"),
         ("a2", "foreign-key-to-tenant", 'op.execute("AL'),
     }
+
+
+def test_a_foreign_key_is_found_where_not_all_of_a_script_could_be_seen(tmp_path: Path) -> None:
+    reads = "op.get_bind().execute(sa.text('SELECT 1')).one()\n"
+    made = "op.create_table('teams', sa.Column('id', sa.BigInteger, primary_key=True))\n"
+    keys = """op.create_foreign_key('f', 'users', 'plans', ['id'], ['id'])
+op.create_foreign_key('g', 'users', 'teams', ['id'], ['id'])
+op.create_table('t', sa.Column('id', sa.ForeignKey('gone.id')),
+                sa.Column('u', sa.ForeignKey('public.gone.id')),
+                sa.ForeignKeyConstraint(['id'], ['lost.id']))"""
+    later = sql("CREATE TABLE u (id bigint REFERENCES plans, t bigint REFERENCES teams)")
+    scripts = (USERS, ("a2", reads + made + keys), ("a3", later))
+    found = [f for f in lint(tmp_path, *scripts).findings if f.rule == "only-in-public"]
+    named = {(f.revision, f.why.split()[5].rstrip(",")) for f in found}
+    assert named == {("a2", "plans"), ("a2", "gone"), ("a2", "lost"), ("a3", "plans")}
+
+
+def test_rows_that_are_deleted_are_not_told_as_a_table_that_goes(tmp_path: Path) -> None:
+    scripts = (USERS, ("a2", sql("DELETE FROM users")), ("a3", sql("TRUNCATE users")))
+    found = [f.why for f in lint(tmp_path, *scripts).findings if f.rule == "lossy-downgrade"]
+    assert len(found) == 2
+    assert all(why.startswith("the upgrade deletes the rows of the table users") for why in found)
 
 
 def test_tables_of_models_are_not_taken_for_missing(tmp_path: Path) -> None:
@@ -522,7 +601,34 @@ def test_squawks_rules_can_be_allowed(tmp_path: Path) -> None:
 def test_a_squawk_toml_beside_the_ini_is_heeded(tmp_path: Path) -> None:
     (tmp_path / ".squawk.toml").write_text('excluded_rules = ["prefer-bigint-over-int"]')
     one = "op.create_table('t', sa.Column('id', sa.Integer), sa.Column('a', sa.String(9)))"
-    assert rules(lint(tmp_path, ("a1", one)), SQUAWK) == {"prefer-text-field"}
+    style = Choice(min_severity=Severity.INFO)
+    assert rules(lint(tmp_path, ("a1", one), choice=style), SQUAWK) == {"prefer-text-field"}
+
+
+def test_which_findings_are_told_can_be_said_and_those_of_tenancy_come_first(
+    tmp_path: Path,
+) -> None:
+    narrow = "op.create_table('t', sa.Column('id', sa.Integer), sa.Column('a', sa.String(9)))\n"
+    index = "op.create_index('i', 'users', ['name'])\n"
+    upgrade = narrow + index + sql("UPDATE acme.users SET name = ''")
+    fleet = lint(tmp_path, USERS, ("a2", upgrade), only="a2")
+    told = [(f.source, f.severity, f.rule) for f in fleet.findings]
+    assert told == [
+        (OURS, Severity.ERROR, "hard-coded-schema"),
+        (SQUAWK, Severity.WARNING, "require-concurrent-index-creation"),
+    ]
+    ini = tmp_path / "alembic.ini"
+
+    def found(choice: Choice) -> set[str]:
+        return {f.rule for f in Fleet.open(ini).lint("a2", choice=choice).findings}
+
+    style = {"prefer-bigint-over-int", "prefer-text-field"}
+    assert found(Choice(Severity.INFO)) == style | {rule for *_, rule in told}
+    assert found(Choice(Severity.ERROR)) == {"hard-coded-schema"}
+    assert found(Choice(only=("prefer-text-field",))) == {"prefer-text-field"}
+    assert found(Choice(Severity.INFO, source=SQUAWK)) == style | {told[1][2]}
+    with pytest.raises(SelectionError, match="no rule 'prefer-txt-field'"):
+        found(Choice(only=("prefer-txt-field",)))
 
 
 # -- which revisions ------------------------------------------------------------------------------
