@@ -17,7 +17,7 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.types import SchemaType, TypeEngine
 
-from tenantmig.engines.named_types import rendering
+from tenantmig.engines.named_types import name_unreflected, rendering
 from tenantmig.tenant import PLACEHOLDER
 
 PLUGIN = "tenantmig.models"
@@ -156,6 +156,8 @@ def _adopt_tables(
     """Before constraints are compared: reflected tables say their schema as the models do."""
     schemas: ModelSchemas | None = context.opts.get(OPTION)
     if schemas is not None and reflected is not None:
+        assert context.connection is not None
+        name_unreflected(context.connection, reflected)
         schemas.adopt_tables(reflected.metadata)
     return PriorityDispatchResult.CONTINUE
 

@@ -7,6 +7,7 @@ and changes the labels of an enum. What a plugin of env.py says of enums is left
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -28,6 +29,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 PLAIN: Any = cast("Any", postgresql.dialect)()
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 PLUGIN_OPERATIONS = "alembic_postgresql_enum.operations"
 USERS = """
     SELECT c.relname::text, a.attname::text, a.atttypid = t.typarray,
@@ -39,6 +41,15 @@ USERS = """
      WHERE t.typnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(:schema))
        AND t.typname = :name
      ORDER BY 1, 2
+"""
+
+
+SPECS = """
+    SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod)
+      FROM pg_catalog.pg_attribute
+     WHERE attnum > 0 AND NOT attisdropped AND attrelid = pg_catalog.to_regclass(
+           pg_catalog.concat_ws('.', pg_catalog.quote_ident(pg_catalog.current_schema()),
+                                pg_catalog.quote_ident(:table)))
 """
 
 
@@ -93,7 +104,9 @@ class TypeOp(MigrateOperation):
 @renderers.dispatch_for(TypeOp)
 def _render(context: AutogenContext, operation: TypeOp) -> list[str]:
     prefix = context.opts["alembic_module_prefix"]
-    return [f"{prefix}execute({statement!r})" for statement in operation.statements]
+    # op.execute() makes text() of it, for which `:word` is a parameter
+    texts = (PARAMETER.sub(r"\\:", statement) for statement in operation.statements)
+    return [f"{prefix}execute({text!r})" for text in texts]
 
 
 def add_named_types(
@@ -259,6 +272,38 @@ def _replace(wanted: NamedType, users: Sequence[User]) -> Iterator[str]:
     yield f"DROP TYPE {former}"
 
 
+class Unreflected(sa.types.NullType):
+    """The type of a reflected column that SQLAlchemy does not know, with PostgreSQL's words for it.
+
+    It is compared as such a type is, with none; a script that makes the column again needs it.
+    """
+
+    spec = ""
+
+
+def name_unreflected(connection: sa.Connection, table: sa.Table) -> None:
+    """Keep what PostgreSQL says of the types of a reflected table that SQLAlchemy does not know."""
+    unknown = [column for column in table.columns if type(column.type) is sa.types.NullType]
+    if not unknown:
+        return
+    rows = connection.execute(sa.text(SPECS), {"table": table.name}).all()
+    specs = {str(name): str(spec) for name, spec in rows}
+    for column in unknown:
+        if column.name in specs:
+            column.type = Unreflected()
+            column.type.spec = specs[column.name]
+
+
+def _render_unreflected(item: Unreflected, context: AutogenContext) -> str:
+    word = item.spec.upper()
+    if isinstance(getattr(postgresql, word, None), type):
+        context.imports.add("from sqlalchemy.dialects import postgresql")
+        return f"postgresql.{word}()"
+    body = f'{{"get_col_spec": lambda self, **_: {item.spec!r}, "cache_ok": True}}'
+    prefix = context.opts["sqlalchemy_module_prefix"]
+    return f'type("Unreflected", ({prefix}types.UserDefinedType,), {body})()'
+
+
 def rendering(
     users: Callable[..., Any] | None, dialect: sa.Dialect
 ) -> Callable[[str, Any, AutogenContext], Any]:
@@ -268,6 +313,8 @@ def rendering(
         given = False if users is None else users(kind, item, context)
         if given is not False or kind != "type" or isinstance(item, sa.ARRAY):
             return given
+        if isinstance(item, Unreflected):
+            return _render_unreflected(item, context)
         named = named_type(item, dialect)
         if named is None or not named.name:
             return _foreign(item, dialect, context)

@@ -120,6 +120,6 @@ def _columns(table: ModifyTableOps) -> tuple[list[DropColumnOp], list[AddColumnO
 
 def _have_one_type(context: MigrationContext, gone: DropColumnOp, new: AddColumnOp) -> bool:
     old, added = gone.to_column(), new.column
-    if NullType in {type(old.type), type(added.type)}:
+    if any(isinstance(one.type, NullType) for one in (old, added)):
         return False
     return not context.impl.compare_type(old, added)

@@ -64,7 +64,7 @@ TYPES = {  # what stands in the models; the key names a type of SQLAlchemy, if i
     "DATEMULTIRANGE": "postgresql.DATEMULTIRANGE",
     "DATERANGE": "postgresql.DATERANGE",
     "DOMAIN": "postgresql.DOMAIN('positive', sa.Integer, check=sa.text('VALUE > 0'))",
-    "ENUM": "postgresql.ENUM('red', 'it''s', name='color')",
+    "ENUM": "postgresql.ENUM('red', \"it's :x 100%\", name='color')",
     "INET": "postgresql.INET",
     "INT4MULTIRANGE": "postgresql.INT4MULTIRANGE",
     "INT4RANGE": "postgresql.INT4RANGE",
