@@ -53,12 +53,19 @@ def test_a_new_script_asks_no_database_and_runs_the_hooks(project: Project) -> N
 
 def test_a_dry_run_prints_it_and_writes_nothing(project: Project) -> None:
     before = scripts(project)
+    hook = project.folder / "mark.sh"
+    hook.write_text(f"#!/bin/sh\ntouch {project.folder}/started\n")
+    hook.chmod(0o755)
+    project.ini.write_text(project.ini.read_text() + HOOK.format(script=hook))
     result = project.run("revision", "-m", "look", "--dry-run", "--rev-id", "r3")
     assert "revision = 'r3'" in result.out
     (made,) = project.run("revision", "-m", "look", "--dry-run", "--json").json["scripts"]
     assert made["path"] is None
     assert "down_revision = 'r2'" in made["script"]
     assert scripts(project) == before
+    assert not (project.folder / "started").exists()
+    project.run("revision", "-m", "look")
+    assert (project.folder / "started").exists()
 
 
 def test_where_it_goes_can_be_said(project: Project) -> None:
