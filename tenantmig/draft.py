@@ -51,3 +51,5 @@ class RevisionReport:
     changes: tuple[str, ...] = ()
     """What the history lacks, each as the call of `op` that adds it."""
     renames: tuple[Rename, ...] = ()
+    cut_names: tuple[tuple[str, str], ...] = ()
+    """Names of the models that PostgreSQL cuts to 63 bytes, and what it makes of each."""

@@ -79,6 +79,7 @@ def _as_json(report: RevisionReport) -> dict[str, object]:
         ],
         "changes": list(report.changes),
         "renames": [asdict(rename) for rename in report.renames],
+        "cut_names": dict(report.cut_names),
     }
 
 
@@ -90,6 +91,12 @@ def _print(report: RevisionReport) -> None:
     if any(change.startswith(LOSING) for change in report.changes):
         say(
             "The script drops columns or tables, with what they hold; read it before you run it.",
+            is_error=True,
+        )
+    for name, kept in report.cut_names:
+        say(
+            f"{name} in the models has more than 63 bytes; PostgreSQL cuts it to {kept}, and so"
+            " does the script.",
             is_error=True,
         )
     for rename in report.renames:

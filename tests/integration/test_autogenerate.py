@@ -150,7 +150,12 @@ def test_an_empty_diff_writes_nothing_beside_50_tenants_and_a_populated_public(
         result = project.run("revision", "--autogenerate", "-m", "nothing")
         assert result.out == "The history has all that the models have; no script was written.\n"
         write_models(project, MODELS.replace("{style!r}", "'tenant'"))
-        assert revise(project) == {"scripts": [], "changes": [], "renames": []}
+        assert revise(project) == {
+            "scripts": [],
+            "changes": [],
+            "renames": [],
+            "cut_names": {},
+        }
     assert scripts(project) == before
     assert database.fetch(SCRATCHES) == []
 
@@ -324,6 +329,33 @@ sa.Table("plain", metadata, sa.Column("id", sa.Integer))
     (change,) = draft(fleet, mixed).changes
     assert change.startswith("op.create_table('plain'")
     assert "schema" not in change
+
+
+def test_a_name_of_more_than_63_bytes_is_cut_as_postgresql_does_and_told(
+    tmp_path: Path, database: Database
+) -> None:
+    table, column, index = "t" * 70, "a" + "é" * 40, "i" * 64
+    project = with_models(tmp_path, database)
+    write_models(
+        project,
+        f"sa.Table({table!r}, metadata, sa.Column('id', sa.Integer, primary_key=True),"
+        f" sa.Column({column!r}, sa.Integer), sa.Index({index!r}, {column!r}))\n"
+        f"sa.Table('u', metadata, sa.Column('t', sa.ForeignKey('{table}.id', name='{'f' * 65}')))",
+        convention="",
+    )
+    result = project.run("revision", "--autogenerate", "-m", "long", "--rev-id", "r1")
+    assert f"{table} in the models has more than 63 bytes; PostgreSQL cuts it to {'t' * 63}," in (
+        result.err
+    )
+    project.run("onboard", "acme")
+    again = revise(project)
+    assert again["scripts"] == [], again["changes"]
+    assert again["cut_names"] == {
+        table: "t" * 63,
+        column: "a" + "é" * 31,
+        index: "i" * 63,
+        "f" * 65: "f" * 63,
+    }
 
 
 # -- refused --------------------------------------------------------------------------------
