@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from tenantmig.baseline import NOTHING, Baseline
 from tenantmig.catalog import COLUMN, Catalog, CatalogReader
 from tenantmig.check_report import (
     Checked,
@@ -39,11 +40,17 @@ OWN_NAME = "<scratch>"
 """What stands for the name of the scratch schema, which is another each time."""
 
 
-def check_history(driver: Driver, begin: str | None = None, watch: Watch = ignore) -> CheckReport:
+def check_history(
+    driver: Driver,
+    begin: str | None = None,
+    watch: Watch = ignore,
+    baseline: Baseline = NOTHING,
+) -> CheckReport:
     """Check the history and the models, in scratch schemas.
 
     With `begin` the ancestors of that revision are run and not checked. `watch` is told of each
-    revision once it is checked, also where the check ends with an error after it.
+    revision once it is checked, also where the check ends with an error after it. `baseline` says
+    what is accepted.
 
     Raises:
         UnknownRevisionError: `begin` is not one revision.
@@ -67,16 +74,16 @@ def check_history(driver: Driver, begin: str | None = None, watch: Watch = ignor
                 again = [*before, *(one.revision for one in checked if one.is_passed)]
                 _run_again(scratch, again)
                 walk = _Walk(scratch, driver, reader, checked)
-                for one in walk.check(asked[len(checked) :]):
-                    checked.append(one)
+                for found in walk.check(asked[len(checked) :]):
+                    checked.append(one := baseline.accept(found))
                     watch(Checked(one, len(checked), len(asked), head))
                 if not walk.is_fit:
                     continue  # what was left is in the way; go on in a new scratch schema
                 report = CheckReport(head, None, tuple(checked), history.extensions())
                 if not report.is_complete:
-                    return report
+                    return baseline.apply(report)
                 changes = scratch.engine.read(compare_models, scratch.schema)
-                return replace(report, changes=changes)
+                return baseline.apply(replace(report, changes=changes))
 
 
 def _before(history: History, begin: str | None) -> frozenset[str]:

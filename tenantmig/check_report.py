@@ -25,11 +25,13 @@ class RevisionCheck:
     reason: str | None = None
     is_passed: bool = True
     """The revision itself was run, so that those that stand on it could be."""
+    accepted: str | None = None
+    """Why the project accepts it, if it does (see `baseline`)."""
 
     @property
     def is_broken(self) -> bool:
-        """True when it does not lead back."""
-        return self.downgrade is Downgrade.BROKEN
+        """True when it does not lead back, and nobody has accepted that."""
+        return self.downgrade is Downgrade.BROKEN and self.accepted is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class CheckReport:
     revisions: tuple[RevisionCheck, ...]
     extensions: Mapping[str, str] = field(default_factory=dict)
     """What the scripts' texts create, each with the first revision that does."""
+    accepted_changes: tuple[str, ...] = ()
+    """What the models have and the history lacks, and the project accepts."""
+    stale: tuple[str, ...] = ()
+    """What is accepted and was not found."""
 
     @property
     def broken(self) -> tuple[RevisionCheck, ...]:
@@ -56,8 +62,13 @@ class CheckReport:
 
     @property
     def is_clean(self) -> bool:
-        """True when the models match, as far as seen, and no downgrade is broken."""
-        return not self.changes and not self.broken
+        """True when nothing was found that is not accepted, and nothing accepted is stale."""
+        return not self.changes and not self.broken and not self.stale
+
+    @property
+    def is_settled(self) -> bool:
+        """True when each revision was run, or it is accepted that it was not."""
+        return all(one.is_passed or one.accepted is not None for one in self.revisions)
 
 
 @dataclass(frozen=True, slots=True)

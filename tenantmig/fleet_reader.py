@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tenantmig import onboarding, planning, recovery, refusals, registry
+from tenantmig.baseline import NOTHING, Baseline
 from tenantmig.check import check_history
 from tenantmig.check_report import CheckReport, Watch, ignore
 from tenantmig.drift import FleetDrift, find_drift
@@ -234,17 +235,23 @@ class FleetReader:
 
         return check_replay(self._driver)
 
-    def check(self, begin: str | None = None, watch: Watch = ignore) -> CheckReport:
+    def check(
+        self,
+        begin: str | None = None,
+        watch: Watch = ignore,
+        baseline: Baseline = NOTHING,
+    ) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.
 
         With `begin` the revisions that it stands on are run and not checked. `watch` is told of
-        each revision once it is checked, so also where an error ends the check later.
+        each revision once it is checked, so also where an error ends the check later. What
+        `baseline` accepts is no finding.
 
         Raises:
             UnknownRevisionError: `begin` is not in the history.
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
-        return check_history(self._driver, begin, watch)
+        return check_history(self._driver, begin, watch, baseline)
 
     def lint(
         self,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tenantmig.baseline import FILE, NOTHING, Baseline
 from tenantmig.check_report import Checked, CheckReport, Downgrade, RevisionCheck
 from tenantmig.cli import replay_check
 from tenantmig.cli.check_progress import CheckProgress, interruptible
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.printing import print_json, say, say_lines
+from tenantmig.errors import SettingsError
 
 ReplayFlag = Annotated[
     bool,
@@ -23,18 +26,41 @@ ReplayFlag = Annotated[
 ONCE = (
     "create it once, outside the tenants, and set extension_schemas (docs/scripts.md, Extensions)"
 )
+BeginFlag = Annotated[
+    str | None,
+    typer.Option("--from", metavar="REV", help="Check this revision and those after it."),
+]
+BaselineFlag = Annotated[
+    Path | None,
+    typer.Option("--baseline", help=f"The file of accepted findings [{FILE} beside the ini]."),
+]
+AcceptFlag = Annotated[
+    str | None,
+    typer.Option("--accept", metavar="REASON", help="Write what is found into the baseline."),
+]
 
 
-def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False) -> None:
+def check(
+    ctx: typer.Context,
+    json: JsonFlag = False,
+    begin: BeginFlag = None,
+    baseline: BaselineFlag = None,
+    accept: AcceptFlag = None,
+    replay: ReplayFlag = False,
+) -> None:
     """Compare the models with the history's head; run each revision up, down and up again.
 
     Findings are told as they are found, also where the check is cut off later.
     """
     fleet = open_fleet(ctx)
+    file = baseline or fleet.settings.config.absolute().parent / FILE
+    accepted = Baseline.read(file) if baseline or file.exists() else NOTHING
+    if accept is not None and not accept.strip():
+        raise SettingsError("Say why the findings are accepted: --accept 'a reason'.")
     progress = CheckProgress((lambda _: None) if json else _tell)
     with interruptible():
         try:
-            report = fleet.check(watch=progress)
+            report = fleet.check(begin, progress, accepted)
         except BaseException:
             progress.pause()
             _keep(ctx, progress.checked, json=json)
@@ -43,6 +69,7 @@ def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False
         ctx.obj.found = _as_json(report) | {"replay": None}
         if not json:
             _print(report)
+            _print_baseline(report)
         # by plain Alembic a script that reaches out of its schema would do so
         replayed = fleet.check_replay() if replay and report.is_complete else None
     if json:
@@ -52,6 +79,10 @@ def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False
         replay_check.print_report(replayed)
     elif replay:
         say("The engines were not compared, because a revision was not tried.")
+    if accept is not None:
+        accepted.with_findings(report, accept).write(file)
+        say(f"wrote {file}; commit it", is_error=True)
+        raise typer.Exit(OK)
     is_same = replayed is None or replayed.is_same
     raise typer.Exit(_exit_code(report) if is_same else FOUND)
 
@@ -59,7 +90,7 @@ def check(ctx: typer.Context, json: JsonFlag = False, replay: ReplayFlag = False
 def _exit_code(report: CheckReport) -> int:
     if not report.is_clean:
         return FOUND
-    return OK if report.is_complete else INCOMPLETE
+    return OK if report.is_settled else INCOMPLETE
 
 
 def _keep(ctx: typer.Context, checked: Sequence[Checked], *, json: bool) -> None:
@@ -86,16 +117,24 @@ def _as_json(report: CheckReport) -> dict[str, object]:
         "extensions": [{"extension": e, "revision": r} for e, r in report.extensions.items()],
         "changes": None if report.changes is None else list(report.changes),
         "revisions": [
-            {"revision": r.revision, "downgrade": r.downgrade.value, "reason": r.reason}
+            {
+                "revision": r.revision,
+                "downgrade": r.downgrade.value,
+                "reason": r.reason,
+                "accepted": r.accepted,
+            }
             for r in report.revisions
         ],
+        "accepted_changes": list(report.accepted_changes),
+        "stale": list(report.stale),
     }
 
 
 def _tell(found: RevisionCheck) -> None:
     """Print what a revision's downgrade is worth, unless it is sound."""
     if found.downgrade is not Downgrade.SOUND:
-        say(f"{found.revision}: {_said(found.downgrade)}: {found.reason}")
+        accepted = f" (accepted: {found.accepted})" if found.accepted else ""
+        say(f"{found.revision}: {_said(found.downgrade)}: {found.reason}{accepted}")
 
 
 def _print_counts(revisions: Sequence[RevisionCheck]) -> None:
@@ -119,6 +158,13 @@ def _print(report: CheckReport) -> None:
         say(f"Models: the history's head {report.head} lacks")
         for change in report.changes:
             say_lines(f"  {change}")
+
+
+def _print_baseline(report: CheckReport) -> None:
+    for change in report.accepted_changes:
+        say_lines(f"  accepted: {change}")
+    for stale in report.stale:
+        say(f"Accepted and not found any more, remove it from the baseline: {stale}")
 
 
 def _said(kind: Downgrade) -> str:

@@ -150,3 +150,29 @@ def test_what_was_found_is_told_although_it_is_interrupted(
     told = Project.finish(command, expect=130).json
     assert [one["revision"] for one in told["revisions"]] == ["r01"]
     assert told["error"]["type"] == "Interrupted"
+
+
+def test_a_shipped_history_is_green_with_a_baseline_and_only_for_what_was_accepted(
+    tmp_path: Path, database: Database
+) -> None:
+    first = ("r01", SEEDED, run("DROP TABLE kind"))
+    project = with_models(tmp_path, database, first, BROKEN[0])
+    file = tmp_path / "check-baseline.toml"
+    project.run("check", expect=5)
+    told = project.run("check", "--json", "--accept", 'shipped in "1.0"').json
+    assert len(told["changes"]) == 3  # two tables, which no model has, and the type
+    result = project.run("check")
+    assert f"r02: broken: {LEAVES}: enum mood is left (accepted: shipped in" in result.out
+    # another finding of the same revision counts, and what is not found any more is told
+    script = project.script_location / "versions" / "r02.py"
+    script.write_text(script.read_text().replace("DROP TABLE thing", "SELECT 1"))
+    told = project.run("check", "--json", expect=5).json
+    assert [one["accepted"] for one in told["revisions"]] == [None, None]
+    assert told["stale"] == [f"r02: {LEAVES}: enum mood is left"]
+    assert (told["changes"], len(told["accepted_changes"])) == ([], 3)
+    script.write_text(script.read_text().replace("SELECT 1", "DROP TABLE thing"))
+    file.write_text(file.read_text().replace("shipped in", "since"))
+    assert project.run("check", "--json").json["revisions"][1]["accepted"] == 'since "1.0"'
+    file.write_text('[[accepted]]\nrevision = "r02"\nfinding = "x"\n')
+    assert "say why it is accepted" in project.refuse("check")
+    assert "cannot be read" in project.refuse("check", "--baseline", "nowhere.toml")
