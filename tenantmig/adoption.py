@@ -34,7 +34,7 @@ from tenantmig.errors import (
     sentence_of,
 )
 from tenantmig.plan import Heads, RunKind, show_heads
-from tenantmig.reference import BuildReferences, Reference
+from tenantmig.reference import BuildReferences, Reference, collect
 from tenantmig.registry import add_tenant, list_tenants
 from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
@@ -44,6 +44,7 @@ from tenantmig.tenant import UNFINISHED, NameRules, Tenant
 from tenantmig.tenant_schema import schema_exists
 from tenantmig.version_table import Version, read_versions, write_version
 
+NO_VERSION = "it has no version table; say where it stands with --at REV"
 CHANGED = "it was changed while it was looked at; adopt it again"
 
 
@@ -73,6 +74,8 @@ class Adopted:
     problem: str | None = None
     mark: Mark | None = None
     """Its catalog when it was looked at."""
+    unproved: str | None = None
+    """Why it was compared with nothing."""
 
     @property
     def is_adopted(self) -> bool:
@@ -184,8 +187,8 @@ class Adoption:
     def look(self, tenants: Sequence[Tenant], versions: Mapping[str, Version]) -> list[Adopted]:
         """Find at which revision each schema stands. Changes nothing.
 
-        Raises:
-            ScratchError: the history cannot be run in a scratch schema.
+        Where the history cannot be run in a scratch schema, a version table is believed as it is;
+        a schema without one cannot be placed, unless the user says where it stands.
         """
         refused = {t.name: self._problem(t, versions[t.schema]) for t in tenants}
         looked = [tenant for tenant in tenants if not refused[tenant.name]]
@@ -194,11 +197,11 @@ class Adoption:
         wanted = {version.heads for version in seen if not version.is_unstamped}
         if any(version.is_unstamped for version in seen):
             wanted |= self._everywhere() if self.at is None else {self.at}
-        references = {r.heads: r for r in self.build(self.reader, wanted)}
+        references, lacking = collect(self.build, self.reader, wanted)
         return [
             Adopted(tenant, problem=refused[tenant.name])
             if refused[tenant.name]
-            else self._looked_at(tenant, versions[tenant.schema], marks, references)
+            else self._looked_at(tenant, versions[tenant.schema], marks, references, lacking)
             for tenant in tenants
         ]
 
@@ -227,9 +230,10 @@ class Adoption:
         version: Version,
         marks: Mapping[str, Mark | str],
         references: Mapping[Heads, Reference],
+        lacking: str | None,
     ) -> Adopted:
         try:
-            return self._look_at(tenant, version, marks, references)
+            return self._look_at(tenant, version, marks, references, lacking)
         except Exception as error:
             if is_connection_loss(error):
                 raise
@@ -241,17 +245,24 @@ class Adoption:
         version: Version,
         marks: Mapping[str, Mark | str],
         references: Mapping[Heads, Reference],
+        lacking: str | None,
     ) -> Adopted:
         mark = marks.get(tenant.schema)
         if not isinstance(mark, Mark):
             return Adopted(tenant, problem=mark or "the schema does not exist")
         if version.is_unstamped and self.at is None:
+            if lacking is not None:
+                return Adopted(tenant, problem=f"{NO_VERSION} ({lacking})")
             return self._find(tenant, mark, tuple(references.values()))
         heads = version.heads if self.at is None else self.at
         evidence = Evidence.GIVEN if version.is_unstamped else Evidence.VERSION_TABLE
         reference = references.get(heads)
         differences = self._differences(tenant, mark, reference) if reference else ()
-        return Adopted(tenant, show_heads(heads), evidence, differences=differences, mark=mark)
+        unproved = lacking if reference is None else None
+        revision = show_heads(heads)
+        return Adopted(
+            tenant, revision, evidence, differences=differences, mark=mark, unproved=unproved
+        )
 
     def _find(self, tenant: Tenant, mark: Mark, references: Sequence[Reference]) -> Adopted:
         schema, quoted = tenant.schema, mark.quoted

@@ -9,7 +9,7 @@ from enum import StrEnum
 from tenantmig.catalog import COLUMN, Catalog, CatalogObject, CatalogReader, Mark
 from tenantmig.errors import sentence_of
 from tenantmig.plan import Heads, show_heads
-from tenantmig.reference import BuildReferences, Reference, show_fingerprint
+from tenantmig.reference import BuildReferences, Reference, collect, show_fingerprint
 from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
 from tenantmig.tenant import UNFINISHED, Tenant
@@ -123,16 +123,15 @@ def find_drift(
 ) -> FleetDrift:
     """Compare each tenant with what the history makes of a scratch schema at the same revision.
 
-    Raises:
-        ScratchError: the history cannot be run there.
+    Where the history cannot be run there, that is the problem of each tenant that it concerns.
     """
     versions = read([tenant.schema for tenant in tenants])
     found = {t.name: _refused(t, versions[t.schema], history) for t in tenants}
     compared = [tenant for tenant in tenants if found[tenant.name] is None]
     wanted = {versions[tenant.schema].heads for tenant in compared}
-    references = {reference.heads: reference for reference in build(reader, wanted)}
+    references, lacking = collect(build, reader, wanted)
     marks = reader.marks([tenant.schema for tenant in compared])
-    comparison = _Comparison(reader, references, versions, marks)
+    comparison = _Comparison(reader, references, versions, marks, lacking or NO_WAY)
     for tenant in compared:
         try:
             found[tenant.name] = comparison.compare(tenant)
@@ -189,8 +188,11 @@ class _Comparison:
         references: Mapping[Heads, Reference],
         versions: Mapping[str, Version],
         marks: Mapping[str, Mark | str],
+        lacking: str,
     ) -> None:
         self.reader = reader
+        self.lacking = lacking
+        """Why there is no reference for where some stand."""
         self.references = {heads: [reference] for heads, reference in references.items()}
         """As the history makes them, and with the wordings that were met in tenants."""
         self.versions = versions
@@ -201,7 +203,7 @@ class _Comparison:
         heads, mark = self.versions[tenant.schema].heads, self.marks.get(tenant.schema)
         references, revision = self.references.get(heads), show_heads(heads)
         if references is None or not isinstance(mark, Mark):
-            problem = mark or "the tenant schema does not exist" if references else NO_WAY
+            problem = mark or "the tenant schema does not exist" if references else self.lacking
             return TenantDrift(tenant, revision, problem=str(problem))
         reference, differences = references[0], self._differences(tenant, references, mark)
         fingerprint = _fingerprint(reference, differences)

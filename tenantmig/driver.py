@@ -119,6 +119,7 @@ class Driver:
                 pure_modules=self.settings.pure_modules,
                 shared_section=self.settings.shared_section,
                 x=self.settings.x,
+                birth=self.settings.birth,
             ),
             lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,
@@ -157,8 +158,8 @@ class Driver:
 
     def references(self, reader: CatalogReader, wanted: Collection[Heads]) -> Iterator[Reference]:
         """Make the reference of each of these heads (see `build_references`)."""
-        table = self.settings.version_table
-        return build_references(self.scratch, self.history, reader, table, wanted)
+        table, birth = self.settings.version_table, self.settings.birth
+        return build_references(self.scratch, self.history, reader, table, wanted, birth)
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:

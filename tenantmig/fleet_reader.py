@@ -20,6 +20,7 @@ from tenantmig.lineage import Lineage
 from tenantmig.lint import Choice, LintReport
 from tenantmig.lint.linter import CHOICE, lint
 from tenantmig.outcome import RunReport, UnreadableRun
+from tenantmig.owner_wall import SCHEMA_OWNER
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
 from tenantmig.run_options import RunOptions
@@ -213,9 +214,7 @@ class FleetReader:
         """Compare the catalog of each selected tenant with what the history makes at its revision.
 
         Runs the history in a scratch schema. `with_privileges` compares owners and grants as well.
-
-        Raises:
-            ScratchError: the history cannot be run there.
+        Where the history cannot be run there, that is the problem of each tenant concerned.
         """
         driver, history = self._driver, self.history
         with driver.ledger() as ledger:
@@ -279,9 +278,14 @@ class FleetReader:
         if not born:
             raise SelectionError("No tenant is named to onboard.")
         rules = self.settings.name_rules
+        if self.settings.birth and self.settings.run_as == SCHEMA_OWNER:
+            raise SelectionError(
+                "The setting `birth` does not go with run_as = schema_owner: what it makes would"
+                " belong to the connected role. Nothing was touched."
+            )
         for tenant in born:
             rules.check(tenant.name)
-        plan = planning.plan_onboarding(self.history, to, born)
+        plan = planning.plan_onboarding(self.history, to, born, self.settings.birth)
         with self._driver.ledger() as ledger:
             if self.settings.source != "registry":
                 onboarding.check_listed(self.settings, ledger, born, self._driver.discover(ledger))

@@ -137,9 +137,24 @@ def plan_rollout(
     return planner.plan(kind, resolved, **facts)
 
 
-def plan_onboarding(history: History, target: str, tenants: Sequence[Tenant]) -> Plan:
-    """Plan to bring new tenants from nothing to `target`."""
+def plan_onboarding(
+    history: History, target: str, tenants: Sequence[Tenant], birth: str = ""
+) -> Plan:
+    """Plan to bring new tenants from nothing to `target`; or the function `birth` makes them there.
+
+    Raises:
+        SelectionError: `birth` does not make what stands at `target`.
+    """
     resolved = history.target(target)
+    if birth:
+        heads = history.stamp_path((), resolved).target
+        if heads != history.heads:
+            raise SelectionError(
+                f"The setting `birth` ({birth}) makes tenants at head, and not at {resolved};"
+                " onboard them without --to. Nothing was touched."
+            )
+        made = Path((), heads, (), resolved)
+        return Plan(RunKind.ONBOARD, resolved, (PlanGroup(made, tuple(tenants)),))
     path = history.path(RunKind.UPGRADE, (), resolved)
     return Plan(RunKind.ONBOARD, resolved, (PlanGroup(path, tuple(tenants)),))
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tenantmig.catalog import MODULUS, Catalog, CatalogObject, CatalogReader, Key
+from tenantmig.errors import ScratchError
 from tenantmig.plan import Heads, show_heads
 from tenantmig.revisions import History
 from tenantmig.scratch import Scratch
@@ -87,21 +88,44 @@ def show_fingerprint(mark: int) -> str:
     return f"{mark % MODULUS:016x}"
 
 
+def collect(
+    build: BuildReferences, reader: CatalogReader, wanted: Collection[Heads]
+) -> tuple[dict[Heads, Reference], str | None]:
+    """Make the references that can be made; say why the others cannot.
+
+    A history may presume tables that the application's `create_all` makes: then it cannot run in an
+    empty schema, and there is nothing to compare with.
+    """
+    found: dict[Heads, Reference] = {}
+    try:
+        for reference in build(reader, wanted):
+            found[reference.heads] = reference
+    except ScratchError as error:
+        why = "" if any(found) else "the history does not begin from nothing: "
+        return found, f"no reference: {why}{error.message}"
+    return found, None
+
+
 def build_references(
     open_scratch: OpenScratch,
     history: History,
     reader: CatalogReader,
     version_table: str,
     wanted: Collection[Heads],
+    birth: str = "",
 ) -> Iterator[Reference]:
     """Make a reference for each of these heads: in one scratch schema as long as each stands above
     the one before, in another for another branch.
 
-    There is none where the history does not lead to exactly these heads.
+    There is none where the history does not lead to exactly these heads. With the setting `birth`
+    there is one at head alone, as its function makes it.
 
     Raises:
         ScratchError: a script failed.
     """
+    if birth:
+        yield from _by_birth(open_scratch, history, reader, wanted)
+        return
     applied = {heads: history.applied(heads) for heads in wanted}
     rest = sorted(applied, key=lambda heads: (len(applied[heads]), heads))
     while rest:
@@ -119,3 +143,22 @@ def build_references(
                 if reached[scratch.schema].heads == heads:
                     yield Reference(heads, reader.catalog(scratch.schema), scratch.schema)
         rest = left
+
+
+def _by_birth(
+    open_scratch: OpenScratch, history: History, reader: CatalogReader, wanted: Collection[Heads]
+) -> Iterator[Reference]:
+    """Make the one reference that the setting `birth` makes: at head.
+
+    Raises:
+        ScratchError: its function failed, or a reference is wanted beside head and base.
+    """
+    if history.heads in wanted:
+        with open_scratch() as scratch:
+            scratch.bear(history.heads)
+            yield Reference(history.heads, reader.catalog(scratch.schema), scratch.schema)
+    beside = [heads for heads in wanted if heads not in {(), history.heads}]
+    if beside:
+        raise ScratchError(
+            f"`birth` makes a reference at head, and not at {show_heads(beside[0])}."
+        )

@@ -17,7 +17,13 @@ from psycopg import sql
 
 from tenantmig.connection import SessionOptions, connect, salt_of
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.scratch_worker import NotTried, mend_scratch, move_scratch, step_scratch
+from tenantmig.engines.scratch_worker import (
+    NotTried,
+    bear_scratch,
+    mend_scratch,
+    move_scratch,
+    step_scratch,
+)
 from tenantmig.errors import (
     DependentObjectsError,
     EnvironmentDiedError,
@@ -26,7 +32,7 @@ from tenantmig.errors import (
     TenantExistsError,
 )
 from tenantmig.failure import Failure
-from tenantmig.plan import RunKind
+from tenantmig.plan import Heads, RunKind
 from tenantmig.session import TenantSession
 from tenantmig.sql import query
 from tenantmig.tenant import SCRATCH
@@ -78,23 +84,25 @@ class Scratch:
         """
         self._move(RunKind.UPGRADE, destination)
 
+    def bear(self, heads: Heads) -> None:
+        """Let the setting `birth` make the schema, at `heads`; raises as `upgrade` does."""
+        self._tell(self._make(bear_scratch, heads), "birth of a scratch schema")
+
     def downgrade(self, destination: str = "base") -> None:
         """Run the history back to `destination`; raises as `upgrade` does."""
         self._move(RunKind.DOWNGRADE, destination)
 
     def _move(self, kind: RunKind, destination: str) -> None:
         failure = self._make(move_scratch, kind, destination)
+        self._tell(failure, f"{kind.value} of a scratch schema to {destination}")
+
+    @staticmethod
+    def _tell(failure: Failure | NotTried | None, what: str) -> None:
         if isinstance(failure, NotTried):
-            raise NotTriedError(
-                f"The {kind.value} of a scratch schema to {destination} ended:"
-                f" {failure.message}. {HINT}"
-            )
+            raise NotTriedError(f"The {what} ended: {failure.message}. {HINT}")
         if failure is not None:
-            raise ScratchError(
-                f"The {kind.value} of a scratch schema to {destination} failed:"
-                f" {failure.message.removesuffix('.')}."
-                " No tenant was touched."
-            )
+            reason = failure.message.removesuffix(".")
+            raise ScratchError(f"The {what} failed: {reason}. No tenant was touched.")
 
     def step(self, kind: RunKind, *revisions: str) -> Failure | NotTried | None:
         """Run exactly these revisions, in this order, and return why that failed, if it did."""

@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     )
     source_file: Path | None = Field(None, description="source = file: lines of name[,schema]")
     source_callable: str = Field("", description="source = callable: module:function")
+    birth: str = Field(
+        "",
+        description="module:function that makes a new tenant at head, called with a connection",
+    )
     allow_empty: bool = Field(default=False, description="a run over no tenant is not refused")
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
     ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")

@@ -111,6 +111,7 @@ def _adopted_json(one: Adopted) -> dict[str, Any]:
         "nearest": one.nearest,
         "differences": [difference_json(difference) for difference in one.differences],
         "problem": one.problem,
+        "unproved": one.unproved,
     }
 
 
@@ -120,6 +121,8 @@ def _print_adopted(found: Sequence[Adopted], done: str) -> None:
         if one.is_adopted:
             how = one.evidence.value.replace("_", " ") if one.evidence else ""
             out.print(f"{one.tenant.name}: {done} at {one.revision or 'base'} ({how})")
+            if one.unproved:
+                out.print(f"  as it stands; {one.unproved}")
             if one.differences:
                 out.print("  but its catalog is not what the history makes there:")
         else:

@@ -26,7 +26,7 @@ from tenantmig.errors import (
 )
 from tenantmig.failure import Failure, FailureKind, Phase
 from tenantmig.outcome import Attempt
-from tenantmig.plan import Assignment, Path
+from tenantmig.plan import Assignment, Path, RunKind
 from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import Tenant
 
@@ -104,9 +104,11 @@ class AlembicEngine(Engine):
     def _isolated(self, assignment: Assignment) -> Assignment:
         """Say in which process an attempt is made: only what is proved pure shares one."""
         revisions = assignment.stretch.revisions
-        if self._proofs is not None and not (
+        is_made = assignment.kind is RunKind.ONBOARD and bool(self.options.birth)
+        is_proved = self._proofs is not None and not (
             revisions and self._proofs().why_isolated(assignment.kind, revisions)
-        ):
+        )
+        if is_proved and not is_made:
             return assignment
         return replace(assignment, is_isolated=True, loads_late=self._loads_late)
 

@@ -47,6 +47,8 @@ class WorkerOptions:
     lineage: Lineage = Lineage.TENANT
     shared_schema: str = "public"
     pure_modules: tuple[str, ...] = ()
+    birth: str = ""
+    """What makes new tenants in place of the history, if anything does."""
     shared_section: str = "shared"
     x: tuple[str, ...] = ()
     """What env.py and scripts see as `-x key=value`, beside the tenant."""

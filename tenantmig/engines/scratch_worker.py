@@ -6,7 +6,7 @@ itself and can be made in a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from tenantmig.confined import Confinement
 from tenantmig.diagnosis import explain
 from tenantmig.engines.acts import acts_refused
+from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker, worker_of
@@ -26,7 +27,7 @@ from tenantmig.revisions import MigrationsFunction
 from tenantmig.session import TenantSession
 from tenantmig.step_watch import end_mode_with
 from tenantmig.tenant import Tenant
-from tenantmig.version_table import read_versions
+from tenantmig.version_table import read_versions, write_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,27 @@ def _send(connection: psycopg.Connection, statements: tuple[str, ...]) -> None:
         left = refused
 
 
+def bear_scratch(options: WorkerOptions, schema: str, heads: Heads) -> Failure | NotTried | None:
+    """Let the setting `birth` make the scratch schema, at `heads`, or say why not."""
+    worker = worker_of(options)
+
+    def make(session: TenantSession) -> Heads:
+        with session.sqlalchemy.begin():
+            make_schema(session, options.birth, schema)
+            write_version(session.driver, schema, options.version_table, heads)
+        return heads
+
+    return _confined(worker, schema, make)
+
+
 def _run(
     worker: Worker, schema: str, steps: MigrationsFunction, destination: str
+) -> Failure | NotTried | None:
+    return _confined(worker, schema, lambda s: _migrate(worker, s, steps, destination))
+
+
+def _confined(
+    worker: Worker, schema: str, act: Callable[[TenantSession], Heads | None]
 ) -> Failure | NotTried | None:
     session, worker.running = None, None
     options = worker.options.session
@@ -120,7 +140,7 @@ def _run(
                 confinement.armed(),
                 acts_refused(confinement.refuse, lambda: confinement.is_connecting),
             ):
-                reached = _migrate(worker, session, steps, destination)
+                reached = act(session)
             if confinement.refusal is None:
                 _read_back(worker, session, reached)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything

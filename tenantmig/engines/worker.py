@@ -21,6 +21,7 @@ from tenantmig.blockers import find_blockers
 from tenantmig.connection import in_catalog, refuse_other_server
 from tenantmig.denial import find_denied
 from tenantmig.diagnosis import explain, is_read_only
+from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.hooks import find_hook
@@ -233,10 +234,22 @@ class Worker(ScriptEnvironment):
             )
 
     def _write_base(self, session: TenantSession, assignment: Assignment) -> None:
-        """Onboard at base: a history without revisions, or `--to base`."""
+        """Onboard at base: a history without revisions, or `--to base`; or as `birth` makes it."""
+        heads = assignment.path.target
+        if heads:
+            self._bear(session, assignment)
+            return
         with session.transaction() as connection:
             write_version(connection, assignment.tenant.schema, self.options.version_table, ())
             self._record(connection, assignment, ())
+
+    def _bear(self, session: TenantSession, assignment: Assignment) -> None:
+        """Let the application make the schema, and stamp it in the same transaction."""
+        schema, heads = assignment.tenant.schema, assignment.path.target
+        with session.sqlalchemy.begin():
+            make_schema(session, self.options.birth, schema)
+            write_version(session.driver, schema, self.options.version_table, heads)
+            self._record(session.driver, assignment, heads)
 
     def _record(self, connection: psycopg.Connection, assignment: Assignment, heads: Heads) -> None:
         """Write the journal, and at the target end an onboarding, in the revision's transaction."""
