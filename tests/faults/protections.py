@@ -15,6 +15,9 @@ READ_BACK = "tests/integration/test_read_back.py::test_"
 OWN = "tests/integration/test_own_commits.py::test_"
 LEDGER = "tests/integration/test_ledger.py::test_"
 HOLDER = "tests/integration/test_lock_holder.py::test_"
+PATHS = "tests/unit/test_exact_paths.py::test_"
+EXTENSIONS = "tests/integration/test_tenant_extensions.py::test_"
+EXACT = "tests/integration/test_rollback_exact.py::test_"
 TRAPS = "tests/integration/test_replay_traps.py::test_"
 STATE = "tests/integration/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
@@ -496,10 +499,30 @@ CONTROLS = (
     ),
     Control(
         "P1",
-        "a way down through branches is Alembic's to its end",
-        (Patch("engines/auto.py", "last = len(found)  # Alembic's", "pass  #"),),
-        (f"{TRAPS}a_trap_of_several_heads",),
-        "was moved to merge by something else",
+        "exactly the planned revisions are run, over merges and branches",
+        (
+            Patch(
+                "engines/onward.py",
+                "return self.history.exact_steps(kind, rest)(heads, context)",
+                "return self.history.steps(kind, path.destination)(heads, context)",
+            ),
+        ),
+        (f"{EXACT}each_tenant_comes_to_exactly_the_heads_that_it_had[alembic]",),
+        "AssertionError",
+    ),
+    Control(
+        "P1",
+        "version rows of which none is beneath another",
+        (Patch("heads.py", "if others or len(beneath) > 1:", "if False:"),),
+        (f"{PATHS}any_state_goes_to_exactly_any_other_above_or_below_it[2]",),
+        "its version rows would be others",
+    ),
+    Control(
+        "P2",
+        "an extension that others use is not dropped with a failed onboarding",
+        (Patch("tenant_extensions.py", "DROP EXTENSION {} RESTRICT", "DROP EXTENSION {} CASCADE"),),
+        (f"{EXTENSIONS}what_another_tenant_uses_is_moved[True]",),
+        "AssertionError",
     ),
     Control(
         "P6",
