@@ -197,6 +197,7 @@ class ConfinedCursor(ScriptCursor):
 
     def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
         """Execute a statement, if it does not reach out."""
+        query, params = self.put_in(query, params)
         with self.connection.running(query):
             return super().execute(query, params, **more)
 
@@ -207,12 +208,14 @@ class ConfinedCursor(ScriptCursor):
 
     def stream(self, query: Any, params: Any = None, **more: Any) -> Iterator[Any]:
         """Execute a statement and read its rows one by one, if it does not reach out."""
+        query, params = self.put_in(query, params)
         with self.connection.running(query):
             yield from super().stream(query, params, **more)
 
     @contextmanager
     def copy(self, statement: Any, params: Any = None, **more: Any) -> Iterator[psycopg.Copy]:
         """Copy rows, if that does not reach out."""
+        statement, params = self.put_in(statement, params)
         with self.connection.running(statement), super().copy(statement, params, **more) as made:
             yield made
 

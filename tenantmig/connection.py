@@ -26,7 +26,7 @@ from tenantmig.errors import (
     StandbyError,
     UnsafeServerError,
 )
-from tenantmig.settings import Settings
+from tenantmig.settings import AUTO, Settings
 from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
@@ -51,6 +51,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     lock_salt: int | None = 0
     """What the keys of advisory locks begin with; 0 where there is no ledger, None where it cannot
     be read. Ask `salt_of`."""
+    puts_in_all = False
+    """All parameters of scripts are put into the text, as psycopg2 does."""
     unasked_ledger: str | None = None
     """The ledger in which it stands, until it is first asked for."""
     ledger = ""
@@ -93,6 +95,8 @@ class SessionOptions:
     row_security: str = "off"
     trusted_schemas: tuple[str, ...] = ()
     run_as: str = "connected"
+    puts_in_all: bool = False
+    """All parameters of scripts are put into the text on the client, as psycopg2 does."""
     onboard_owner: str = ""
     version_length: int = VERSION_LENGTH
 
@@ -114,6 +118,8 @@ class SessionOptions:
             row_security=settings.row_security,
             trusted_schemas=settings.trusted_schemas,
             run_as=settings.run_as,
+            puts_in_all=settings.bind_parameters == "client"
+            or (settings.bind_parameters == AUTO and url.is_psycopg2),
             onboard_owner=settings.onboard_owner,
             version_length=settings.version_length,
         )
@@ -155,6 +161,7 @@ def connect_as(kind: type[C], options: SessionOptions, schemas: tuple[str, ...] 
     connection.answer_within_s = options.statement_timeout_s + GRACE_S
     connection.trusted_schemas = frozenset(options.trusted_schemas)
     connection.version_length = options.version_length
+    connection.puts_in_all = options.puts_in_all
     try:
         _refuse_unsafe_server(connection, options)
         bind(connection, options, schemas, options.application_name)

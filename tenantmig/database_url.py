@@ -16,6 +16,7 @@ from tenantmig.redaction import SECRET_PARAMETERS, find_secrets, redact_line
 from tenantmig.url_text import put_hosts, read_parameters, refuse_unescaped, take_hosts
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
+PSYCOPG2 = ("psycopg2", "psycopg2cffi")
 ADVICE = "give one like postgresql://user@host:5432/name"
 
 
@@ -34,6 +35,8 @@ class DatabaseUrl:
     """What was known of secrets when the URL was read."""
     password_command: PasswordCommand | None = field(default=None, repr=False)
     """What prints the password, at every connect."""
+    is_psycopg2: bool = False
+    """It names psycopg2 as SQLAlchemy's driver."""
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] = NOWHERE) -> DatabaseUrl:
@@ -50,7 +53,7 @@ class DatabaseUrl:
             refuse_unescaped(text)
         rest, hosts = take_hosts(text)
         url = _make_url(rest)
-        kind = url.drivername.partition("+")[0]
+        kind, _, driver = url.drivername.partition("+")
         if kind == "embedded":
             return cls._embedded(url, environment)
         if kind not in {"postgresql", "postgres"}:
@@ -66,7 +69,9 @@ class DatabaseUrl:
         if hosts:
             shown = put_hosts(shown, text)
         known = find_secrets(parameters, environment)
-        return cls(tuple(parameters.items()), shown, fixed_secrets=known)
+        return cls(
+            tuple(parameters.items()), shown, fixed_secrets=known, is_psycopg2=driver in PSYCOPG2
+        )
 
     @classmethod
     def _embedded(cls, url: URL, environment: Mapping[str, str]) -> DatabaseUrl:

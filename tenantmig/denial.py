@@ -11,9 +11,13 @@ import sqlalchemy as sa
 from tenantmig.connection import in_catalog
 from tenantmig.diagnosis import is_denied, is_hiding_rows, origin_of
 from tenantmig.elsewhere import looking
+from tenantmig.errors import PrivilegeError
+from tenantmig.rights import missing_grants, needs_of
 from tenantmig.session import TenantSession
 from tenantmig.sql import query
 
+JOURNAL = ("record_step", "read_back", "withdraw_step", "read_parts", "write_part", "forget_parts")
+"""The queries of a session while and after its scripts run."""
 SUPERUSER = (
     "its owner is a superuser: give the schema and what is in it to a role of their own, and make"
     " this role a member of that"
@@ -52,6 +56,24 @@ def find_denied(
     except (psycopg.Error, sa.exc.SQLAlchemyError):
         return ""
     return _sentence(rows)
+
+
+def refuse_role(connection: psycopg.Connection, ledger: str) -> None:
+    """Make sure that a role which env.py or a script has set may write the journal.
+
+    Raises:
+        PrivilegeError: it may not; with the GRANTs.
+    """
+    row = connection.execute("SELECT current_user::text, session_user::text").fetchone()
+    if row is None or row[0] == row[1]:
+        return
+    with in_catalog(connection):
+        grants = missing_grants(connection, ledger, needs_of(*JOURNAL))
+    if grants:
+        raise PrivilegeError(
+            f'The revision runs as the role "{row[0]}" (SET ROLE in env.py or a script), which may'
+            f" not write tenantmig's ledger; grant it: {grants}"
+        )
 
 
 def _sentence(rows: list[tuple[int, str]]) -> str:

@@ -22,6 +22,7 @@ from tenantmig.errors import (
 )
 from tenantmig.failure import LOCKED, Failure, FailureKind, Phase, classify
 from tenantmig.ini_error import say_ini_error
+from tenantmig.psycopg2_uses import hint_psycopg2
 from tenantmig.session import TenantSession
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -79,6 +80,7 @@ def explain(
         message = f"{type(origin).__name__}: {say_ini_error(origin)}{_where(origin)}"
     else:
         message = f"{type(origin).__name__}: {origin}{_where(origin)}"
+    message += hint_psycopg2(error, origin)
     if session is not None and session.is_partial:
         message += (
             " (a part of the revision is committed: what stood in or before an autocommit_block, or"

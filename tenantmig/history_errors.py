@@ -16,6 +16,7 @@ from alembic.util import CommandError
 
 from tenantmig.errors import HistoryError, SettingsError
 from tenantmig.ini_error import say_ini_error
+from tenantmig.psycopg2_uses import hint_psycopg2
 
 
 def one_line(reason: object) -> str:
@@ -66,5 +67,5 @@ def _script_problem(error: Exception) -> str:
         )
     return (
         f"A migration script cannot be loaded: {type(error).__name__}: {one_line(error)}"
-        f" ({last.filename}, line {last.lineno})."
+        f" ({last.filename}, line {last.lineno}){hint_psycopg2(error, error)}."
     )

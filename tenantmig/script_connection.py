@@ -14,6 +14,7 @@ import psycopg
 from psycopg.abc import PQGen, Query
 from psycopg.pq import TransactionStatus
 
+from tenantmig.client_parameters import put_in, takes_parameters
 from tenantmig.connection import BoundedConnection
 from tenantmig.errors import PartialRevisionError
 from tenantmig.forbidden import refuse_text
@@ -39,13 +40,24 @@ class ScriptCursor(psycopg.Cursor[Any]):
     """A cursor that refuses what nobody could follow (see `forbidden`).
 
     A savepoint is let pass: SQLAlchemy and psycopg send them as text. Behind the owner's wall a
-    statement runs as the owner of the tenant schema.
+    statement runs as the owner of the tenant schema. Parameters that the server takes of no such
+    statement are put into its text.
     """
 
     connection: ScriptConnection
+    is_ours = False
+    """What it sends is no script's: our own statements bind their parameters."""
+
+    def put_in(self, query: Any, params: Any) -> tuple[Any, Any]:
+        """Return what is to be sent: as it is, or with the parameters put in."""
+        if self.is_ours or not params:
+            return query, params
+        filled = self.connection.put_in(text_of(query, self), params)
+        return (query, params) if filled is None else (filled, None)
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> ScriptCursor:
         """Execute a statement, unless it may not be sent as text."""
+        query, params = self.put_in(query, params)
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
         wall = self.connection.armed_wall
         if wall is None:
@@ -57,26 +69,29 @@ class ScriptCursor(psycopg.Cursor[Any]):
     def executemany(self, query: Query, params_seq: Iterable[Any], **options: Any) -> None:
         """Execute a statement for each set of parameters, unless it may not be sent as text."""
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
-        if self.connection.armed_wall is None:
+        is_walled = self.connection.armed_wall is not None
+        if not (is_walled or self.connection.puts_in(text_of(query, self))):
             super().executemany(query, params_seq, **options)
             return
-        if options.get("returning"):
+        if is_walled and options.get("returning"):
             refuse_way(self.connection, "executemany() with returning=True")
         changed = 0
         for params in params_seq:
             changed += max(0, self.execute(query, params).rowcount)
         self._rowcount = changed
 
-    def stream(self, query: Query, *arguments: Any, **options: Any) -> Iterator[Any]:
+    def stream(self, query: Any, params: Any = None, **options: Any) -> Iterator[Any]:
         """Execute a statement and read its rows one by one; not behind the wall."""
         refuse_way(self.connection, "stream()")
-        yield from super().stream(query, *arguments, **options)
+        query, params = self.put_in(query, params)
+        yield from super().stream(query, params, **options)
 
     @contextmanager
-    def copy(self, statement: Query, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
         """Copy rows; not behind the wall."""
         refuse_way(self.connection, "COPY")
-        with super().copy(statement, *arguments, **options) as made:
+        statement, params = self.put_in(statement, params)
+        with super().copy(statement, params, **options) as made:
             yield made
 
     def _execute_walled(self, wall: OwnerWall, statement: str, options: dict[str, Any]) -> None:
@@ -125,6 +140,23 @@ class ScriptConnection(BoundedConnection):
     """A statement ended a transaction, and nobody was asked."""
     _is_ending = False
     _was_open = False
+
+    def puts_in(self, statement: str) -> bool:
+        """True when parameters of a statement are put into its text."""
+        return self.puts_in_all or not takes_parameters(statement)
+
+    def put_in(self, statement: str, params: Any) -> str | None:
+        """Return a statement with its parameters put in; None where the server takes them."""
+        if not params or not self.puts_in(statement):
+            return None
+        return put_in(self, statement, params)
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
+        """Execute a statement of ours: a script's come by a cursor, from SQLAlchemy or itself."""
+        cursor: psycopg.Cursor[Any] = self.cursor()
+        if isinstance(cursor, ScriptCursor):
+            cursor.is_ours = True
+        return cursor.execute(query, params, **options)
 
     def begin_watch(self, watch: CommitWatch) -> None:
         """Let `watch` see the end of each transaction from now on."""

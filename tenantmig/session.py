@@ -28,12 +28,11 @@ from tenantmig.errors import (
 )
 from tenantmig.failure import Phase
 from tenantmig.forbidden import refuse_text
-from tenantmig.light_tables import mark_light_tables
 from tenantmig.lock_holder import name_holder
 from tenantmig.owner_wall import SCHEMA_OWNER, Gate, OwnerWall, read_owners
-from tenantmig.qualified import has_table
 from tenantmig.rights import missing_grants, missing_membership
 from tenantmig.script_connection import ScriptConnection
+from tenantmig.script_engine import script_engine
 from tenantmig.step_watch import (
     BESIDE_LOCK,
     Connect,
@@ -85,14 +84,7 @@ class TenantSession:
         self._find_context: FindContext | None = None
         self._is_cut_off = False
         self._began: float | None = None
-        engine = sa.create_engine(
-            "postgresql+psycopg://",
-            creator=self._connect,  # also for what a script opens itself
-            poolclass=sa.NullPool,
-            hide_parameters=True,
-        )
-        event.listen(engine, "before_execute", mark_light_tables)
-        engine.dialect.has_table = has_table  # type: ignore[method-assign]
+        engine = script_engine(self._connect, puts_in_all=options.puts_in_all)
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
         assert isinstance(driver, ScriptConnection)
@@ -156,11 +148,12 @@ class TenantSession:
                 self._cap_lock_wait()
             return statement, parameters
         self.phase = Phase.AUTOCOMMIT
-        watcher = self._watcher
+        if self._watcher is None:
+            return statement, parameters
+        filled = (None if is_many else driver.put_in(statement, parameters)) or statement
         with self._ours(driver):
-            kept = watcher.before_statement(driver, statement) if watcher else statement
-        is_same = kept == statement
-        return kept, parameters if is_same else [()] if is_many else ()
+            kept = self._watcher.before_statement(driver, filled)
+        return (statement, parameters) if kept == filled else (kept, [()] if is_many else ())
 
     def _after(self, connection: sa.Connection, cursor: Any, *_: object) -> None:
         driver = driver_of(connection)
@@ -201,10 +194,9 @@ class TenantSession:
         if spent > least and not is_aborted:  # else what comes is a ROLLBACK TO SAVEPOINT
             rest = max(self.options.lock_timeout_s - spent, least)
             setting = f"{max(1, round(rest * 1000))}ms"
+            cap = "SELECT pg_catalog.set_config('lock_timeout', %s, true)"
             with self._ours():
-                self.driver.execute(
-                    "SELECT pg_catalog.set_config('lock_timeout', %s, true)", [setting]
-                )
+                self.driver.execute(cap, [setting])
 
     # -- as the owner of the schema ---------------------------------------------------------------
 

@@ -171,6 +171,11 @@ class Settings(BaseSettings):
         "connected",
         description="as whom scripts run: the connected role, or the owner of each tenant schema",
     )
+    bind_parameters: Literal["auto", "server", "client"] = Field(
+        "auto",
+        description="client: all parameters of scripts are put into the text, as psycopg2 does;"
+        " auto: where the database URL says +psycopg2",
+    )
     onboard_owner: str = Field(
         "",
         description="the role that owns a new tenant's schema; may hold {name} or {schema}",
@@ -285,6 +290,16 @@ class Settings(BaseSettings):
     def _password_command(self) -> PasswordCommand | None:
         command = self.password_command.get_secret_value() if self.password_command else ""
         return PasswordCommand.of(command) if command else None
+
+    @property
+    def puts_in_all(self) -> bool:
+        """True when all parameters of scripts are put into the text; needs no database."""
+        if self.bind_parameters != AUTO:
+            return self.bind_parameters == "client"
+        try:
+            return self.url.is_psycopg2
+        except TenantmigError:
+            return False
 
     def redact(self, text: str) -> str:
         """Return a text on one line without the secrets of the URL and of the environment."""

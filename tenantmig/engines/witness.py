@@ -24,6 +24,7 @@ from tenantmig.fingerprint import read_fingerprints, read_outlines
 from tenantmig.literals import Literals, UnwritableError
 from tenantmig.plan import Heads, Memo, RunKind
 from tenantmig.recording import AUTOCOMMIT, Recording, Sent
+from tenantmig.script_connection import ScriptConnection
 
 VERSION_TABLE = ("version_num VARCHAR({}) NOT NULL", "PRIMARY KEY (version_num)")
 READING = ("standard_conforming_strings", "client_encoding")
@@ -56,7 +57,7 @@ class Witness:
         self._left: str | None = None
         self._is_script = False
         driver = connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
+        assert isinstance(driver, ScriptConnection)
         self._driver = driver
         self._literals = Literals(driver)
         self._read_as = self._how_read()
@@ -227,7 +228,8 @@ class Witness:
         is_one = not is_many or isinstance(parameters, Mapping)
         try:
             for each in [parameters] if is_one else parameters:
-                text = self._literals.write(statement, each)
+                text = self._driver.put_in(statement, each)
+                text = self._literals.write(statement, each) if text is None else text
                 self._statements.append(Sent(text, is_outside=is_outside))
         except (psycopg.Error, UnwritableError, TypeError) as error:
             self._note(f"its parameters cannot be written as literals ({error})")

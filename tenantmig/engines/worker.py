@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.blockers import find_blockers
 from tenantmig.connection import in_catalog, refuse_other_server
-from tenantmig.denial import find_denied
+from tenantmig.denial import find_denied, refuse_role
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
@@ -281,6 +281,7 @@ class Worker(ScriptEnvironment):
                 if session.has_own_commit:
                     witness.note_script("it ends its transaction by itself")
                 witness.reached(str(self.running), assignment.kind, reached, onward.remembered)
+            refuse_role(session.driver, self.options.ledger)
             self._record(session.driver, assignment, reached)
             session.is_recorded = True
 

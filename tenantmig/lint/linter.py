@@ -17,6 +17,7 @@ from tenantmig.lint.rules import RULES, Revision, told_only_in_public
 from tenantmig.lint.source import Reference, references, sql_texts, tables_made, unnamed_drops
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements
+from tenantmig.psycopg2_uses import psycopg2_uses
 from tenantmig.revisions import History
 from tenantmig.script_source import (
     creates_from_models,
@@ -31,9 +32,10 @@ from tenantmig.tenant import PLACEHOLDER
 NOT_OFFLINE = "not-offline"
 NO_SQL = "unreadable-sql"
 UNNAMED = "drop-without-name"
+OF_PSYCOPG2 = "psycopg2-only"
 EVERY_RULE = (*RULES, catalog_without_schema, lossy_downgrade)
 OUR_RULES = {rule.__name__.replace("_", "-") for rule in EVERY_RULE} | {
-    NOT_OFFLINE, NO_SQL, UNNAMED, UNUSED, UNREASONED
+    NOT_OFFLINE, NO_SQL, UNNAMED, OF_PSYCOPG2, UNUSED, UNREASONED
 }  # fmt: skip
 CHOICE = Choice()
 
@@ -95,6 +97,7 @@ def _look(
     shared_schemas = frozenset({"public", settings.shared_schema})
     told: defaultdict[str, list[_Sourced]] = defaultdict(list)
     pieces: list[Piece] = []
+    bound = settings.puts_in_all
     for each in written:
         names = known[each.revision] = KnownNames(known[parent] for parent in each.parents)
         names.add(settings.version_table, "relation")
@@ -111,7 +114,9 @@ def _look(
         _learn(names, revision, each.file)
         _learn_tables(names, revision, each.file)
         if each.revision in chosen:
-            told[each.revision] += [(OURS, found) for found in _tell(each, revision)]
+            told[each.revision] += [
+                (OURS, found) for found in _tell(each, revision, puts_in_all=bound)
+            ]
             pieces += _pieces(each.revision, revision)
     return told, pieces
 
@@ -146,7 +151,7 @@ def _learn_tables(known: KnownNames, revision: Revision, file: str) -> None:
         known.made |= {name for what, name in created(statement) if what == "relation"}
 
 
-def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
+def _tell(script: WrittenRevision, revision: Revision, *, puts_in_all: bool) -> Iterator[Told]:
     unnamed = dict(unnamed_drops(script.file))
     for line, call in unnamed.items():
         instead = "write the name that it has in the database, or the one of your naming convention"
@@ -167,6 +172,10 @@ def _tell(script: WrittenRevision, revision: Revision) -> Iterator[Told]:
             yield Told(line, NO_SQL, f"PostgreSQL's parser cannot read this: {reason}", instead)
     for rule in EVERY_RULE:
         yield from rule(revision)
+    for use in psycopg2_uses(script.file):
+        if not (use.is_bound and puts_in_all):
+            why = f"{use.what} is psycopg2's way, and scripts get a connection of psycopg 3"
+            yield Told(use.line, OF_PSYCOPG2, why, use.instead)
 
 
 def _references(script: WrittenRevision, revision: Revision) -> Iterator[Told]:

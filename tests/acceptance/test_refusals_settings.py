@@ -64,7 +64,7 @@ def test_ini_that_is_missing_or_malformed(project: Project, database: Database) 
         project.ini.write_text("script_location = alembic\n")
         error = project.refuse("upgrade")
         assert "alembic.ini" in error
-        assert "no section headers" in error
+        assert "line 1 stands before the first section" in error
         project.ini.write_text("[alembic]\nscript_location = nowhere\n")
         error = project.refuse("upgrade")
         assert "nowhere" in error

@@ -103,6 +103,20 @@ OUR_RULES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         (sql("CREATE TABLE acme.t (id bigint)"), NOTHING),
         (sql("CREATE TABLE t (id bigint)"), NOTHING),
     ),
+    "psycopg2-only method": (
+        (
+            "if op is None:\n    raw.cursor().copy_expert('COPY t', None)",
+            NOTHING,
+        ),
+        ("if op is None:\n    raw.cursor().copy('COPY t')", NOTHING),
+    ),
+    "psycopg2-only in": (
+        ("if op is None:\n    op.execute(sa.text('DELETE FROM t WHERE id IN :ids'))", NOTHING),
+        (
+            "if op is None:\n    op.execute(sa.text('DELETE FROM t WHERE id = ANY(:i)'))",
+            NOTHING,
+        ),
+    ),
     "hard-coded-schema shared": (
         (sql("INSERT INTO public.plans VALUES (1)"), NOTHING),
         (sql("INSERT INTO users SELECT * FROM public.plans"), NOTHING),
