@@ -19,7 +19,14 @@ from typing import Self
 from tenantmig.claims import Claims, Turns
 from tenantmig.engines import Engine
 from tenantmig.errors import TenantmigError
-from tenantmig.events import AttemptFailed, FewerAtOnce, ServerWarned, SharedLock, SlowBackup
+from tenantmig.events import (
+    AttemptFailed,
+    FewerAtOnce,
+    ScriptPrinted,
+    ServerWarned,
+    SharedLock,
+    SlowBackup,
+)
 from tenantmig.failure import Failure, FailureKind
 from tenantmig.outcome import Attempt, Outcome
 from tenantmig.plan import Assignment, Path, RunKind
@@ -44,7 +51,15 @@ class RunFacts:
     server: str | None = None
 
 
-Told = AttemptFailed | ServerWarned | SharedLock | FewerAtOnce | SlowBackup | TenantWork
+Told = (
+    AttemptFailed
+    | ServerWarned
+    | ScriptPrinted
+    | SharedLock
+    | FewerAtOnce
+    | SlowBackup
+    | TenantWork
+)
 
 
 @dataclass(slots=True)
@@ -195,6 +210,8 @@ class Attempts:
                 work.note_doubt(made)
             if made.warnings:
                 self._told.put(ServerWarned(made.warnings))
+            if made.printed:
+                self._told.put(ScriptPrinted(work.tenant.name, made.printed))
             return made
 
         last = self._settled(work, attempt)
@@ -274,4 +291,4 @@ class Attempts:
 def _is_bad_news(told: Told) -> bool:
     if isinstance(told, TenantWork):
         return told.has_failed
-    return not isinstance(told, ServerWarned)
+    return not isinstance(told, ServerWarned | ScriptPrinted)

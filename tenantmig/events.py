@@ -97,6 +97,14 @@ class ServerWarned:
     warnings: tuple[Warned, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptPrinted:
+    """What env.py and scripts wrote to stdout and stderr in one attempt on a tenant, in lines."""
+
+    tenant: str
+    lines: tuple[str, ...]
+
+
 Event = (
     RunStarted
     | WaveStarted
@@ -106,6 +114,7 @@ Event = (
     | CatalogsDiffer
     | AttemptFailed
     | ServerWarned
+    | ScriptPrinted
     | TenantFinished
     | RunFinished
 )

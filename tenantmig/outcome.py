@@ -88,6 +88,8 @@ class Attempt:
     memo: Memo = frozenset()
     hook: str | None = None
     warnings: tuple[Warned, ...] = ()
+    printed: tuple[str, ...] = ()
+    """The lines that env.py and scripts wrote to stdout and stderr."""
 
     @property
     def is_begun(self) -> bool:

@@ -23,6 +23,7 @@ from tenantmig.events import (
     FewerAtOnce,
     RunFinished,
     RunStarted,
+    ScriptPrinted,
     ServerWarned,
     SharedLock,
     SlowBackup,
@@ -311,7 +312,7 @@ class _Running:
                         self._look_at_refusal(attempts, one)
                 case ServerWarned():
                     self._warnings.add(one.warnings)
-                case SharedLock() | FewerAtOnce() | SlowBackup():
+                case SharedLock() | FewerAtOnce() | SlowBackup() | ScriptPrinted():
                     self.options.on_event(one)
         self._settlement.settle(ended)
         self._verify(attempts, VERIFIED_AT_ONCE)

@@ -29,6 +29,7 @@ from tenantmig.events import (
     Event,
     FewerAtOnce,
     RunStarted,
+    ScriptPrinted,
     SharedLock,
     SlowBackup,
     TenantFinished,
@@ -50,6 +51,7 @@ class Reporter:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._failed = 0
+        self._printed: set[str] = set()
         self._began = self._told = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -59,30 +61,16 @@ class Reporter:
                 self._start(event)
             case WaveStarted():
                 self._tell_wave(event)
-            case CatalogsDiffer():
-                first = ", ".join(event.schemas[:SHOWN])
-                self._line(
-                    f"{counted(len(event.schemas), 'schema')} had another catalog before the same"
-                    f" SQL, and now too: {first}"
-                )
-            case SharedLock():
-                self._line(
-                    f"revision {event.revision} locks {event.table}, which tenants share:"
-                    " one tenant at a time from here on"
-                )
-            case FewerAtOnce():
-                self._line(f"{event.parallel} at once from here on: {event.reason}")
-            case SlowBackup():
-                self._line(
-                    f"{event.tenant}: its backup read the catalog of the whole database, which is"
-                    f" slow: {event.reason}"
-                )
+            case CatalogsDiffer() | SharedLock() | FewerAtOnce() | SlowBackup():
+                self._line(_sentence(event))
             case AttemptFailed():
                 last = "put behind the others" if event.is_deferred else "tried again"
                 self._line(
                     f"{event.tenant}: attempt {event.attempt} failed,"
                     f" {last}: {event.failure.message}"
                 )
+            case ScriptPrinted():
+                self._tell_printed(event)
             case TenantFinished():
                 self._finish(event)
 
@@ -117,6 +105,13 @@ class Reporter:
         elif event.wave > 1:
             self._line(f"wave {event.wave}: {counted(len(event.tenants), 'tenant')}")
 
+    def _tell_printed(self, event: ScriptPrinted) -> None:
+        """Tell what scripts printed, equal lines once."""
+        for line in event.lines:
+            if line not in self._printed:
+                self._printed.add(line)
+                self._line(f"{event.tenant}: {line}")
+
     def _finish(self, event: TenantFinished) -> None:
         outcome = event.outcome
         if outcome.outcome in {Outcome.FAILED, Outcome.IN_DOUBT}:
@@ -137,6 +132,26 @@ class Reporter:
     def _line(self, text: str) -> None:
         out = self._bar.console if self._bar is not None else self._out
         out.print(text)
+
+
+def _sentence(event: CatalogsDiffer | SharedLock | FewerAtOnce | SlowBackup) -> str:
+    match event:
+        case CatalogsDiffer():
+            return (
+                f"{counted(len(event.schemas), 'schema')} had another catalog before the same SQL,"
+                f" and now too: {', '.join(event.schemas[:SHOWN])}"
+            )
+        case SharedLock():
+            return (
+                f"revision {event.revision} locks {event.table}, which tenants share:"
+                " one tenant at a time from here on"
+            )
+        case FewerAtOnce():
+            return f"{event.parallel} at once from here on: {event.reason}"
+    return (
+        f"{event.tenant}: its backup read the catalog of the whole database, which is"
+        f" slow: {event.reason}"
+    )
 
 
 @contextmanager

@@ -128,6 +128,7 @@ class AutoEngine(Engine):
         self, assignment: Assignment, stretches: Sequence[Stretch], *, is_small: bool
     ) -> Attempt:
         made, warnings, memo = Attempt(), list[Warned](), assignment.memo
+        printed: list[str] = []
         for stretch in stretches:
             part = replace(assignment, leg=stretch.path, memo=memo)
             if stretch.templates:
@@ -135,13 +136,14 @@ class AutoEngine(Engine):
             else:
                 made = self._by_alembic(part)
             warnings += made.warnings
+            printed += made.printed
             if made.failure is None:
                 memo = memo.union(made.memo, *(one.memo for one in stretch.templates))
             else:
                 break
             if made.is_through:  # on the session of a revision that left something there
                 break
-        return replace(made, warnings=tuple(warnings), memo=memo)
+        return replace(made, warnings=tuple(warnings), printed=tuple(printed), memo=memo)
 
     def _by_alembic(self, assignment: Assignment) -> Attempt:
         if self.is_strict:

@@ -32,6 +32,8 @@ from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import Tenant
 from tenantmig.translation import OPTION, TenantImpl, derive
 
+MOST_LINES = 200
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -66,6 +68,18 @@ class Unheard(io.TextIOBase):
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
+        self._kept: list[str] | None = None
+
+    def keep(self) -> None:
+        """Keep what is written from now on, until it is taken."""
+        self._kept = []
+
+    def take(self) -> tuple[str, ...]:
+        """Return the lines that were kept, the first `MOST_LINES`; write from now on."""
+        found, self._kept = "".join(self._kept or ()).splitlines(), None
+        kept = [line.rstrip() for line in found if line.strip()]
+        more = len(kept) - MOST_LINES
+        return (*kept[:MOST_LINES], *([f"(and {more} more lines)"] if more > 0 else ()))
 
     def fileno(self) -> int:
         """The descriptor of the stream."""
@@ -73,6 +87,9 @@ class Unheard(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write, or go on if nobody reads."""
+        if self._kept is not None:
+            self._kept.append(lines(text))
+            return len(text)
         with suppress(OSError):
             self.stream.write(lines(text))
         return len(text)

@@ -42,6 +42,7 @@ from tenantmig.outcome import DONE, Attempt, Outcome
 from tenantmig.parts import RevisionParts
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
+from tenantmig.redaction import redact
 from tenantmig.registry import begin_onboarding, end_onboarding
 from tenantmig.session import TenantSession
 from tenantmig.sql import query
@@ -99,8 +100,15 @@ class Worker(ScriptEnvironment):
         self.hook: str | None = None
 
     def run(self, assignment: Assignment) -> Attempt:
-        """Bring one tenant along its path, or say why not; with what the server warned of."""
-        return replace(self._run(assignment), warnings=self.notices.take(assignment.tenant))
+        """Bring one tenant along its path, or say why not; with what was warned of and printed."""
+        heard = sys.stderr
+        if isinstance(heard, Unheard):
+            heard.keep()
+        made = replace(self._run(assignment), warnings=self.notices.take(assignment.tenant))
+        if not isinstance(heard, Unheard):
+            return made
+        secrets = self.options.session.url.secrets
+        return replace(made, printed=tuple(redact(line, secrets) for line in heard.take()))
 
     def _run(self, assignment: Assignment) -> Attempt:
         self._forget()
