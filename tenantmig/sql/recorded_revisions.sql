@@ -1,8 +1,6 @@
--- Those of the revisions to which a run brought a tenant: what its journal says, not what a version
--- table held that a run only read. A stamp moves from anywhere, so only a stamp that was done counts.
+-- Those of the revisions to which a run brought a tenant: what a journal says that was written with the
+-- revision (it has a transaction), and not what a version table held when a run only read it.
 SELECT DISTINCT revision
   FROM {ledger}.run_tenant AS told
-  JOIN {ledger}.run ON run.id = told.run
  CROSS JOIN unnest(string_to_array(told.to_revision, ',')) AS revision
- WHERE revision = ANY(%(revisions)s::text[]) AND told.is_claimed
-   AND (told.xid IS NOT NULL OR run.kind <> 'stamp')
+ WHERE revision = ANY(%(revisions)s::text[]) AND told.xid IS NOT NULL
