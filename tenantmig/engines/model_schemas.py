@@ -17,7 +17,7 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.types import SchemaType, TypeEngine
 
-from tenantmig.engines.named_types import name_unreflected, rendering
+from tenantmig.engines.written_types import name_unreflected, rendering
 from tenantmig.tenant import PLACEHOLDER
 
 PLUGIN = "tenantmig.models"
