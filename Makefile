@@ -26,6 +26,20 @@ test: install ## the tests, on a real PostgreSQL
 test-debian: install ## the core of the tests on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	TENANTMIG_TEST_SERVER=15 $(BIN)/pytest -m core -k 'not 16'
 
+.venv-%/ready: requirements/%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	.venv-$*/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+test-lowest: .venv-lowest/ready ## the core of the tests with the lowest Alembic and SQLAlchemy
+	.venv-lowest/bin/pytest -m core
+
+test-newest: .venv-newest/ready ## the same with the newest ones
+	.venv-newest/bin/pytest -m core
+
+test-all: test test-lowest test-newest ## the tests, and their core with the lowest and newest versions
+
 test-faults: install ## the long fault tests
 	$(BIN)/pytest -m faults -n 6 --timeout 1200
 
@@ -65,8 +79,11 @@ bench: install $(RIVALS)/ready ## speeds, side by side on one server
 
 lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/newest.txt pyproject.toml
+	$(COMPILE) --upgrade --extra embedded --extra dev -o requirements/lowest.txt pyproject.toml requirements/lowest.in
 	$(COMPILE) --upgrade -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) --upgrade --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
-.PHONY: help install demo test test-debian test-faults sweeps random-scripts random-kills corruptions soak controls check lint bench lock
+.PRECIOUS: .venv-%/ready
+.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint bench lock

@@ -14,13 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import AbstractOperations, MigrateOperation
 from alembic.operations.ops import UpgradeOps
-from alembic.util import DispatchPriority
 from psycopg import sql
 
+from tenantmig.comparators import compare_first, compare_last
 from tenantmig.parsing import tokens
 from tenantmig.tenant import PLACEHOLDER
 
@@ -97,8 +96,8 @@ def attach() -> None:
         return invoke_plain(self, placed(operation, schema))
 
     AbstractOperations.invoke = invoke  # type: ignore[method-assign]
-    comparators.dispatch_for("schema", priority=DispatchPriority.FIRST)(_begin)
-    comparators.dispatch_for("schema", priority=DispatchPriority.LAST)(_end)
+    compare_first("schema", _begin)
+    compare_last("schema", _end)
 
 
 # -- autogenerate ---------------------------------------------------------------------------------

@@ -13,10 +13,9 @@ import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import MigrateOperation, OpContainer
 from alembic.runtime.migration import MigrationContext
-from alembic.runtime.plugins import Plugin
-from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.types import SchemaType, TypeEngine
 
+from tenantmig.comparators import compare_first
 from tenantmig.engines.written_types import name_unreflected, rendering
 from tenantmig.tenant import PLACEHOLDER
 
@@ -152,14 +151,13 @@ def _adopt_tables(
     _name: object,
     reflected: sa.Table | None,
     _model: object,
-) -> PriorityDispatchResult:
+) -> None:
     """Before constraints are compared: reflected tables say their schema as the models do."""
     schemas: ModelSchemas | None = context.opts.get(OPTION)
     if schemas is not None and reflected is not None:
         assert context.connection is not None
         name_unreflected(context.connection, reflected)
         schemas.adopt_tables(reflected.metadata)
-    return PriorityDispatchResult.CONTINUE
 
 
 def _adopt_type(
@@ -170,13 +168,11 @@ def _adopt_type(
     _name: object,
     reflected: sa.Column[Any],
     model: sa.Column[Any],
-) -> PriorityDispatchResult:
+) -> None:
     schemas: ModelSchemas | None = context.opts.get(OPTION)
     if schemas is not None:
         schemas.adopt_type(reflected.type, model.type)
-    return PriorityDispatchResult.CONTINUE
 
 
-_PLUGIN = Plugin(PLUGIN)
-_PLUGIN.add_autogenerate_comparator(_adopt_tables, "table", priority=DispatchPriority.FIRST)
-_PLUGIN.add_autogenerate_comparator(_adopt_type, "column", priority=DispatchPriority.FIRST)
+compare_first("table", _adopt_tables, PLUGIN)
+compare_first("column", _adopt_type, PLUGIN)

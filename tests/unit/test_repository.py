@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,20 @@ def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
         and str(node.args[0].value).isidentifier()
     }
     assert named == files
+
+
+def test_the_lowest_versions_are_those_that_are_promised() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    bounds = dict(one.split(">=") for one in project["dependencies"] if ">=" in one)
+    locked = {
+        name: dict(re.findall(r"^([\w-]+)==([\w.]+) ", text, re.MULTILINE))
+        for name in ("lowest", "newest")
+        for text in [(REPOSITORY / "requirements" / f"{name}.txt").read_text()]
+    }
+    for library in ("alembic", "sqlalchemy"):
+        lowest = locked["lowest"][library].split(".")
+        assert lowest[: len(bounds[library].split("."))] == bounds[library].split(".")
+        assert locked["newest"][library] != locked["lowest"][library]
+    for path in (REPOSITORY / "requirements").glob("*.txt"):
+        assert "index-url" not in path.read_text()
+        assert "://" not in path.read_text().replace("https://pip.pypa.io", "")
