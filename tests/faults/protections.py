@@ -213,7 +213,7 @@ CONTROLS = (
             ),
         ),
         ("tests/integration/test_older_code.py::test_no_tenant_ends_a_command_for_the_fleet",),
-        "This is a bug in tenantmig",
+        "VersionTableError",
     ),
     Control(
         "P2",
