@@ -131,7 +131,7 @@ def test_refusals_as_json(project: Project, database: Database) -> None:
 def test_init_never_overwrites(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     error = project.refuse("init", ".")
-    assert "alembic.ini exists already" in error
+    assert "has an Alembic environment already; nothing was written" in error
     assert "nothing was written" in error
     after = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     assert after == before
