@@ -22,6 +22,7 @@ TRAPS = "tests/integration/test_replay_traps.py::test_"
 STATE = "tests/integration/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
 CAPACITY = "tests/integration/test_capacity.py::test_"
+TYPES = "tests/integration/test_every_type.py::test_"
 SCRATCH = "tests/integration/test_scratch.py::test_"
 OPTIONS = "tests/integration/test_server_options.py::test_"
 CONFINED = "tests/integration/test_confined.py::test_"
@@ -620,6 +621,13 @@ CONTROLS = (
         ),
         (f"{LINEAGES}nothing_is_tried_out_in_the_shared_schema",),
         "assert",
+    ),
+    Control(
+        "P2",
+        "no new script names a scratch schema",
+        (Patch("script_writer.py", "is not None and absent in line", "== line"),),
+        (f"{TYPES}a_script_that_names_the_scratch_schema_is_refused",),
+        "DID NOT RAISE",
     ),
     Control(
         "P6",
