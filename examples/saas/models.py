@@ -42,6 +42,14 @@ class TaskStatus(enum.Enum):
     DONE = "done"
 
 
+TASK_STATUS = Enum(
+    TaskStatus,
+    name="task_status",
+    values_callable=lambda statuses: [status.value for status in statuses],
+)
+"""Written at each column: SQLAlchemy 2.0.8 makes another name of one in `type_annotation_map`."""
+
+
 class Base(DeclarativeBase):
     """Gives every constraint and index the name that the history gave it."""
 
@@ -57,11 +65,6 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[type, TypeEngine[Any]]] = {
         int: BigInteger(),
         datetime: DateTime(timezone=True),
-        TaskStatus: Enum(
-            TaskStatus,
-            name="task_status",
-            values_callable=lambda statuses: [status.value for status in statuses],
-        ),
     }
 
 
@@ -119,7 +122,7 @@ class Task(Base):
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     title: Mapped[str] = mapped_column(String(200))
-    status: Mapped[TaskStatus] = mapped_column(server_default="todo")
+    status: Mapped[TaskStatus] = mapped_column(TASK_STATUS, server_default="todo")
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="3")
     estimate: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     tags: Mapped[str] = mapped_column(Text, server_default="")  # superseded by labels
@@ -147,8 +150,8 @@ class TaskEvent(Base):
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), index=True)
-    old_status: Mapped[TaskStatus]
-    new_status: Mapped[TaskStatus]
+    old_status: Mapped[TaskStatus] = mapped_column(TASK_STATUS)
+    new_status: Mapped[TaskStatus] = mapped_column(TASK_STATUS)
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
