@@ -223,6 +223,10 @@ class NotTriedError(ScratchError):
     """A revision reaches out of a scratch schema, and so was not tried; nothing was changed."""
 
 
+class NoBeginningError(ScratchError):
+    """The history presumes what it does not make: there is no reference that begins from nothing."""
+
+
 class OutsideError(TenantmigError):
     """A script reaches out of the scratch schema in which it runs."""
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tenantmig.catalog import MODULUS, Catalog, CatalogObject, CatalogReader, Key
-from tenantmig.errors import ScratchError
+from tenantmig.errors import NoBeginningError
 from tenantmig.plan import Heads, show_heads
 from tenantmig.revisions import History
 from tenantmig.scratch import Scratch
@@ -95,12 +95,15 @@ def collect(
 
     A history may presume tables that the application's `create_all` makes: then it cannot run in an
     empty schema, and there is nothing to compare with.
+
+    Raises:
+        ScratchError: it cannot be run for another reason.
     """
     found: dict[Heads, Reference] = {}
     try:
         for reference in build(reader, wanted):
             found[reference.heads] = reference
-    except ScratchError as error:
+    except NoBeginningError as error:
         why = "" if any(found) else "the history does not begin from nothing: "
         return found, f"no reference: {why}{error.message}"
     return found, None
@@ -151,7 +154,8 @@ def _by_birth(
     """Make the one reference that the setting `birth` makes: at head.
 
     Raises:
-        ScratchError: its function failed, or a reference is wanted beside head and base.
+        ScratchError: its function failed.
+        NoBeginningError: a reference is wanted beside head and base.
     """
     if history.heads in wanted:
         with open_scratch() as scratch:
@@ -159,6 +163,6 @@ def _by_birth(
             yield Reference(history.heads, reader.catalog(scratch.schema), scratch.schema)
     beside = [heads for heads in wanted if heads not in {(), history.heads}]
     if beside:
-        raise ScratchError(
+        raise NoBeginningError(
             f"`birth` makes a reference at head, and not at {show_heads(beside[0])}."
         )

@@ -27,6 +27,7 @@ from tenantmig.engines.scratch_worker import (
 from tenantmig.errors import (
     DependentObjectsError,
     EnvironmentDiedError,
+    NoBeginningError,
     NotTriedError,
     ScratchError,
     TenantExistsError,
@@ -48,6 +49,8 @@ HINT = (
     "A scratch schema must leave nothing outside it, so the revision was rolled back there. What"
     " tenants share belongs in the shared lineage, or is made before tenantmig runs."
 )
+PRESUMED = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
+"""SQLSTATEs of a table, column, type, function or schema that is not there."""
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
 MOVE_TRIES = 4  # of a move whose process is killed
@@ -102,7 +105,8 @@ class Scratch:
             raise NotTriedError(f"The {what} ended: {failure.message}. {HINT}")
         if failure is not None:
             reason = failure.message.removesuffix(".")
-            raise ScratchError(f"The {what} failed: {reason}. No tenant was touched.")
+            kind = NoBeginningError if failure.sqlstate in PRESUMED else ScratchError
+            raise kind(f"The {what} failed: {reason}. No tenant was touched.")
 
     def step(self, kind: RunKind, *revisions: str) -> Failure | NotTried | None:
         """Run exactly these revisions, in this order, and return why that failed, if it did."""

@@ -178,7 +178,11 @@ def write(history: History, folder: Path) -> None:
     parent = None
     for name, (head, up) in {FIRST: ("", "pass"), **history.scripts}.items():
         text = SCRIPT.format(
-            revision=name, parent=parent, upgrade=up.replace("\n", "\n    "), downgrade="pass"
+            revision=name,
+            parent=parent,
+            depends_on=None,
+            upgrade=up.replace("\n", "\n    "),
+            downgrade="pass",
         )
         with_head = text.replace("\nrevision = ", f"{head}\n\nrevision = ", 1)
         (folder / "versions" / f"{name}.py").write_text(with_head)

@@ -87,7 +87,7 @@ def test_a_commit_as_text_is_refused_before_it_runs(tmp_path: Path, live: Databa
         folder = tmp_path / name.replace(" ", "_")
         folder.mkdir()
         history = write_history(folder / "history", R1, ("r2", upgrade))
-        message = Project(folder, live.url, history).refuse("check")
+        message = Project(folder, live.url, history).run("check", expect=2).error
         assert "revision r2: The script sends COMMIT as text" in message, name
         assert "it was not run. Use `with op.get_context().autocommit_block():`" in message, name
         assert message.endswith("what was done so far. No tenant was touched."), name
