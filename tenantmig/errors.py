@@ -224,7 +224,7 @@ class NotTriedError(ScratchError):
 
 
 class NoBeginningError(ScratchError):
-    """The history presumes what it does not make: there is no reference that begins from nothing."""
+    """The history presumes what it does not make, and so cannot begin from nothing."""
 
 
 class OutsideError(TenantmigError):
