@@ -235,8 +235,8 @@ def _shown(differences: Sequence[Difference]) -> str:
 
 
 def _run_again(scratch: Scratch, revisions: Sequence[str]) -> None:
-    """Run revisions that are not checked, or were, in a new scratch schema."""
-    failure = scratch.step(RunKind.UPGRADE, *revisions) if revisions else None
+    """Run revisions that are not checked, or were, in a new scratch schema; at least env.py."""
+    failure = scratch.step(RunKind.UPGRADE, *revisions)
     if isinstance(failure, NotTried):
         raise NotTriedError(f"The check cannot go on: {failure.message}.")
     if failure is not None:

@@ -15,7 +15,7 @@ from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.workers import Workers
-from tenantmig.errors import EnvironmentFileError
+from tenantmig.errors import EnvironmentDiedError, EnvironmentFileError
 from tenantmig.plan import RunKind
 from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import SCRATCH, Tenant
@@ -58,7 +58,7 @@ class EnginePool:
         shown = named[:1] if len(named) == 1 else [named[0], named[-1]]
         with self.alembic(1) as engine:
             for tenant in shown:
-                problem = engine.look_at_env(tenant)
+                problem = _look(engine, tenant)
                 if problem is None:
                     break
             else:
@@ -131,3 +131,11 @@ class EnginePool:
             return
         with closing(Workers(count)) as workers:
             yield workers
+
+
+def _look(engine: AlembicEngine, tenant: Tenant) -> str | None:
+    """Say what is wrong with env.py; nothing is known where the process that looks is killed."""
+    try:
+        return engine.look_at_env(tenant)
+    except EnvironmentDiedError:
+        return None

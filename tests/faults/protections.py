@@ -819,8 +819,8 @@ CONTROLS = (
         "looking for the version table names its operators",
         (
             Patch(
-                "session.py",
-                "        engine.dialect.has_table = has_table  # type: ignore[method-assign]\n",
+                "script_engine.py",
+                "    engine.dialect.has_table = has_table  # type: ignore[method-assign]\n",
                 "",
             ),
         ),

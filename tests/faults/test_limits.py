@@ -18,7 +18,7 @@ from tenantmig.events import AttemptFailed, FewerAtOnce
 from tenantmig.failure import Phase
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
-from tests.fixtures.faults import COUNT, R3, TENANTS
+from tests.fixtures.faults import COUNT, R3, TENANTS, TWO
 from tests.fixtures.holds import CONCURRENT_R3, HELD_R2, IS_HELD, fleet_of, held, held_backends
 from tests.fixtures.processes import wait_until
 from tests.fixtures.promises import SECRET, Promises, Watch
@@ -148,7 +148,7 @@ def test_no_connection_is_left(
     leave: int,
 ) -> None:
     """Not even one for the ledger, or none beside it: it ends, and says why."""
-    clerks_fleet.settings('names = "wide"\nparallel = 2\nreconnect_timeout = "3s"\n')
+    clerks_fleet.settings(f'{TWO}reconnect_timeout = "3s"\n')
     with promises.watch(
         clerks_fleet,
         victim_database,
@@ -441,7 +441,7 @@ def test_a_script_that_hangs_in_python_meets_the_attempt_timeout(
 ) -> None:
     """No statement runs that could be cancelled: its worker is ended."""
     fleet = fleet_of(tmp_path, victim_database, HANGING_SCRIPT, R3)
-    fleet.settings('names = "wide"\nparallel = 2\nattempt_timeout = "15s"\nattempts = 2\n')
+    fleet.settings(f'{TWO}attempt_timeout = "15s"\nattempts = 2\n')
     with promises.watch(fleet, victim_database, touched=TENANTS, old="r1", new="r3") as watch:
         with held(victim_database, BUSY):
             report = watch.run("upgrade", *AT_ONCE, expect=3).json

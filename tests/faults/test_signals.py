@@ -18,7 +18,7 @@ import pytest
 
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
-from tests.fixtures.faults import COUNT, R1, TENANTS
+from tests.fixtures.faults import COUNT, R1, TENANTS, TWO
 from tests.fixtures.history import write_history
 from tests.fixtures.holds import (
     CONCURRENT_R3,
@@ -215,10 +215,7 @@ def test_a_stopped_driver_that_lost_its_claim_is_fenced_out(
     fleet: Project, victim_database: Database, promises: Promises, is_group: bool
 ) -> None:
     """Its workers are stopped with it, or go on alone; either way it overwrites nothing."""
-    fleet.settings(
-        'names = "wide"\nparallel = 2\nidle_in_transaction_timeout = "2s"\n'
-        'tenant_lock_timeout = "5s"\n'
-    )
+    fleet.settings(f'{TWO}idle_in_transaction_timeout = "2s"\ntenant_lock_timeout = "5s"\n')
     with promises.watch(
         fleet,
         victim_database,

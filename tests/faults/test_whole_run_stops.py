@@ -17,7 +17,7 @@ import pytest
 
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
-from tests.fixtures.faults import BYSTANDER, COUNT, TENANTS
+from tests.fixtures.faults import BYSTANDER, COUNT, TENANTS, TWO
 from tests.fixtures.goldens import DdlLog
 from tests.fixtures.holds import CONCURRENT_R3, HELD_R2, fleet_of, held, held_backends
 from tests.fixtures.processes import give, server_user, wait_until
@@ -261,7 +261,7 @@ def test_the_login_is_revoked_and_every_session_ended(
 ) -> None:
     """The control connection is gone as well: the ledger cannot be written, and that is said."""
     before = len(victim.log_text())
-    clerks_fleet.settings('names = "wide"\nparallel = 2\nreconnect_timeout = "5s"\n')
+    clerks_fleet.settings(f'{TWO}reconnect_timeout = "5s"\n')
     with promises.watch(
         clerks_fleet,
         victim_database,
