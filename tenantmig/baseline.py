@@ -94,7 +94,7 @@ class Baseline:
         changed = (Accepted(MODELS, one, reason) for one in report.changes or ())
         return Baseline((*kept, *new, *changed))
 
-    def write(self, path: Path) -> None:
+    def save(self, path: Path) -> None:
         """Write the file."""
         path.write_text(HEAD + "".join(_written(self.accepted)), encoding="utf-8")
 

@@ -42,12 +42,15 @@ class TaskStatus(enum.Enum):
     DONE = "done"
 
 
-TASK_STATUS = Enum(
-    TaskStatus,
-    name="task_status",
-    values_callable=lambda statuses: [status.value for status in statuses],
-)
-"""Written at each column: SQLAlchemy 2.0.8 makes another name of one in `type_annotation_map`."""
+def task_status() -> Enum:
+    """The type of a status; made at each column, since SQLAlchemy 2.0.8 gives one in
+    `type_annotation_map` another name.
+    """
+    return Enum(
+        TaskStatus,
+        name="task_status",
+        values_callable=lambda statuses: [status.value for status in statuses],
+    )
 
 
 class Base(DeclarativeBase):
@@ -122,7 +125,7 @@ class Task(Base):
         ForeignKey("users.id", ondelete="SET NULL"), index=True
     )
     title: Mapped[str] = mapped_column(String(200))
-    status: Mapped[TaskStatus] = mapped_column(TASK_STATUS, server_default="todo")
+    status: Mapped[TaskStatus] = mapped_column(task_status(), server_default="todo")
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="3")
     estimate: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     tags: Mapped[str] = mapped_column(Text, server_default="")  # superseded by labels
@@ -150,8 +153,8 @@ class TaskEvent(Base):
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), index=True)
-    old_status: Mapped[TaskStatus] = mapped_column(TASK_STATUS)
-    new_status: Mapped[TaskStatus] = mapped_column(TASK_STATUS)
+    old_status: Mapped[TaskStatus] = mapped_column(task_status())
+    new_status: Mapped[TaskStatus] = mapped_column(task_status())
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -80,7 +80,7 @@ def check(
     elif replay:
         say("The engines were not compared, because a revision was not tried.")
     if accept is not None:
-        accepted.with_findings(report, accept).write(file)
+        accepted.with_findings(report, accept).save(file)
         say(f"wrote {file}; commit it", is_error=True)
         raise typer.Exit(OK)
     is_same = replayed is None or replayed.is_same
