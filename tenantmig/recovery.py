@@ -93,12 +93,13 @@ def resume(
         plan = plan_resumption(driver, ledger, record, options)
         before = {known.outcome.tenant: known.outcome for known in record.tenants}
         settings = settings_of(driver.settings, record, given)
+        swept = replace(EVERYONE, skip=options.skip)
         with closing(Driver(settings, record.report.lineage)) as own:
             return own.start(
                 plan,
                 ledger,
                 options,
-                sweep=own.sweep(plan, ledger, EVERYONE) if record.is_fleetwide else None,
+                sweep=own.sweep(plan, ledger, swept) if record.is_fleetwide else None,
                 resumed=record.report.run,
                 before=before,
             )
