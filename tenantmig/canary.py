@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tenantmig.failure import FailureKind
-from tenantmig.outcome import Outcome
+from tenantmig.outcome import Outcome, TenantOutcome
 from tenantmig.tenant_work import TenantWork
 
 
@@ -48,6 +48,13 @@ def has_failed_newly(work: TenantWork) -> bool:
         return True
     outcome = Outcome.IN_DOUBT if work.is_in_doubt else Outcome.FAILED
     return not work.trouble.is_again(outcome, failure.sqlstate, failure.message)
+
+
+def is_unproved(names: Sequence[str], known: Mapping[str, TenantOutcome]) -> bool:
+    """True when canaries are named, and none of them is `known` to be at the target."""
+    return bool(names) and not any(
+        name in known and known[name].outcome.is_at_target for name in names
+    )
 
 
 def describe_failure(work: TenantWork, run: int, others: Sequence[TenantWork]) -> str:

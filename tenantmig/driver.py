@@ -349,11 +349,11 @@ class Driver:
 
     def _waves(self, rollout: Rollout) -> WavePolicy:
         plan, canary = rollout.plan, Canary.parse(self.settings.canary)
-        known = {t.name for group in plan.groups for t in group.tenants}
+        known = {t.name for group in plan.groups for t in group.tenants} | rollout.before.keys()
         known |= {tenant.name for tenant, _ in plan.at_target}
         known |= {problem.tenant.name for problem in (*plan.problems, *plan.left_out)}
         strangers = [name for name in canary.names if name not in known]
-        if strangers and rollout.resumed is None:
+        if strangers:
             raise SelectionError(
                 f'The canary "{strangers[0]}" is not among the selected tenants.'
                 " Nothing was touched."

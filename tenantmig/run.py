@@ -199,13 +199,16 @@ class _Running:
     def _roll_canary(self, attempts: Attempts) -> list[TenantWork]:
         """Roll wave 0 and return the others.
 
-        A canary that is only locked, or fails as it did before, has a stand-in.
+        A canary that is only locked, or fails as it did before, has a stand-in; so have those that
+        were named, if none of them is to be rolled and none is at the target.
         """
         wanted, rest = self.options.waves.canary, list(self._works)
+        known = {**self.rollout.before} | {o.tenant: o for o in self._settlement.outcomes}
+        count = wanted.count or int(canary.is_unproved(wanted.names, known))
         while len(self._works) > 1 and not self.signal.is_set:
             named = [work for work in rest if work.tenant.name in wanted.names]
             others = canary.canary_order(canary.healthy(rest) or rest)
-            first = named or others[: wanted.count]
+            first = named or others[:count]
             if not first:
                 break
             rest = [work for work in rest if work not in first]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenantmig import RunOptions, RunState
-from tenantmig.errors import UnknownTenantError
+from tenantmig.errors import SelectionError, UnknownTenantError
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.in_process import Ask
@@ -90,12 +90,16 @@ def test_a_run_goes_on_without_a_tenant_or_with_a_canary_that_is_named(
     plan = ask(three, "resume", "--skip", "a", "--dry-run", "--json").json
     assert [group["tenants"] for group in plan["groups"]] == [["b", "c"]]
     mend(database, "a")  # it would succeed now, and stays as it is all the same
-    left = fleet.resume(options=RunOptions(skip=("a",)))
+    events = Events()
+    left = fleet.resume(options=RunOptions(skip=("a",), on_event=events))
+    assert events.waves == [(0, ("b",)), (1, ("c",))]  # one stands in for the canary left out
     assert outcomes(left) == {"a": "failed", "b": "upgraded", "c": "upgraded"}
     assert left.state is RunState.INCOMPLETE
     assert stands(database, "a") == {"a": "r1"}
     shown = ask(three, "show", "2").out
     assert "a: failed at r1: revision r2" in shown
+    with pytest.raises(SelectionError, match='"nobody" is not among'):
+        fleet.resume(given={"canary": "nobody"})
     assert fleet.resume(given={"canary": "b"}).is_complete
 
 

@@ -148,6 +148,18 @@ def test_a_run_whose_named_canaries_are_all_locked_stops(
     assert fleet.resume().is_complete
 
 
+def test_a_named_canary_that_cannot_be_rolled_has_a_stand_in(
+    open_fleet: OpenFleet, database: Database
+) -> None:
+    fleet, events = open_fleet(canary="b"), Events()
+    fleet.onboard(["a", "b", "c"], "r1")
+    database.execute("DROP TABLE b.alembic_version")
+    poison(database, "a")
+    report = fleet.upgrade(options=RunOptions(on_event=events))
+    assert outcomes(report) == {"a": "failed", "b": "failed", "c": "skipped"}
+    assert events.waves == [(0, ("a",))]
+
+
 def test_waves_after_the_canary_have_their_size(open_fleet: OpenFleet) -> None:
     fleet, events = open_fleet(wave=2, parallel=3), Events()
     fleet.onboard(list("abcdef"), "r1")
