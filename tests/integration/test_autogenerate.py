@@ -151,6 +151,7 @@ def test_an_empty_diff_writes_nothing_beside_50_tenants_and_a_populated_public(
         assert result.out == "The history has all that the models have; no script was written.\n"
         write_models(project, MODELS.replace("{style!r}", "'tenant'"))
         assert revise(project) == {
+            "version": 1,
             "scripts": [],
             "changes": [],
             "renames": [],
