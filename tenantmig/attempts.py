@@ -223,9 +223,7 @@ class Attempts:
                 found = attempt(work.retry.made, is_reading=True)
             last = found if found.outcome else last
         work.last = last
-        if not last.is_begun:
-            work.retry.made -= 1
-        elif last.outcome is not None:
+        if last.outcome is not None:
             self._arrive(work, leg, last)
         elif not (self.signal.is_set or work.is_last_try) and is_worth_deferring(last):
             work.is_deferred = True

@@ -59,7 +59,7 @@ class Retry:
         Returns the last attempt. `on_retry` is told of each that will be made again. `gives_up` is
         asked before each of those and says that it is not made after all. A later call has tries of
         its own; where it `is_onward`, its first goes on with the last try of the call before, which
-        succeeded, and has the number of that.
+        succeeded, and has the number of that. One that was not begun does not count.
         """
         last: Attempt | None = None
         self._counted, self._unconnected_since = 0, None
@@ -67,8 +67,10 @@ class Retry:
         def once() -> Attempt:
             nonlocal last
             if last is None or not (self.stopping.is_set() or gives_up()):
-                self.made += not (is_onward and last is None)
+                counts = not (is_onward and last is None)
+                self.made += counts
                 last = attempt(self.made)
+                self.made -= counts and not last.is_begun
             return last
 
         retrying = tenacity.Retrying(

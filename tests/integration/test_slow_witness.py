@@ -54,3 +54,21 @@ def test_a_stop_is_heard_by_those_that_wait(tmp_path: Path, database: Database, 
     assert rest == {"interrupted" if how == "interrupt" else "skipped"}
     assert not database.fetch(ASLEEP)
     assert set(stands(database, *NAMES).values()) == {"r1"}
+
+
+def test_who_waits_at_a_later_leg_is_told_where_the_first_one_brought_it(
+    tmp_path: Path, database: Database
+) -> None:
+    block = "with op.get_context().autocommit_block():\n    op.execute('{}')"
+    first = "r2", "op.execute('ALTER TABLE thing ADD b int')"
+    later = "r3", block.format("SELECT pg_sleep(300)")
+    project = Project(
+        tmp_path, database.url, write_history(tmp_path / "history", CREATE, first, later)
+    )
+    project.run("onboard", *NAMES[:3], "--to", "r1")
+    driver = project.start("upgrade", "--canary", "0", "-p", "3", "--json")
+    wait_asleep(database)
+    driver.send_signal(signal.SIGINT)
+    told = project.finish(driver, expect=130).json["tenants"]
+    assert [(tenant["attempts"], tenant["to"]) for tenant in told] == [(1, "r2")] * 3
+    assert set(stands(database, *NAMES[:3]).values()) == {"r2"}

@@ -148,6 +148,17 @@ def test_a_leg_goes_on_with_the_attempt_that_ended_the_one_before() -> None:
     assert (attempts.numbers, retry.made) == ([1, 2, 2, 2, 3], 3)
 
 
+@pytest.mark.parametrize(("is_onward", "made"), [(True, 1), (False, 0)])
+def test_what_was_not_begun_takes_no_attempt_from_the_leg_before(
+    is_onward: bool, made: int
+) -> None:
+    retry = Retry(RetryPolicy(), Clock())
+    retry.made = int(is_onward)
+    attempts = Attempts(Attempt())
+    assert retry.until_settled(attempts, attempts.tell, is_onward=is_onward) == Attempt()
+    assert (attempts.numbers, retry.made) == ([1], made)
+
+
 def test_a_deferred_tenant_goes_on_counting() -> None:
     clock = Clock()
     attempts = Attempts(*[FAILED[FailureKind.LOCKED]] * 2, DONE)
