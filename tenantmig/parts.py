@@ -120,17 +120,19 @@ class RevisionParts:
             )
         self._write(connection, None, is_done=True)
 
-    def before_statement(self, connection: psycopg.Connection, statement: str) -> str:
+    def before_statement(self, connection: psycopg.Connection, statement: str, sent: str) -> str:
         """See a statement outside any transaction; return what is to be run in its place.
 
-        What is done already is left out: the script is given as many rows as it changed then.
+        `sent` is the same with the parameters that are put into its text. It is read and not kept:
+        a parameter may be a secret. What is done already is left out: the script is given as many
+        rows as it changed then.
 
         Raises:
             PartialRevisionError: it was cut off before, and nobody can tell whether it was run; or
                 it was run, and the script reads what it returned.
         """
         self._position += 1
-        known = read_statement(statement, self.schema)
+        known = read_statement(sent, self.schema)
         left = self._left_here()
         if left is None:
             self._run(connection, known, statement)

@@ -150,10 +150,10 @@ class TenantSession:
         self.phase = Phase.AUTOCOMMIT
         if self._watcher is None:
             return statement, parameters
-        filled = (None if is_many else driver.put_in(statement, parameters)) or statement
+        sent = (None if is_many else driver.put_in(statement, parameters)) or statement
         with self._ours(driver):
-            kept = self._watcher.before_statement(driver, filled)
-        return (statement, parameters) if kept == filled else (kept, [()] if is_many else ())
+            kept = self._watcher.before_statement(driver, statement, sent)
+        return (statement, parameters) if kept == statement else (kept, [()] if is_many else ())
 
     def _after(self, connection: sa.Connection, cursor: Any, *_: object) -> None:
         driver = driver_of(connection)

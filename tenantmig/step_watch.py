@@ -43,8 +43,11 @@ class StepWatch(Protocol):
         """See a COMMIT that comes before the revision is recorded."""
         ...
 
-    def before_statement(self, connection: psycopg.Connection, statement: str) -> str:
-        """See a statement outside any transaction; return what is to be run in its place."""
+    def before_statement(self, connection: psycopg.Connection, statement: str, sent: str) -> str:
+        """See a statement outside any transaction; return what is to be run in its place.
+
+        `sent` is the same with the parameters that are put into its text.
+        """
         ...
 
     def after_statement(self, connection: psycopg.Connection, row_count: int | None) -> None:

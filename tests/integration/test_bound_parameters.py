@@ -117,3 +117,28 @@ def test_psycopg2s_way_is_taken_where_the_url_names_it(tmp_path: Path, database:
     settings = load_settings(config=project.ini, bind_parameters="server")
     options = SessionOptions.of(settings, DatabaseUrl.parse(url))
     assert not options.puts_in_all
+
+
+KEPT = """with op.get_context().autocommit_block():
+    op.get_bind().execute(sa.text('COMMENT ON TABLE note IS :w'), {'w': 'hunter2'})
+    op.get_bind().execute(sa.text('INSERT INTO note VALUES (1, :w)'), {'w': 'hunter2'})
+raise RuntimeError('not yet')"""
+
+
+@pytest.mark.parametrize("bound", ["server", "client"])
+def test_the_journal_of_parts_keeps_no_values(
+    tmp_path: Path, database: Database, bound: str
+) -> None:
+    history = write_history(tmp_path / "history", MAKE, ("r2", KEPT))
+    project = Project(tmp_path, database.url, history)
+    project.settings(f'bind_parameters = "{bound}"\n')
+    project.run("onboard", "acme", "--to", "r1")
+    project.run("upgrade", expect=3)
+    told = database.fetch("SELECT statement FROM tenantmig.part ORDER BY position")
+    assert [text for (text,) in told] == [
+        "COMMENT ON TABLE note IS %(w)s",
+        "INSERT INTO note VALUES (1, %(w)s)",
+    ]
+    write_history(tmp_path / "history", MAKE, ("r2", KEPT.replace("raise RuntimeError", "str")))
+    project.run("resume")
+    assert database.fetch("SELECT body FROM acme.note") == [("hunter2",)]
