@@ -54,14 +54,15 @@ def _is_of_shared(error: BaseException, options: WorkerOptions) -> bool:
     named = rf'(?<![\w.]){schema}"?\.' if origin.sqlstate != NO_SCHEMA else rf"\b{schema}\b"
     if not re.search(named, origin.diag.message_primary or ""):
         return False
-    return read_ini(options.ini).has_section(Lineage.SHARED.section)
+    return read_ini(options.ini).has_section(options.shared_section)
 
 
 def _is_behind(session: TenantSession, options: WorkerOptions) -> bool:
     """True when the shared schema lacks a revision of its history, or is not there."""
     schema, table = options.shared_schema, options.version_table
     try:
-        heads = History(options.ini, Lineage.SHARED).heads
+        section = options.shared_section
+        heads = History(options.ini, Lineage.SHARED, shared_section=section).heads
         with looking(session) as connection, in_catalog(connection):
             found = read_versions(connection, [schema], table)[schema]
     except (psycopg.Error, sa.exc.SQLAlchemyError, TenantmigError):

@@ -48,8 +48,8 @@ def test_a_table_that_the_shared_lineage_is_yet_to_make(tmp_path: Path, database
     refers = "r2", "op.execute('ALTER TABLE thing ADD c varchar(2) REFERENCES core.country')"
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, refers))
     with project.ini.open("a") as ini:
-        ini.write(f"\n[shared]\nscript_location = {shared}\npath_separator = os\n")
-    project.settings('shared_schema = "core"')
+        ini.write(f"\n[common]\nscript_location = {shared}\npath_separator = os\n")
+    project.settings('shared_schema = "core"\nshared_section = "common"')
     for words in (("check",), ("tenants", "adopt", "bare")):
         said = project.run(*words, expect=None)
         assert BEHIND in " ".join((said.out + said.err).split())
