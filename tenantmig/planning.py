@@ -148,7 +148,7 @@ def plan_onboarding(
     resolved = history.target(target)
     if birth:
         heads = history.stamp_path((), resolved).target
-        if heads != history.heads:
+        if heads != history.heads or not heads:  # without a revision nothing could be stamped
             raise SelectionError(
                 f"The setting `birth` ({birth}) makes tenants at head, and not at {resolved};"
                 " onboard them without --to. Nothing was touched."

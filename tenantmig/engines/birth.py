@@ -7,9 +7,19 @@ nothing but what the same function makes; it is stamped at head in the same tran
 from __future__ import annotations
 
 import importlib
+from typing import Final
+
+import sqlalchemy as sa
 
 from tenantmig.errors import EnvironmentFileError
 from tenantmig.session import TenantSession, translate_map
+
+MADE: Final = sa.text(
+    "SELECT FROM pg_catalog.pg_class AS made"
+    " JOIN pg_catalog.pg_namespace AS place ON place.oid OPERATOR(pg_catalog.=) made.relnamespace"
+    " WHERE place.nspname OPERATOR(pg_catalog.=) CAST(:schema AS pg_catalog.text) LIMIT 1"
+)
+"""A row if there is a relation in the schema."""
 
 
 def make_schema(session: TenantSession, where: str, schema: str) -> None:
@@ -18,7 +28,8 @@ def make_schema(session: TenantSession, where: str, schema: str) -> None:
     Names without a schema, and those in the schema "tenant", mean the tenant's.
 
     Raises:
-        EnvironmentFileError: there is no such function, or it ended the transaction.
+        EnvironmentFileError: there is no such function, it ended the transaction, or it made
+            nothing there (as `create_all` does over an engine of its own).
     """
     module, _, function = where.partition(":")
     try:
@@ -36,6 +47,11 @@ def make_schema(session: TenantSession, where: str, schema: str) -> None:
         if transaction is None or connection.get_transaction() is not transaction:
             raise EnvironmentFileError(
                 f"`birth` {where} ended its transaction; it must not commit."
+            )
+        if connection.execute(MADE, {"schema": schema}).rowcount != 1:
+            raise EnvironmentFileError(
+                f'`birth` {where} made nothing in the schema "{schema}"; it must use the connection'
+                " that it is given."
             )
     finally:
         connection.execution_options(schema_translate_map={})

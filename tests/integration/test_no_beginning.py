@@ -79,6 +79,10 @@ def fails(connection):
 def commits(connection):
     make(connection)
     connection.commit()
+
+
+def elsewhere(connection):
+    connection.exec_driver_sql("CREATE TABLE public.thing (id int)")
 """
 
 
@@ -107,6 +111,7 @@ def test_birth_makes_tenants_and_the_reference_at_head(
         "models:fails": "half made",
         "models:commits": "must not commit",
         "models:none": "cannot be imported",
+        "models:elsewhere": 'made nothing in the schema "late"',
     }.items():
         altering.settings(f'birth = "{birth}"')
         failed = altering.run("onboard", "late", expect=3)
@@ -116,3 +121,9 @@ def test_birth_makes_tenants_and_the_reference_at_head(
     altering.run("onboard", "late")
     assert database.fetch("SELECT count(*) FROM late.thing WHERE mood = 'glad'") == [(0,)]
     assert stands(database, "late") == {"late": "r2"}
+
+
+def test_birth_needs_a_revision_to_stamp(tmp_path: Path, database: Database, ask: Ask) -> None:
+    project = Project(tmp_path, database.url, write_history(tmp_path / "history"))
+    project.settings('birth = "models:make"')
+    assert "and not at base" in ask(project, "onboard", "acme", expect=2).err
