@@ -128,11 +128,15 @@ class Trouble:
     def is_again(self, outcome: Outcome, sqlstate: str | None, error: str | None) -> bool:
         """True when a tenant has come to the same once more: the same revision, the same state.
 
-        Messages may hold numbers and times, so only the revision that they begin with is compared.
+        Messages may hold numbers and times, so only the revision that they begin with is compared;
+        where there is neither a revision nor a state, the words.
         """
         if outcome is not self.outcome:
             return False
-        is_same = (sqlstate, _revision(error)) == (self.sqlstate, _revision(self.error))
+        found = sqlstate, _revision(error)
+        is_same = found == (self.sqlstate, _revision(self.error))
+        if found == (None, None):
+            is_same = is_same and _words(error) == _words(self.error)
         return outcome is Outcome.IN_DOUBT or is_same
 
 
@@ -140,6 +144,11 @@ def _revision(error: str | None) -> str | None:
     """The revision that a failure's message begins with (see `diagnosis.explain`), or None."""
     found = FAILED_REVISION.match(error or "")
     return found[1] if found else None
+
+
+def _words(error: str | None) -> str:
+    """A failure's message without its numbers."""
+    return re.sub(r"\d+", "", error or "")
 
 
 @dataclass(frozen=True, slots=True)

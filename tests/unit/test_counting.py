@@ -75,6 +75,13 @@ def test_a_failure_is_the_same_again(
     assert doubted.is_again(outcome, sqlstate, error) is (outcome is Outcome.IN_DOUBT)
 
 
+def test_without_a_revision_and_a_state_the_words_say_whether_it_is_the_same() -> None:
+    died = Trouble(3, Outcome.FAILED, "worker 17 was killed", None)
+    assert died.is_again(Outcome.FAILED, None, "worker 4 was killed")
+    assert not died.is_again(Outcome.FAILED, None, "env.py must call context.run_migrations()")
+    assert not died.is_again(Outcome.FAILED, None, None)
+
+
 def test_a_canary_in_trouble_fails_newly_or_as_before() -> None:
     one = work("a", "r1", "r2", trouble=STUCK)
     assert not has_failed_newly(one)
