@@ -70,19 +70,19 @@ class FleetReader:
         return fleet if selection is None else selection.select(fleet)
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
-        """Return where the selected tenants stand."""
+        """Return where the selected tenants stand, and beside it what is wrong with env.py."""
         driver, shared = self._driver, self._shared
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
             tenants, nobody = self._select(ledger, selection)
-            driver.engines.require_fit_env(tenants)
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
             found = replace(found, nobody=nobody)
-            if shared is None:
-                return found
-            place, read = shared.discover(ledger), shared.reader(ledger)
-            shared.engines.require_fit_env(place)
-            return replace(found, shared=read_status(ledger, read, shared.history, place))
+            if shared is not None:
+                place, read = shared.discover(ledger), shared.reader(ledger)
+                found = replace(found, shared=read_status(ledger, read, shared.history, place))
+        problems = [driver.engines.look_at_env(tenants)]
+        problems += [shared.engines.look_at_env(place)] if shared is not None else []
+        return replace(found, env_problem=" ".join(filter(None, problems)) or None)
 
     def tenant(self, name: str, limit: int = 20) -> TenantLife:
         """Return how one tenant stands, and the newest runs that had it.
@@ -173,6 +173,8 @@ class FleetReader:
             if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
                 plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
         driver.require_fit_env(plan)
+        if plan.shared is not None and plan.shared.pending and self._shared is not None:
+            self._shared.require_fit_env(plan.shared)
         plan = planning.show_ways(driver.history, plan, known)
         return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 

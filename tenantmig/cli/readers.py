@@ -21,6 +21,7 @@ from tenantmig.cli.render import (
 )
 from tenantmig.cli.render_status import (
     life_json,
+    print_env_problem,
     print_life,
     print_status,
     runs_json,
@@ -57,6 +58,8 @@ def status(
         print_life(life, life.runs)
     else:
         print_status(found, all_behind=behind)
+    if not json:
+        print_env_problem(found)
     raise typer.Exit(OK if found.is_readable else INCOMPLETE)
 
 

@@ -23,6 +23,7 @@ def status_json(status: FleetStatus, *, only_behind: bool = False) -> dict[str, 
         "summary": status.summary,
         "nobody": status.nobody,
         "shared": status_json(status.shared) if status.shared else None,
+        "env_problem": status.env_problem,
         "tenants": [_tenant_json(s) for s in (status.behind if only_behind else status.tenants)],
     }
 
@@ -64,6 +65,12 @@ def print_status(status: FleetStatus, *, all_behind: bool = False) -> None:
         out.print(f"{where}: {found.problem}" if found.problem else where)
     if len(troubled) > SHOWN:
         out.print(f"... and {len(troubled) - SHOWN} more: tenantmig status --json")
+
+
+def print_env_problem(status: FleetStatus) -> None:
+    """Print what is wrong with env.py: where tenants stand is known all the same."""
+    if status.env_problem:
+        console().print(f"No run can begin: {status.env_problem}")
 
 
 def _print_behind(behind: Sequence[TenantStatus], *, everyone: bool) -> None:

@@ -31,6 +31,8 @@ from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import Tenant
 
 T = TypeVar("T")
+LOOK_WITHIN_S = 60.0
+"""A look at env.py that takes longer says nothing: it may wait for what the look refuses it."""
 
 
 class AlembicEngine(Engine):
@@ -134,19 +136,39 @@ class AlembicEngine(Engine):
         return self._ask(self._loads_late, task, *arguments, tries=tries)
 
     def look_at_env(self, tenant: Tenant) -> str | None:
-        """Say what is wrong with env.py, without loading the history (see `env_look`)."""
-        return self._ask(True, look_at_env, tenant, tries=READ_TRIES)  # noqa: FBT003
+        """Say what is wrong with env.py, without loading the history (see `env_look`).
+
+        None where it could not be looked at in time, or no worker could start: a run tries again.
+
+        Raises:
+            EnvironmentDiedError: env.py ended its process, each time.
+        """
+        try:
+            return self._call(True, look_at_env, tenant, within_s=LOOK_WITHIN_S, tries=READ_TRIES)  # noqa: FBT003
+        except (TimeoutError, WorkerStartError):
+            return None
 
     def _ask(self, loads_late: bool, task: Callable[..., T], *arguments: object, tries: int) -> T:
-        timeout, options = self.options.attempt_timeout_s, self.options
+        timeout = self.options.attempt_timeout_s
         try:
-            asked = (options, loads_late, task, options, *arguments)
-            return self._workers.call(run_in_child, *asked, timeout_s=timeout, tries=tries)  # type: ignore[no-any-return]
+            return self._call(loads_late, task, *arguments, within_s=timeout, tries=tries)
+        except TimeoutError as error:
+            raise EnvironmentFileError(f"env.py took longer than {timeout:g} s.") from error
+
+    def _call(
+        self,
+        loads_late: bool,
+        task: Callable[..., T],
+        *arguments: object,
+        within_s: float,
+        tries: int,
+    ) -> T:
+        asked = (self.options, loads_late, task, self.options, *arguments)
+        try:
+            return self._workers.call(run_in_child, *asked, timeout_s=within_s, tries=tries)  # type: ignore[no-any-return]
         except WorkerDiedError as death:
             message = death.message.rstrip(".")
             raise EnvironmentDiedError(f"{message} while it ran env.py.") from death
-        except TimeoutError as error:
-            raise EnvironmentFileError(f"env.py took longer than {timeout:g} s.") from error
 
     def close(self) -> None:
         """Begin nothing more and end the workers that are at work for this run, and no others."""

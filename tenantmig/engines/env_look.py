@@ -2,7 +2,8 @@
 
 It runs up to `context.run_migrations()`, which does nothing here. It gets a connection whose search
 path is no tenant's, and no statement of its own is sent over that, nor may it connect or write
-elsewhere: what it would find there is not known, and so nothing is said against it.
+elsewhere: what it would find there is not known, and so nothing is said against it. The one
+exception is an env.py that never names the driver's connection and opens one with SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from typing import Any, NoReturn
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import MultipleHeads
 from alembic.util.pyfiles import pyc_file_from_path
 from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
 
-from tenantmig.engines.acts import OWN, acts_refused
+from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
-from tenantmig.errors import OutsideError
+from tenantmig.errors import ConnectError, OutsideError
 from tenantmig.script_source import parse_source, read_source
 from tenantmig.session import TenantSession
-from tenantmig.tenant import Tenant
+from tenantmig.tenant import SCRATCH, Tenant
 
 OPENS = (
     "it opens a connection of its own instead of using the driver's"
@@ -41,28 +44,12 @@ ENGINES = frozenset(
     {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 )
 NEVER_RUN = "it must call context.run_migrations()"
+LOADING = (ImportError, SyntaxError, NameError, AttributeError, SQLAlchemyError)
+"""What does not come from the tenant that is asked for."""
 
 
 class _Stop(BaseException):
     """Env.py sends a statement: what comes then depends on the database."""
-
-
-class _Attributes(dict[str, Any]):
-    """`config.attributes`, which knows whether the connection was asked for."""
-
-    is_asked = False
-
-    def _hear(self, key: object) -> None:
-        self.is_asked = self.is_asked or key == "connection"
-
-    def __getitem__(self, key: str) -> Any:
-        self._hear(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a value."""
-        self._hear(key)
-        return super().get(key, default)
 
 
 class _Look:
@@ -71,9 +58,13 @@ class _Look:
     def __init__(self, config: Config, script: ScriptDirectory) -> None:
         self.line: int | None = None
         self.has_run = False
+        self.is_stopped = False
         self.environment = EnvironmentContext(
             config, script, fn=lambda *_: [], destination_rev="head", tag=None
         )
+        self.refused: list[bool] = []
+        """What env.py did elsewhere, in order: whether SQLAlchemy did it, to connect."""
+        self.script = script
         self._file = str(Path(script.dir, "env.py"))
         self._configure = self.environment.configure
         self.environment.configure = self._note_line  # type: ignore[method-assign]
@@ -97,31 +88,38 @@ def look_at_env(options: WorkerOptions, tenant: Tenant) -> str | None:
     file = str(Path(script.dir, "env.py"))
     if not Path(file).is_file() and pyc_file_from_path(file) is None:
         return f"There is no {file}; {ADAPT.replace('shows', 'says')}."
-    attributes = config.attributes = _Attributes()
-    session = TenantSession(options.session)
-    attributes["connection"] = session.sqlalchemy
-    tell_env(config, options, tenant, "head")
-    refused: list[str] = []
     try:
-        found = _run(config, script, session, refused)
+        session = TenantSession(options.session)
+    except ConnectError:
+        return None  # a run tries again
+    config.attributes["connection"] = session.sqlalchemy
+    tell_env(config, options, tenant, "head")
+    look = _Look(config, script)
+    try:
+        _run(look, session)
     except _Stop:
         return None
     except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
-        told = _explain(error, file, refused, is_asked=attributes.is_asked)
+        told = None if look.is_stopped else _explain(error, file, look, tenant)
         return told and options.session.url.redact(told)
     finally:
         session.close()
-    return _problem(found, file, options, session, tenant)
+    if look.is_stopped or look.refused:
+        return None
+    return _problem(look, file, options, session, tenant)
 
 
-def _run(
-    config: Config, script: ScriptDirectory, session: TenantSession, refused: list[str]
-) -> _Look:
+def _run(look: _Look, session: TenantSession) -> None:
     def refuse(act: str) -> NoReturn:
-        refused.append(act)
+        is_engine = any(
+            str(frame.f_globals.get("__name__")).startswith("sqlalchemy.")
+            for frame, _ in traceback.walk_stack(None)
+        )
+        look.refused.append(is_engine)
         raise OutsideError(f"It {act}.")
 
     def stop(*_: object) -> NoReturn:
+        look.is_stopped = True
         raise _Stop
 
     event.listen(session.sqlalchemy, "before_cursor_execute", stop)
@@ -134,10 +132,8 @@ def _run(
     ):
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-        look = _Look(config, script)
         with look.environment:
-            script.run_env()
-    return look
+            look.script.run_env()
 
 
 def _problem(
@@ -153,20 +149,25 @@ def _problem(
     return f"{where}: env.py must {', '.join(broken)}; {ADAPT}."
 
 
-def _explain(error: BaseException, file: str, refused: list[str], *, is_asked: bool) -> str | None:
+def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> str | None:
     """Say what env.py raised; None where the look itself may have been the reason."""
-    if refused and refused[0] != OWN and "socket" not in refused[0]:
-        return None
-    engine = _own_engine(file)
+    is_ours = _names_the_driver(file)
+    engine = None if is_ours else _own_engine(file)
     if engine is not None:
         return f"{file}, line {engine}: {OPENS}; {ADAPT}."
+    if look.refused and (is_ours or not look.refused[0]):
+        return None
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: a syntax error: {error.msg}; {MEND}."
     frames = traceback.extract_tb(error.__traceback__)
     line = _line_in(file, frames)
     where = f"{file}, line {line}" if line else file
-    if refused:
-        return None if is_asked else f"{where}: {OPENS}; {ADAPT}."
+    if look.refused:
+        return f"{where}: {OPENS}; {ADAPT}."
+    if isinstance(error, MultipleHeads):
+        return None  # a run asks for exact revisions
+    if tenant.name.startswith(SCRATCH) and not isinstance(error, LOADING):
+        return None  # there is no such tenant, which env.py may have looked up
     what = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
     deeper = [frame for frame in frames if _is_of_project(frame.filename, file)]
     if deeper:
@@ -179,14 +180,20 @@ def _explain(error: BaseException, file: str, refused: list[str], *, is_asked: b
     return f"{where}: {what}; {remedy}."
 
 
-def _own_engine(file: str) -> int | None:
-    """Return the line where env.py makes an engine, if it never names the driver's connection."""
+def _names_the_driver(file: str) -> bool:
+    """True when env.py may use the driver's connection; also where its text cannot be read."""
     try:
         source = read_source(file)
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return True
+    return "attributes" in source or "tenantmig" in source
+
+
+def _own_engine(file: str) -> int | None:
+    """Return the line where env.py makes an engine."""
+    try:
         tree = parse_source(file)
     except (OSError, SyntaxError, UnicodeDecodeError):
-        return None
-    if "attributes" in source or "tenantmig" in source:
         return None
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     lines = [c.lineno for c in calls if ast.unparse(c.func).rpartition(".")[2] in ENGINES]

@@ -46,24 +46,30 @@ class EnginePool:
     def require_fit_env(self, tenants: Sequence[Tenant]) -> None:
         """Make sure, once, that env.py loads and does what tenants need, as far as can be seen.
 
-        It is shown the first tenant, and the last one too before it is refused: what it does may
-        depend on who is asked for.
-
         Raises:
             EnvironmentFileError: with its file, the line and what to do.
         """
+        problem = self.look_at_env(tenants)
+        if problem is not None:
+            raise EnvironmentFileError(f"{problem} Nothing was run.")
+
+    def look_at_env(self, tenants: Sequence[Tenant]) -> str | None:
+        """Say what keeps env.py from serving these tenants; None if nothing is known to.
+
+        It is shown the first tenant, and the last one too before it is refused: what it does may
+        depend on who is asked for.
+        """
         if self._is_env_fit:
-            return
+            return None
         named = [Tenant(tenant.name, tenant.schema) for tenant in tenants] or [NOBODY]
         shown = named[:1] if len(named) == 1 else [named[0], named[-1]]
         with self.alembic(1) as engine:
             for tenant in shown:
                 problem = _look(engine, tenant)
                 if problem is None:
-                    break
-            else:
-                raise EnvironmentFileError(f"{problem} Nothing was run.")
-        self._is_env_fit = True
+                    self._is_env_fit = True
+                    return None
+        return problem
 
     def keep(self) -> None:
         """Keep `kept_workers` processes for all runs from the next one on, until `close`."""
