@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tenantmig.errors import SourceError, TenantNameError
+from tenantmig.ini_error import say_error
 from tenantmig.ledger import Ledger
 from tenantmig.registry import list_tenants
 from tenantmig.settings import Settings
@@ -164,7 +165,7 @@ def _from_callable(where: str) -> Iterator[Tenant]:
     except Exception as error:
         raise SourceError(
             f"`source_callable` is {where!r} and cannot be imported"
-            f" ({type(error).__name__}: {error}); write module:function."
+            f" ({type(error).__name__}: {say_error(error)}); write module:function."
         ) from error
     try:
         rows = list(listing())

@@ -33,6 +33,11 @@ def say_ini_error(error: configparser.Error | UnicodeDecodeError) -> str:
     return f"a {type(error).__name__}"
 
 
+def say_error(error: BaseException) -> object:
+    """Return what an exception says, in words without a value where it is configparser's."""
+    return say_ini_error(error) if isinstance(error, configparser.Error) else error
+
+
 def _where(error: configparser.InterpolationError) -> str:
     return f"`{error.option}` in [{error.section}]"
 

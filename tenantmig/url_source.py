@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,13 +33,13 @@ def find_url(named: str, roots: Sequence[str]) -> str:
     """
     module, _, path = named.strip().partition(":")
     problem = ""
-    with _on_path(roots):
+    with _on_path(roots), redirect_stdout(sys.stderr):  # stdout is the command's result
         try:
             found: Any = importlib.import_module(module)
             for name in path.split("."):
                 found = getattr(found, name)
             given = found() if callable(found) else found
-        except Exception as error:  # noqa: BLE001  a project's code raises anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a project's code raises anything
             problem = _describe(error, module)
         else:
             text = _text_of(given)
@@ -65,7 +65,7 @@ def _text_of(given: object) -> str | None:
     return None
 
 
-def _describe(error: Exception, module: str) -> str:
+def _describe(error: BaseException, module: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
         return (
             "cannot be imported: there is no such module beside the Alembic ini, in its"

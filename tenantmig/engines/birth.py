@@ -12,6 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.ini_error import say_error
 from tenantmig.session import TenantSession, translate_map
 
 MADE: Final = sa.text(
@@ -36,8 +37,8 @@ def make_schema(session: TenantSession, where: str, schema: str) -> None:
         make = getattr(importlib.import_module(module), function)
     except Exception as error:
         raise EnvironmentFileError(
-            f"`birth` is {where!r} and cannot be imported ({type(error).__name__}: {error});"
-            " write module:function."
+            f"`birth` is {where!r} and cannot be imported"
+            f" ({type(error).__name__}: {say_error(error)}); write module:function."
         ) from error
     connection = session.sqlalchemy
     connection.execution_options(schema_translate_map=translate_map(schema))

@@ -13,6 +13,7 @@ import io
 import os
 import sys
 import traceback
+from configparser import Error as IniError
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
 from tenantmig.errors import ConnectError, OutsideError
+from tenantmig.ini_error import say_error
 from tenantmig.script_source import parse_source, read_source
 from tenantmig.session import TenantSession
 from tenantmig.tenant import SCRATCH, Tenant
@@ -44,7 +46,7 @@ ENGINES = frozenset(
     {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 )
 NEVER_RUN = "it must call context.run_migrations()"
-LOADING = (ImportError, SyntaxError, NameError, AttributeError, SQLAlchemyError)
+LOADING = (ImportError, SyntaxError, NameError, AttributeError, SQLAlchemyError, IniError)
 """What does not come from the tenant that is asked for."""
 
 
@@ -168,7 +170,7 @@ def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> st
         return None  # a run asks for exact revisions
     if tenant.name.startswith(SCRATCH) and not isinstance(error, LOADING):
         return None  # there is no such tenant, which env.py may have looked up
-    what = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
+    what = f"{type(error).__name__}: {' '.join(str(say_error(error)).split())}".rstrip(".: ")
     deeper = [frame for frame in frames if _is_of_project(frame.filename, file)]
     if deeper:
         what += f" ({deeper[-1].filename}, line {deeper[-1].lineno})"

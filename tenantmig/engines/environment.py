@@ -5,7 +5,6 @@ Knows no session and no ledger.
 
 from __future__ import annotations
 
-import configparser
 import io
 import sys
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from tenantmig.alembic_config import alembic_config
 from tenantmig.connection import SessionOptions
 from tenantmig.errors import EnvironmentFileError, TenantmigError
-from tenantmig.ini_error import say_ini_error
+from tenantmig.ini_error import say_error
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
@@ -173,10 +172,9 @@ class ScriptEnvironment:
         except TenantmigError:
             raise
         except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
-            said = say_ini_error(error) if isinstance(error, configparser.Error) else error
             raise EnvironmentFileError(
                 self.options.session.url.redact(
-                    f"The SQL cannot be written offline: {type(error).__name__}: {said}"
+                    f"The SQL cannot be written offline: {type(error).__name__}: {say_error(error)}"
                 )
             ) from None
         return buffer.getvalue()

@@ -24,6 +24,7 @@ from tenantmig.alembic_config import alembic_config
 from tenantmig.engines.environment import Unheard
 from tenantmig.engines.workers import READ_TRIES, Workers
 from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
+from tenantmig.ini_error import say_error
 from tenantmig.plan import Heads, RunKind
 from tenantmig.revisions import History
 from tenantmig.tenant import PLACEHOLDER
@@ -137,7 +138,7 @@ def _run_env(history: History, config: Any, migrations: Callable[..., Any]) -> N
         raise
     except Exception as error:  # noqa: BLE001  what it raises may not survive pickling
         raise EnvironmentFileError(
-            f"env.py cannot be run offline: {type(error).__name__}: {error}"
+            f"env.py cannot be run offline: {type(error).__name__}: {say_error(error)}"
         ) from None
 
 
@@ -192,7 +193,7 @@ class _LineBuffer(io.TextIOBase):
         try:
             getattr(module, direction)(**arguments)
         except (Exception, SystemExit) as error:  # noqa: BLE001  scripts raise anything
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = " ".join(f"{type(error).__name__}: {say_error(error)}".split())
             lines = [n for f, n in self._trace(error) if self._is_script(f)]
             return WrittenScript(tuple(self.written), reason, lines[-1] if lines else 1)
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from tenantmig import Fleet
 from tenantmig.engines import alembic as alembic_engine
+from tenantmig.errors import EnvironmentFileError
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -153,3 +154,17 @@ def test_what_is_wrong_is_found(tmp_path: Path, database: Database) -> None:
         env.write_text(text)
         told = fleet._driver.engines.look_at_env([])
         assert (told is None) if said is None else (told is not None and said in told), told
+
+
+def test_no_value_of_the_ini_is_told(tmp_path: Path, database: Database) -> None:
+    fleet = _open(tmp_path, database, "")
+    ini, env = tmp_path / "alembic.ini", tmp_path / "history" / "env.py"
+    ini.write_text(ini.read_text() + "sqlalchemy.url = postgresql://app:a%40hunter2@db/x\n")
+    asks = "from alembic import context\ncontext.config.get_main_option('sqlalchemy.url')\n"
+    env.write_text(asks + env.read_text())
+    told = str(fleet.status().env_problem)
+    assert "env.py, line 2: InterpolationSyntaxError: `sqlalchemy.url`" in told
+    assert "hunter2" not in told
+    with pytest.raises(EnvironmentFileError) as caught:
+        fleet.lint()
+    assert "hunter2" not in str(caught.value)

@@ -210,3 +210,16 @@ def test_variables_of_others_are_let_be(folder: Path, monkeypatch: pytest.Monkey
     (folder / "tenantmig.toml").write_text("atempts = 3\n")
     with pytest.raises(SettingsError, match="no such setting; did you mean `attempts`"):
         load_settings(config=folder / "alembic.ini")
+
+
+def test_a_function_that_ends_the_process_or_prints_ends_and_spoils_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = folder / "urls_of_a_project.py"
+    ends = 'def ends():\n    print("loading")\n    raise SystemExit(URL)\n'
+    module.write_text(MODULE + ends)
+    settings = load_settings(config=folder / "alembic.ini", database_url="urls_of_a_project:ends")
+    with pytest.raises(SettingsError, match="raised SystemExit") as caught:
+        _ = settings.url
+    assert all("hunter2" not in text for text in _texts(caught.value))
+    assert capsys.readouterr().out == ""
