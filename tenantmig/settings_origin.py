@@ -21,7 +21,8 @@ NOT_OURS: Final = re.compile(
     r"|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)?"
 )
 """What else begins like our variables: Kubernetes makes `TENANTMIG_PORT` and the like for a service
-that is called tenantmig."""
+that is called tenantmig, and `TENANTMIG_WEB_PORT` for one that is called tenantmig-web."""
+OF_SERVICE: Final = re.compile(r"(.+_)PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_.*)?)?")
 
 
 def read_files(folder: Path) -> dict[str, Any]:
@@ -42,9 +43,13 @@ def refuse_unknown_variables(names: Iterable[str], known: Collection[str]) -> No
     Raises:
         SettingsError: with the nearest name. The value is not shown.
     """
-    for name in sorted(names):
+    names = sorted(names)
+    for name in names:
         key = name.upper().removeprefix(PREFIX)
         if not name.upper().startswith(PREFIX) or key.lower() in known or NOT_OURS.fullmatch(key):
+            continue
+        service = OF_SERVICE.fullmatch(name.upper())
+        if service and f"{service[1]}SERVICE_HOST" in names:
             continue
         near = nearest(key.lower(), known)
         raise SettingsError(

@@ -65,12 +65,17 @@ class WrittenRevision:
 
 
 def write_history(
-    ini: Path, deadline_s: float, redact: Callable[[str], str], vouched: Sequence[str] = ()
+    ini: Path,
+    deadline_s: float,
+    redact: Callable[[str], str],
+    vouched: Sequence[str] = (),
+    x: Sequence[str] = (),
 ) -> tuple[WrittenRevision, ...]:
     """Return what all revisions write for a tenant called "tenant", from base to head.
 
     `redact` takes secrets out of what scripts say when they fail. A script that is not proved pure
-    is not run (`vouched`: modules that the project answers for).
+    is not run (`vouched`: modules that the project answers for). `x` is what env.py and scripts see
+    as `-x key=value`.
 
     Raises:
         EnvironmentFileError: env.py cannot be run offline, or the scripts do not end in time.
@@ -78,7 +83,9 @@ def write_history(
     """
     workers = Workers(1)
     try:
-        written = workers.call(_write_history, ini, vouched, timeout_s=deadline_s, tries=READ_TRIES)
+        written = workers.call(
+            _write_history, ini, vouched, x, timeout_s=deadline_s, tries=READ_TRIES
+        )
     except TimeoutError:
         raise EnvironmentFileError(
             f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."
@@ -99,7 +106,9 @@ def _told(script: WrittenScript, redact: Callable[[str], str]) -> WrittenScript:
     return replace(script, problem=redact(script.problem)) if script.problem else script
 
 
-def _write_history(ini: Path, vouched: Sequence[str]) -> tuple[WrittenRevision, ...]:
+def _write_history(
+    ini: Path, vouched: Sequence[str], x: Sequence[str]
+) -> tuple[WrittenRevision, ...]:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
     sys.stdout = sys.stderr = Unheard(sys.stderr)
     history = History(ini, vouched=vouched)
@@ -116,7 +125,7 @@ def _write_history(ini: Path, vouched: Sequence[str]) -> tuple[WrittenRevision, 
         step.migration_fn = write_all
         return [step]
 
-    config = alembic_config(ini, x=[f"tenant={PLACEHOLDER}", f"schema={PLACEHOLDER}"])
+    config = alembic_config(ini, x=[f"tenant={PLACEHOLDER}", f"schema={PLACEHOLDER}", *x])
     buffer = _LineBuffer()
     config.output_buffer = cast("TextIO", buffer)
     if scripts:

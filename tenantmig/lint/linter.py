@@ -71,7 +71,8 @@ def lint(
     for rule in choice.only:
         if rule not in OUR_RULES and not squawk.knows(rule):
             raise SelectionError(f"There is no rule {rule!r}; docs/lint.md lists them.")
-    written = write_history(ini, settings.attempt_timeout, settings.redact, settings.pure_modules)
+    modules, limit = settings.pure_modules, settings.attempt_timeout
+    written = write_history(ini, limit, settings.redact, modules, settings.x)
     told, pieces = _look(written, chosen, settings)
     for revision, each in squawk.lint(pieces):
         told[revision].append((SQUAWK, each))

@@ -749,3 +749,11 @@ def test_what_a_script_says_when_it_fails_holds_no_password(tmp_path: Path) -> N
     assert finding.rule == "not-offline"
     assert "hunter2" not in finding.why
     assert "***" in finding.why
+
+
+def test_lint_sees_what_x_makes_scripts_send(tmp_path: Path) -> None:
+    asks = "if op.get_context().environment_context.get_x_argument(True).get('data') == 'true':"
+    script = "a2", f"{asks}\n    op.execute('UPDATE acme.users SET name = 1')"
+    assert "hard-coded-schema" not in rules(lint(tmp_path / "without", USERS, script))
+    given = lint(tmp_path / "with", USERS, script, toml='x = ["data=true"]\n')
+    assert "hard-coded-schema" in rules(given)

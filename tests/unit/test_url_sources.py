@@ -205,8 +205,14 @@ def test_a_misspelt_variable_is_refused(
 def test_variables_of_others_are_let_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SERVICE_HOST", "PORT_5432_TCP_ADDR", "SERVICE_PORT", "TEST_SERVER"):
         monkeypatch.setenv(f"TENANTMIG_{name}", "tcp://10.0.0.1:5432")
+    for name in ("WEB_SERVICE_HOST", "WEB_PORT", "WEB_PORT_80_TCP", "WEB_PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"TENANTMIG_{name}", "tcp://10.0.0.1:80")  # of a service tenantmig-web
     monkeypatch.setenv("tenantmig_attempts", "7")
     assert load_settings(config=folder / "alembic.ini").attempts == 7
+    monkeypatch.setenv("TENANTMIG_DB_PORT", "5432")  # there is no such service
+    with pytest.raises(SettingsError, match="TENANTMIG_DB_PORT names no setting"):
+        load_settings(config=folder / "alembic.ini")
+    monkeypatch.delenv("TENANTMIG_DB_PORT")
     (folder / "tenantmig.toml").write_text("atempts = 3\n")
     with pytest.raises(SettingsError, match="no such setting; did you mean `attempts`"):
         load_settings(config=folder / "alembic.ini")
