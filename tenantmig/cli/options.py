@@ -15,7 +15,7 @@ from tenantmig.discovery import read_tenant_file
 from tenantmig.errors import SelectionError
 from tenantmig.fleet import Fleet
 from tenantmig.lineage import Lineage
-from tenantmig.settings import load_settings
+from tenantmig.settings import Settings, load_settings
 from tenantmig.tenant import EVERYONE, Selection
 
 
@@ -24,9 +24,14 @@ class Invocation:
     """One call of the command: where its settings are, and which secrets it must not tell."""
 
     config: Path = Path("alembic.ini")
-    secrets: tuple[str, ...] = ()
+    settings: Settings | None = None
     found: dict[str, object] | None = None
     """What `--json` tells beside the error where the command is cut off after this."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be told now: a password command gives a new one at every connect."""
+        return self.settings.secrets if self.settings else ()
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -255,5 +260,5 @@ def open_fleet(ctx: typer.Context, **flags: object) -> Fleet:
     """Open the fleet of the `--config` before the command, with a command's flags as settings."""
     invocation = ctx.ensure_object(Invocation)
     settings = load_settings(config=invocation.config, **flags)
-    invocation.secrets = settings.secrets
+    invocation.settings = settings
     return Fleet(settings)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig.cli.app import app
+from tenantmig.cli.exits import BUG, run
 from tenantmig.errors import ConnectError, DatabaseUrlError, SettingsError
+from tenantmig.fleet import Fleet
 from tenantmig.password_command import KEPT, PasswordCommand
 from tenantmig.revisions import History
 from tenantmig.settings import load_settings
@@ -200,6 +203,21 @@ def test_a_misspelt_variable_is_refused(
     with pytest.raises(SettingsError, match=rf"{variable} names no setting.* {near}\?") as refused:
         load_settings(config=folder / "alembic.ini")
     assert "hunter2" not in refused.value.message
+
+
+def test_a_password_that_was_made_later_is_not_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(fleet: Fleet, *_: object) -> None:
+        raise RuntimeError(f"connecting with {fleet.settings.url.ask_parameters()['password']}")
+
+    monkeypatch.setattr(Fleet, "status", fails)
+    (folder / "alembic.ini").write_text(INI + "sqlalchemy.url = postgresql://app@db/x\n")
+    (folder / "tenantmig.toml").write_text("password_command = 'echo Zq-token-qZ'\n")
+    assert run(app, ["--config", str(folder / "alembic.ini"), "status"]) == BUG
+    told = capsys.readouterr()
+    assert "RuntimeError: connecting with ***" in told.err
+    assert "Zq-token" not in told.out + told.err
 
 
 def test_variables_of_others_are_let_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
