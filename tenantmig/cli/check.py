@@ -79,12 +79,16 @@ def check(
         replay_check.print_report(replayed)
     elif replay:
         say("The engines were not compared, because a revision was not tried.")
+    code = _exit_code(report)
     if accept is not None:
         accepted.with_findings(report, accept).save(file)
         say(f"wrote {file}; commit it", is_error=True)
-        raise typer.Exit(OK)
-    is_same = replayed is None or replayed.is_same
-    raise typer.Exit(_exit_code(report) if is_same else FOUND)
+        code = OK
+    if replayed is not None and not replayed.is_same:
+        code = FOUND  # in what the engines differ nobody can accept
+    elif replay and replayed is None:
+        code = code or INCOMPLETE  # asked for and not done
+    raise typer.Exit(code)
 
 
 def _exit_code(report: CheckReport) -> int:

@@ -168,10 +168,11 @@ def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> st
         return f"{where}: {OPENS}; {ADAPT}."
     if isinstance(error, MultipleHeads):
         return None  # a run asks for exact revisions
-    if tenant.name.startswith(SCRATCH) and not isinstance(error, LOADING):
-        return None  # there is no such tenant, which env.py may have looked up
     what = f"{type(error).__name__}: {' '.join(str(say_error(error)).split())}".rstrip(".: ")
     deeper = [frame for frame in frames if _is_of_project(frame.filename, file)]
+    is_loading = isinstance(error, LOADING) or any(frame.name == "<module>" for frame in deeper)
+    if tenant.name.startswith(SCRATCH) and not is_loading:
+        return None  # there is no such tenant, which env.py may have looked up
     if deeper:
         what += f" ({deeper[-1].filename}, line {deeper[-1].lineno})"
     remedy = MEND

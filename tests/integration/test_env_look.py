@@ -142,11 +142,13 @@ def test_what_is_wrong_is_found(tmp_path: Path, database: Database) -> None:
         f"[alembic]\nscript_location = {tmp_path}/history\nprepend_sys_path = {tmp_path}\n"
     )
     (tmp_path / "helper_of_the_project.py").write_text(RUNS.format(url=database.url))
+    (tmp_path / "models_of_the_project.py").write_text("raise ValueError('no such column')\n")
     own = RUNS.format(url=database.url) + "run()\n"
     for text, said in (
         (HELPER, "opens a connection of its own"),
         (own, "opens a connection of its own"),
         (NO_MODEL + ours, "line 1: ModuleNotFoundError"),
+        ("import models_of_the_project\n" + ours, "ValueError: no such column"),
         ("import os\nos._exit(3)\n", "died"),
         (ours + "\ncontext.missing\n", "AttributeError"),
         (UNKNOWN + ours, None),  # of nobody: there is no tenant yet
