@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -21,6 +22,7 @@ from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import SCRATCH, Tenant
 
 NOBODY = Tenant(f"{SCRATCH}nobody", f"{SCRATCH}nobody")  # for whom env.py is run without a tenant
+ENDED_ITSELF = re.compile(r"exit code \d")  # a signal's is negative, or not known
 WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 
 
@@ -140,8 +142,8 @@ class EnginePool:
 
 
 def _look(engine: AlembicEngine, tenant: Tenant) -> str | None:
-    """Say what is wrong with env.py; nothing is known where the process that looks is killed."""
+    """Say what is wrong with env.py; nothing is known where somebody kills what looks at it."""
     try:
         return engine.look_at_env(tenant)
-    except EnvironmentDiedError:
-        return None
+    except EnvironmentDiedError as death:
+        return death.message if ENDED_ITSELF.search(death.message) else None
