@@ -187,13 +187,16 @@ class FleetReader:
         self._driver.require_tenants(plan)
 
     def refuse_unfit(self, plan: Plan) -> None:
-        """Refuse a plan as the run would: it selects nobody, or leads a tenant beyond base.
+        """Refuse a plan as the run would, and that of the shared lineage which goes before.
 
         Raises:
-            EmptyFleetError: naming the source.
-            UnknownRevisionError: naming the tenants.
+            EmptyFleetError: it selects nobody; naming the source.
+            OlderCodeError: this history lacks the revision at which tenants are.
+            UnknownRevisionError: it leads a tenant beyond base; naming the tenants.
         """
         self._driver.of(plan.lineage).refuse_unfit(plan)
+        if plan.shared is not None:
+            self.refuse_unfit(plan.shared)
 
     def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
         """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.

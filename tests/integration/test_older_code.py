@@ -14,6 +14,7 @@ from tenantmig.plan import Heads, Path, RunKind
 from tenantmig.revisions import History
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
+from tests.fixtures.history import write_history
 from tests.fixtures.in_process import Ask
 from tests.fixtures.rollouts import OpenFleet, outcomes, poison
 
@@ -50,6 +51,25 @@ def test_tenants_ahead_of_the_code_are_told_and_an_upgrade_is_refused(
             old.upgrade()
     assert outcomes(old.upgrade(selection=Selection(is_all=True, skip=("a",))))["e"] != "skipped"
     assert outcomes(old.resume(failed.run))["b"] == "failed"
+
+
+def test_a_shared_lineage_ahead_is_refused_by_a_dry_run_too(
+    three: Project, database: Database, ask: Ask
+) -> None:
+    shared = write_history(
+        three.folder / "shared", ("s1", "pass"), ("s2", "pass"), environment="env_shared.py.txt"
+    )
+    with three.ini.open("a") as ini:
+        ini.write(f"\n[shared]\nscript_location = {shared}\npath_separator = os\n")
+    database.execute("CREATE SCHEMA core")
+    three.settings('shared_schema = "core"')
+    three.run("onboard", "a", "--to", "r1")
+    three.run("upgrade", "r2")
+    (shared / "versions" / "s2.py").unlink()
+    with untouched(database):
+        for more in ((), ("--dry-run",)):
+            error = ask(three, "upgrade", *more, expect=2).error
+            assert "revision s2, at which the shared lineage is, is not in this history" in error
 
 
 def test_a_revision_that_nobody_knows_is_the_problem_of_that_tenant(
