@@ -185,17 +185,20 @@ class AutoEngine(Engine):
     def _be_first(self, assignment: Assignment) -> Attempt | None:
         """Go as a witness, one tenant at a time; None as soon as all is known of the path.
 
-        Who comes meanwhile waits as long as the witness works: by alembic it would take as long.
+        Who comes meanwhile waits as long as the witness works: by alembic it would take as long. A
+        stop while it waits is heard, but for who only finds out what an earlier attempt left.
         """
         while self._is_open(assignment):
-            if self._witnessing.acquire(timeout=TICK_S):
-                try:
-                    if self._is_open(assignment):
-                        return self._witness(assignment)
-                finally:
+            is_next = self._witnessing.acquire(timeout=TICK_S)
+            try:
+                is_stopped = self._is_closed or self._stopping.is_set()
+                if is_stopped and not (is_next and assignment.is_reading):
+                    return Attempt()
+                if is_next and self._is_open(assignment):
+                    return self._witness(assignment)
+            finally:
+                if is_next:
                     self._witnessing.release()
-            elif self._is_closed or self._stopping.is_set():
-                return Attempt()
         return None
 
     def _witness(self, assignment: Assignment) -> Attempt:
