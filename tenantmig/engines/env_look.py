@@ -18,6 +18,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psycopg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
@@ -28,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
-from tenantmig.errors import ConnectError, OutsideError
+from tenantmig.errors import OutsideError, TenantmigError
 from tenantmig.ini_error import say_error
 from tenantmig.script_source import parse_source, read_source
 from tenantmig.session import TenantSession
@@ -92,8 +93,8 @@ def look_at_env(options: WorkerOptions, tenant: Tenant) -> str | None:
         return f"There is no {file}; {ADAPT.replace('shows', 'says')}."
     try:
         session = TenantSession(options.session)
-    except ConnectError:
-        return None  # a run tries again
+    except (TenantmigError, psycopg.Error, SQLAlchemyError):
+        return None  # not env.py's fault; a run tries again, or tells it
     config.attributes["connection"] = session.sqlalchemy
     tell_env(config, options, tenant, "head")
     look = _Look(config, script)
@@ -166,7 +167,7 @@ def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> st
     where = f"{file}, line {line}" if line else file
     if look.refused:
         return f"{where}: {OPENS}; {ADAPT}."
-    if isinstance(error, MultipleHeads):
+    if isinstance(error, MultipleHeads) or isinstance(error.__cause__, MultipleHeads):
         return None  # a run asks for exact revisions
     what = f"{type(error).__name__}: {' '.join(str(say_error(error)).split())}".rstrip(".: ")
     deeper = [frame for frame in frames if _is_of_project(frame.filename, file)]
