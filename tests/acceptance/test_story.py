@@ -18,6 +18,8 @@ def test_onboard_roll_and_bring_back(name: str, request: pytest.FixtureRequest) 
         "tenants": 2,
         "at_head": 0,
         "behind": 2,
+        "ahead": 0,
+        "unknown": 0,
         "failed": 0,
         "in_doubt": 0,
     }

@@ -17,6 +17,7 @@ from tenantmig.database_url import DatabaseUrl
 from tenantmig.diagnosis import explain
 from tenantmig.errors import (
     ConnectError,
+    DatabaseUrlError,
     PoolerError,
     PrivilegeError,
     StandbyError,
@@ -489,10 +490,9 @@ def test_a_refused_connection_tells_no_password(database: Database) -> None:
     assert (failure.kind, failure.phase) == (FailureKind.TRANSIENT, Phase.CONNECT)
 
 
-def test_an_unknown_libpq_parameter_is_a_connect_error(database: Database) -> None:
-    url = DatabaseUrl.parse(f"{database.url}?nonsense=1")
-    with pytest.raises(ConnectError, match="nonsense"):
-        connect(SessionOptions(url))
+def test_an_unknown_libpq_parameter_is_refused(database: Database) -> None:
+    with pytest.raises(DatabaseUrlError, match="nonsense"):
+        DatabaseUrl.parse(f"{database.url}?nonsense=1")
 
 
 def test_the_urls_own_parameters_take_precedence(database: Database) -> None:
