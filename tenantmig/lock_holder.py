@@ -61,4 +61,4 @@ def _where(address: str | None) -> str:
 
 def _when(row: Any) -> str:
     """Since when it has done what it does; another role's may be hidden."""
-    return f", {row.state} since {row.since:%Y-%m-%d %H:%M:%S %Z}" if row.state else ""
+    return f", {row.state} since {row.since}" if row.state else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -131,8 +131,11 @@ class Worker(ScriptEnvironment):
         if self.session is not None and self.parts is not None:
             self.parts.clear_after(self.session, error)
         failure = explain(error, self.session, self.options.session.url, self.running)
-        more = find_hint(error, self.session, self.options) + self._find_cause(error, assignment)
-        failure = replace(failure, message=failure.message + more)
+        with suppress(Exception):  # what is looked for hides nothing of what was found
+            more = find_hint(error, self.session, self.options) + self._find_cause(
+                error, assignment
+            )
+            failure = replace(failure, message=failure.message + more)
         is_partial = self.parts is not None and self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
             # whatever is left of it is dropped before the next attempt

@@ -2,7 +2,7 @@
 -- What other roles do is hidden from a role without pg_read_all_stats; who they are is not.
 SELECT namespace.nspname::text AS schema, activity.pid, activity.usename::text AS role,
        activity.application_name AS application, host(activity.client_addr) AS address, activity.state,
-       date_trunc('second', coalesce(activity.xact_start, activity.backend_start)) AS since,
+       to_char(coalesce(activity.xact_start, activity.backend_start), 'YYYY-MM-DD HH24:MI:SS TZ') AS since,
        string_agg(DISTINCT class.relname::text, ', ' ORDER BY class.relname::text) AS tables
   FROM pg_catalog.pg_namespace AS namespace
   JOIN pg_catalog.pg_class AS class ON class.relnamespace = namespace.oid
