@@ -124,7 +124,7 @@ def test_a_tenant_whose_data_refuse_stops_no_other(
     with promises.watch(
         fleet, victim_database, touched=TENANTS, old="r1", new="r3", between=["r2"]
     ) as watch:
-        report = watch.run("upgrade", expect=3).json
+        report = watch.run("upgrade", "--engine", "auto", expect=3).json
         victim_database.execute(sql.SQL("DELETE FROM {}").format(bad).as_string())
     assert report["counts"] == {"upgraded": len(TENANTS) - 1, "failed": 1}
     failed = next(row for row in report["tenants"] if row["tenant"] == TENANTS[-1])

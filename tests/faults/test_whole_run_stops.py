@@ -308,7 +308,8 @@ def test_rights_on_one_tenant_are_revoked(
         between=["r2"],
     ) as watch:
         with held(victim_database):
-            driver = watch.start("upgrade", *ONE_BY_ONE, "--max-failures", "1")
+            options = ("--engine", "auto", "--max-failures", "1")
+            driver = watch.start("upgrade", *ONE_BY_ONE, *options)
             held_backends(victim_database)
             assert watch.versions()[poor] == "r1"
             victim_database.execute(f'ALTER TABLE "{poor}".thing OWNER TO postgres')
