@@ -47,6 +47,7 @@ def wake_up(project: Project) -> None:
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
+    project.environment["TENANTMIG_ENGINE"] = "alembic"  # no witness for whom the other would wait
     project.is_installed = True
     project.run("onboard", "acme", "beta", "other", "--to", "aa01")
     with untouched(database, besides=("tenantmig",)):
@@ -67,6 +68,7 @@ def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> No
 
 def test_interrupted_onboarding(tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
+    project.environment["TENANTMIG_ENGINE"] = "alembic"  # no witness for whom the other would wait
     project.is_installed = True
     process = project.start("onboard", "acme", "beta", "other", "-p", "2", "--json")
     interrupt(project, database, process, "Ctrl-C")
