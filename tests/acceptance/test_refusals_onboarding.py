@@ -61,7 +61,6 @@ FOREIGN_KEY = """
 """
 OUTSIDE = {
     "view": (VIEW, ("open_tasks",)),
-    "extension": (EXTENSION, ("extension vector", "beta.embeddings")),
     "foreign key": (FOREIGN_KEY, ("fk_copies_original",)),
 }
 

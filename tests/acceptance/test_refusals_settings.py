@@ -123,7 +123,7 @@ def test_refusals_as_json(project: Project, database: Database) -> None:
             result = project.run(*command, "--json", expect=2)
             assert not result.err
             error = json.loads(result.out)
-            assert list(error) == ["error"]
+            assert list(error) == ["version", "error"]
             assert sorted(error["error"]) == ["message", "type"]
             assert error["error"]["type"] == kind
 
