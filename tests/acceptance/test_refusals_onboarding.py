@@ -50,10 +50,6 @@ VIEW = """
     CREATE SCHEMA reports;
     CREATE VIEW reports.open_tasks AS SELECT id FROM acme.tasks;
 """
-EXTENSION = """
-    CREATE EXTENSION vector SCHEMA acme;
-    CREATE TABLE beta.embeddings (id bigint PRIMARY KEY, place acme.vector(3));
-"""
 FOREIGN_KEY = """
     CREATE TABLE beta.copies (
         original bigint CONSTRAINT fk_copies_original REFERENCES acme.tasks (id)
