@@ -187,8 +187,12 @@ class Adoption:
     def look(self, tenants: Sequence[Tenant], versions: Mapping[str, Version]) -> list[Adopted]:
         """Find at which revision each schema stands. Changes nothing.
 
-        Where the history cannot be run in a scratch schema, a version table is believed as it is;
-        a schema without one cannot be placed, unless the user says where it stands.
+        Where the history presumes what it does not make, there is nothing to compare with: then a
+        version table is believed as it is, and that is told; a schema without one cannot be placed,
+        unless the user says where it stands.
+
+        Raises:
+            ScratchError: the history cannot be run in a scratch schema for another reason.
         """
         refused = {t.name: self._problem(t, versions[t.schema]) for t in tenants}
         looked = [tenant for tenant in tenants if not refused[tenant.name]]

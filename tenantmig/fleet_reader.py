@@ -178,14 +178,6 @@ class FleetReader:
         plan = planning.show_ways(driver.history, plan, known)
         return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
-    def require_tenants(self, plan: Plan) -> None:
-        """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.
-
-        Raises:
-            EmptyFleetError: naming the source.
-        """
-        self._driver.require_tenants(plan)
-
     def refuse_unfit(self, plan: Plan) -> None:
         """Refuse a plan as the run would, and that of the shared lineage which goes before.
 
@@ -219,7 +211,11 @@ class FleetReader:
         """Compare the catalog of each selected tenant with what the history makes at its revision.
 
         Runs the history in a scratch schema. `with_privileges` compares owners and grants as well.
-        Where the history cannot be run there, that is the problem of each tenant concerned.
+        Where the history presumes what it does not make, there is no reference: that is the problem
+        of each tenant concerned.
+
+        Raises:
+            ScratchError: the history cannot be run there for another reason.
         """
         driver, history = self._driver, self.history
         with driver.ledger() as ledger:
