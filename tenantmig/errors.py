@@ -202,9 +202,19 @@ class EnvironmentFileError(TenantmigError):
 class EnvironmentDiedError(EnvironmentFileError):
     """The process that ran env.py died."""
 
+    def __init__(self, message: str | None = None, *, has_ended_itself: bool = False) -> None:
+        super().__init__(message)
+        self.has_ended_itself = has_ended_itself
+        """What ran there ended it; else somebody killed it, or that is not known."""
+
 
 class WorkerDiedError(TenantmigError):
     """A worker process died; what it was doing was cut off."""
+
+    def __init__(self, message: str | None = None, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """Its exit code, negative for a signal; None if that is not known."""
 
 
 class WorkerStartError(TenantmigError):

@@ -168,7 +168,10 @@ class AlembicEngine(Engine):
             return self._workers.call(run_in_child, *asked, timeout_s=within_s, tries=tries)  # type: ignore[no-any-return]
         except WorkerDiedError as death:
             message = death.message.rstrip(".")
-            raise EnvironmentDiedError(f"{message} while it ran env.py.") from death
+            raise EnvironmentDiedError(
+                f"{message} while it ran env.py.",
+                has_ended_itself=death.code is not None and death.code >= 0,
+            ) from death
 
     def close(self) -> None:
         """Begin nothing more and end the workers that are at work for this run, and no others."""

@@ -144,7 +144,8 @@ class Child:
             is_raised, result = self._pipe.recv()
         except (EOFError, OSError):
             code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            raise WorkerDiedError(f"The worker process died (exit code {code}).") from None
+            message = f"The worker process died (exit code {code})."
+            raise WorkerDiedError(message, code=code) from None
         if is_raised:
             raise result
         return result  # type: ignore[no-any-return]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -22,7 +21,6 @@ from tenantmig.proofs import HistoryProofs
 from tenantmig.tenant import SCRATCH, Tenant
 
 NOBODY = Tenant(f"{SCRATCH}nobody", f"{SCRATCH}nobody")  # for whom env.py is run without a tenant
-ENDED_ITSELF = re.compile(r"exit code \d")  # a signal's is negative, or not known
 WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})
 
 
@@ -146,4 +144,4 @@ def _look(engine: AlembicEngine, tenant: Tenant) -> str | None:
     try:
         return engine.look_at_env(tenant)
     except EnvironmentDiedError as death:
-        return death.message if ENDED_ITSELF.search(death.message) else None
+        return death.message if death.has_ended_itself else None

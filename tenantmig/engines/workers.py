@@ -211,7 +211,7 @@ def _ask(worker: Forked, packed: bytes, timeout_s: float) -> bytes | None:
         pass
     worker.has_ended(LINGER_S)
     code = worker.exit_code()
-    raise WorkerDiedError(f"The worker process died (exit code {_shown(code)}).")
+    raise WorkerDiedError(f"The worker process died (exit code {_shown(code)}).", code=code)
 
 
 def _shown(code: int | None) -> str:
