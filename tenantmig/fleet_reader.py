@@ -178,6 +178,14 @@ class FleetReader:
         plan = planning.show_ways(driver.history, plan, known)
         return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
+    def require_tenants(self, plan: Plan) -> None:
+        """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.
+
+        Raises:
+            EmptyFleetError: naming the source.
+        """
+        self._driver.require_tenants(plan)
+
     def refuse_unfit(self, plan: Plan) -> None:
         """Refuse a plan as the run would, and that of the shared lineage which goes before.
 
