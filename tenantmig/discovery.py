@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tenantmig.errors import SourceError, TenantNameError
-from tenantmig.ini_error import say_error
 from tenantmig.ledger import Ledger
+from tenantmig.named_function import find_function
 from tenantmig.registry import list_tenants
 from tenantmig.settings import Settings
 from tenantmig.sql import query
@@ -159,14 +158,7 @@ def _from_query(source_query: str, ledger: Ledger) -> Iterator[Tenant]:
 
 
 def _from_callable(where: str) -> Iterator[Tenant]:
-    module, _, function = where.partition(":")
-    try:
-        listing = getattr(importlib.import_module(module), function)
-    except Exception as error:
-        raise SourceError(
-            f"`source_callable` is {where!r} and cannot be imported"
-            f" ({type(error).__name__}: {say_error(error)}); write module:function."
-        ) from error
+    listing = find_function("source_callable", where, SourceError)
     try:
         rows = list(listing())
     except Exception as error:

@@ -6,13 +6,12 @@ nothing but what the same function makes; it is stamped at head in the same tran
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import sqlalchemy as sa
 
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.ini_error import say_error
+from tenantmig.named_function import find_function
 from tenantmig.session import TenantSession, translate_map
 
 MADE: Final = sa.text(
@@ -32,14 +31,7 @@ def make_schema(session: TenantSession, where: str, schema: str) -> None:
         EnvironmentFileError: there is no such function, it ended the transaction, or it made
             nothing there (as `create_all` does over an engine of its own).
     """
-    module, _, function = where.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except Exception as error:
-        raise EnvironmentFileError(
-            f"`birth` is {where!r} and cannot be imported"
-            f" ({type(error).__name__}: {say_error(error)}); write module:function."
-        ) from error
+    make = find_function("birth", where, EnvironmentFileError)
     connection = session.sqlalchemy
     connection.execution_options(schema_translate_map=translate_map(schema))
     try:
