@@ -34,7 +34,7 @@ from tenantmig.errors import (
     sentence_of,
 )
 from tenantmig.plan import Heads, RunKind, show_heads
-from tenantmig.reference import BuildReferences, Reference, collect
+from tenantmig.reference import BuildReferences, Collected, Reference, collect
 from tenantmig.registry import add_tenant, list_tenants
 from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
@@ -201,11 +201,11 @@ class Adoption:
         wanted = {version.heads for version in seen if not version.is_unstamped}
         if any(version.is_unstamped for version in seen):
             wanted |= self._everywhere() if self.at is None else {self.at}
-        references, lacking = collect(self.build, self.reader, wanted)
+        known = collect(self.build, self.reader, wanted)
         return [
             Adopted(tenant, problem=refused[tenant.name])
             if refused[tenant.name]
-            else self._looked_at(tenant, versions[tenant.schema], marks, references, lacking)
+            else self._looked_at(tenant, versions[tenant.schema], marks.get(tenant.schema), known)
             for tenant in tenants
         ]
 
@@ -229,40 +229,29 @@ class Adoption:
         return None
 
     def _looked_at(
-        self,
-        tenant: Tenant,
-        version: Version,
-        marks: Mapping[str, Mark | str],
-        references: Mapping[Heads, Reference],
-        lacking: str | None,
+        self, tenant: Tenant, version: Version, mark: Mark | str | None, known: Collected
     ) -> Adopted:
         try:
-            return self._look_at(tenant, version, marks, references, lacking)
+            return self._look_at(tenant, version, mark, known)
         except Exception as error:
             if is_connection_loss(error):
                 raise
             return Adopted(tenant, problem=f"it cannot be looked at: {sentence_of(error)}")
 
     def _look_at(
-        self,
-        tenant: Tenant,
-        version: Version,
-        marks: Mapping[str, Mark | str],
-        references: Mapping[Heads, Reference],
-        lacking: str | None,
+        self, tenant: Tenant, version: Version, mark: Mark | str | None, known: Collected
     ) -> Adopted:
-        mark = marks.get(tenant.schema)
         if not isinstance(mark, Mark):
             return Adopted(tenant, problem=mark or "the schema does not exist")
         if version.is_unstamped and self.at is None:
-            if lacking is not None:
-                return Adopted(tenant, problem=f"{NO_VERSION} ({lacking})")
-            return self._find(tenant, mark, tuple(references.values()))
+            if known.lacking is not None:
+                return Adopted(tenant, problem=f"{NO_VERSION} ({known.lacking})")
+            return self._find(tenant, mark, tuple(known.references.values()))
         heads = version.heads if self.at is None else self.at
         evidence = Evidence.GIVEN if version.is_unstamped else Evidence.VERSION_TABLE
-        reference = references.get(heads)
+        reference = known.references.get(heads)
         differences = self._differences(tenant, mark, reference) if reference else ()
-        unproved = lacking if reference is None else None
+        unproved = known.lacking if reference is None else None
         revision = show_heads(heads)
         return Adopted(
             tenant, revision, evidence, differences=differences, mark=mark, unproved=unproved

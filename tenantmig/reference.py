@@ -7,9 +7,10 @@ body, in its search_path), the history wrote the tenant's own name, and each ten
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tenantmig.catalog import MODULUS, Catalog, CatalogObject, CatalogReader, Key
 from tenantmig.errors import NoBeginningError
@@ -88,9 +89,14 @@ def show_fingerprint(mark: int) -> str:
     return f"{mark % MODULUS:016x}"
 
 
-def collect(
-    build: BuildReferences, reader: CatalogReader, wanted: Collection[Heads]
-) -> tuple[dict[Heads, Reference], str | None]:
+class Collected(NamedTuple):
+    """The references that could be made, and why the others could not, if so."""
+
+    references: Mapping[Heads, Reference]
+    lacking: str | None
+
+
+def collect(build: BuildReferences, reader: CatalogReader, wanted: Collection[Heads]) -> Collected:
     """Make the references that can be made; say why the others cannot.
 
     A history may presume tables that the application's `create_all` makes: then it cannot run in an
@@ -105,8 +111,8 @@ def collect(
             found[reference.heads] = reference
     except NoBeginningError as error:
         why = "" if any(found) else "the history does not begin from nothing: "
-        return found, f"no reference: {why}{error.message}"
-    return found, None
+        return Collected(found, f"no reference: {why}{error.message}")
+    return Collected(found, None)
 
 
 def build_references(
