@@ -120,10 +120,8 @@ class Settlement:
         """Say how many tenants spent the budget, and how many others failed that do not count."""
         told = [counted(self._failed, "tenant") + " failed"] if self._failed else []
         if self._in_doubt:
-            of = "" if told else "tenant"
-            is_or_are = "is" if self._in_doubt == 1 else "are"
-            number = counted(self._in_doubt, of) if of else str(self._in_doubt)
-            told.append(f"{number} {is_or_are} in doubt")
+            who = str(self._in_doubt) if told else counted(self._in_doubt, "tenant")
+            told.append(f"{who} {'is' if self._in_doubt == 1 else 'are'} in doubt")
         text = f"{joined(told)}, more than --max-failures {self.budget}"
         ended = Counter(outcome.outcome for outcome in self.outcomes)
         others = ended[Outcome.FAILED] + ended[Outcome.IN_DOUBT] - self._failed - self._in_doubt
