@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,16 +37,34 @@ class Surroundings(NamedTuple):
     sys_path: tuple[str, ...]
     argv: tuple[str, ...]
     folder: str | None
+    variables: dict[str, str]
+    """Those of its environment; the fork server may be older than what was set or taken away."""
+
+    @classmethod
+    def here(cls) -> Surroundings:
+        """Return those of this process as they are now."""
+        folder = None
+        with suppress(OSError):  # it was removed
+            folder = os.getcwd()  # noqa: PTH109  text, to be sent
+        return cls(os.getpid(), tuple(sys.path), tuple(sys.argv), folder, dict(os.environ))
+
+    def take_on(self) -> None:
+        """Make them those of this process, and end it with its driver."""
+        end_with(self.driver)
+        sys.path[:], sys.argv[:] = self.sys_path, self.argv
+        if os.environ != self.variables:
+            os.environ.clear()
+            os.environ.update(self.variables)
+            time.tzset()
+        if self.folder is not None:
+            with suppress(OSError):
+                os.chdir(self.folder)
 
 
 def serve_driver(pipe: Connection, here: Surroundings) -> None:
     """In a worker process: call what the driver says, until it closes the pipe or ends."""
-    end_with(here.driver)
+    here.take_on()
     os.register_at_fork(after_in_child=pipe.close)  # else it outlived this process in a child
-    sys.path[:], sys.argv[:] = here.sys_path, here.argv
-    if here.folder is not None:
-        with suppress(OSError):
-            os.chdir(here.folder)
     try:
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))

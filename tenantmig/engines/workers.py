@@ -6,13 +6,10 @@ call that it makes, at whatever moment it comes. Another worker starts when the 
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -32,6 +29,7 @@ class Call:
 
     def __init__(self) -> None:
         self.worker: Forked | None = None
+        self.here = Surroundings.here()
         self.is_cut = False
 
     @property
@@ -45,7 +43,7 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._idle: list[Forked] = []
+        self._idle: list[tuple[Surroundings, Forked]] = []
         self._calls: set[Call] = set()
         self._lent = 0
         self._is_stopped = False
@@ -101,7 +99,7 @@ class Workers:
         self.stop()
         with self._changed:
             self._changed.wait_for(lambda: not self._lent, JOIN_S)
-            idle, self._idle = self._idle, []
+            idle, self._idle = [worker for _, worker in self._idle], []
         for worker in idle:
             worker.pipe.close()
         for worker in idle:
@@ -132,7 +130,7 @@ class Workers:
         with self._changed:
             self._calls.add(call)
             self._refuse_unwanted(call)
-            while (worker := self._living()) is None and self._lent >= self._count:
+            while (worker := self._living(call.here)) is None and self._lent >= self._count:
                 self._changed.wait()
                 self._refuse_unwanted(call)
             self._lent += 1
@@ -141,7 +139,7 @@ class Workers:
 
     def _start(self, call: Call) -> Forked:
         try:
-            worker = _start(call)
+            worker = FORK_SERVER.start(serve_driver, call.here, is_wanted=lambda: call.is_wanted)
         except BaseException:
             with self._changed:
                 self._forget(call)
@@ -153,10 +151,10 @@ class Workers:
             raise CancelledError
         return worker
 
-    def _living(self) -> Forked | None:
+    def _living(self, here: Surroundings) -> Forked | None:
         while self._idle:
-            worker = self._idle.pop()
-            if not worker.has_ended():
+            started_in, worker = self._idle.pop()
+            if started_in == here and not worker.has_ended():
                 return worker
             worker.close()
         return None
@@ -171,7 +169,7 @@ class Workers:
             call.worker = None
             is_kept = is_well and not call.is_cut and not self._is_stopped
             if is_kept:
-                self._idle.append(worker)
+                self._idle.append((call.here, worker))
         if not is_kept:
             worker.close()
         with self._changed:
@@ -181,14 +179,6 @@ class Workers:
         self._calls.discard(call)
         self._lent -= 1
         self._changed.notify_all()
-
-
-def _start(call: Call) -> Forked:
-    folder = None
-    with suppress(OSError):  # it was removed
-        folder = os.getcwd()  # noqa: PTH109  text, to be sent
-    here = Surroundings(os.getpid(), tuple(sys.path), tuple(sys.argv), folder)
-    return FORK_SERVER.start(serve_driver, here, is_wanted=lambda: call.is_wanted)
 
 
 def _ask(worker: Forked, packed: bytes, timeout_s: float) -> bytes | None:

@@ -350,6 +350,20 @@ CONTROLS = (
         "its child lives on",
     ),
     Control(
+        "P11",
+        "a worker has the environment that its driver has now",
+        (Patch("engines/children.py", "os.environ.update(self.variables)", "pass"),),
+        (f"{WORKERS}a_worker_has_what_the_driver_has_when_it_is_asked[new worker]",),
+        "Left contains",
+    ),
+    Control(
+        "P11",
+        "a kept worker is not asked when its driver's surroundings have changed",
+        (Patch("engines/workers.py", "started_in == here and ", ""),),
+        (f"{WORKERS}a_worker_has_what_the_driver_has_when_it_is_asked[kept worker]",),
+        "AssertionError",
+    ),
+    Control(
         "P7",
         "a dying fork server is replaced",
         (Patch("forkserver.py", "            self._discard(requests)\n", ""),),
@@ -360,7 +374,7 @@ CONTROLS = (
         "P7",
         "a worker dying while it is idle is replaced",
         (
-            Patch("engines/workers.py", "if not worker.has_ended():", "if True:"),
+            Patch("engines/workers.py", " and not worker.has_ended():", ":"),
             Patch(
                 "engines/workers.py",
                 "    except ConnectionError:\n        return None\n",

@@ -75,6 +75,32 @@ def test_a_worker_serves_one_call_after_the_other(workers: Workers) -> None:
     assert workers.call(tasks.whoami, timeout_s=LIMIT_S) == first
 
 
+@pytest.mark.parametrize("is_kept", [False, True], ids=["new worker", "kept worker"])
+def test_a_worker_has_what_the_driver_has_when_it_is_asked(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    """The fork server, and a worker that is kept, are older than what the application changes."""
+    monkeypatch.setenv("TAKEN_AWAY", "later")
+    if is_kept:
+        workers.call(tasks.whoami, timeout_s=LIMIT_S)
+    else:
+        FORK_SERVER._running()
+    monkeypatch.delenv("TAKEN_AWAY")
+    monkeypatch.setenv("TENANTMIG_NEW", "ä=1")
+    monkeypatch.setenv("TZ", "Etc/GMT-7")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["other", "words"])
+    monkeypatch.chdir(tmp_path)
+    seen = workers.call(tasks.surroundings, timeout_s=LIMIT_S)
+    assert seen == {
+        "variables": dict(os.environ),
+        "zone": "+07",
+        "sys.path": sys.path,
+        "argv": ["other", "words"],
+        "folder": str(tmp_path),
+    }
+
+
 def test_what_cannot_be_sent_costs_no_worker(workers: Workers) -> None:
     first = workers.call(tasks.whoami, timeout_s=LIMIT_S)
     with pytest.raises(Exception, match="pickle"):
