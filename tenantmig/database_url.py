@@ -119,6 +119,12 @@ class DatabaseUrl:
             )
         return replace(self, password_command=command)
 
+    def naming(self, database: str) -> DatabaseUrl:
+        """Return the URL of another database of the same server."""
+        pairs = self.parameters | {"dbname": database}
+        shown = f"{self.shown} (database {database})"
+        return replace(self, pairs=tuple(pairs.items()), shown=shown)
+
     def ask_parameters(self) -> dict[str, str]:
         """Return the libpq parameters for one connect; the password command is run for it.
 

@@ -60,9 +60,15 @@ CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
 class Driver:
     """What the runs of one fleet are made with."""
 
-    def __init__(self, settings: Settings, lineage: Lineage = Lineage.TENANT) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lineage: Lineage = Lineage.TENANT,
+        url: DatabaseUrl | None = None,
+    ) -> None:
         self.settings = settings
         self.lineage = lineage
+        self._given_url = url
 
     def of(self, lineage: Lineage) -> Driver:
         """Return the driver of a lineage with the same settings.
@@ -78,7 +84,11 @@ class Driver:
                 f"{config} has no section [{section}], so there is no shared lineage; add one with"
                 " its script_location (docs/lineages.md), or set `shared_section`."
             )
-        return Driver(self.settings, lineage)
+        return Driver(self.settings, lineage, self._given_url)
+
+    def in_database(self, name: str) -> Driver:
+        """Return the driver for another database of the same server."""
+        return Driver(self.settings, self.lineage, self.url.naming(name))
 
     @cached_property
     def history(self) -> History:
@@ -91,7 +101,7 @@ class Driver:
     @cached_property
     def url(self) -> DatabaseUrl:
         """The database; an embedded server is started."""
-        return embedded.resolve(self.settings.url)
+        return self._given_url or embedded.resolve(self.settings.url)
 
     def close(self) -> None:
         """End the worker processes that are kept."""
@@ -128,9 +138,8 @@ class Driver:
 
     @property
     def _control_options(self) -> SessionOptions:
-        options = self.session_options
-        control = min(options.statement_timeout_s, CONTROL_TIMEOUT_S)
-        return replace(options, statement_timeout_s=control)
+        control = min(self.settings.statement_timeout, CONTROL_TIMEOUT_S)
+        return replace(self.session_options, statement_timeout_s=control)
 
     @contextmanager
     def scratch(self) -> Iterator[Scratch]:
@@ -348,16 +357,8 @@ class Driver:
         return default_parallel(ledger.connection, plan.pending, [t.schema for t in alike])
 
     def _waves(self, rollout: Rollout) -> WavePolicy:
-        plan, canary = rollout.plan, Canary.parse(self.settings.canary)
-        known = {t.name for group in plan.groups for t in group.tenants} | rollout.before.keys()
-        known |= {tenant.name for tenant, _ in plan.at_target}
-        known |= {problem.tenant.name for problem in (*plan.problems, *plan.left_out)}
-        strangers = [name for name in canary.names if name not in known]
-        if strangers:
-            raise SelectionError(
-                f'The canary "{strangers[0]}" is not among the selected tenants.'
-                " Nothing was touched."
-            )
+        canary = Canary.parse(self.settings.canary)
+        refusals.refuse_unknown_canary(canary, rollout)
         budget = FailureBudget.parse(self.settings.max_failures)
         return WavePolicy(canary, self.settings.wave, budget)
 

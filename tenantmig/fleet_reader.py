@@ -24,6 +24,7 @@ from tenantmig.owner_wall import SCHEMA_OWNER
 from tenantmig.plan import Plan, PlanGroup, RunKind
 from tenantmig.revisions import History
 from tenantmig.run_options import RunOptions
+from tenantmig.scratch_database import beside_shared
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, TenantLife, read_status
 from tenantmig.tenant import EVERYONE, Selection, Tenant
@@ -241,7 +242,8 @@ class FleetReader:
         """
         from tenantmig.replay_check import check_replay  # noqa: PLC0415  no run needs it
 
-        return check_replay(self._driver)
+        with beside_shared(self._driver) as driver:
+            return check_replay(driver)
 
     def check(
         self,
@@ -253,13 +255,15 @@ class FleetReader:
 
         With `begin` the revisions that it stands on are run and not checked. `watch` is told of
         each revision once it is checked, so also where an error ends the check later. What
-        `baseline` accepts is no finding.
+        `baseline` accepts is no finding. If the database is empty and there is a shared lineage,
+        both are run in a scratch database.
 
         Raises:
             UnknownRevisionError: `begin` is not in the history.
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
-        return check_history(self._driver, begin, watch, baseline)
+        with beside_shared(self._driver) as driver:
+            return check_history(driver, begin, watch, baseline)
 
     def lint(
         self,

@@ -11,12 +11,15 @@ from tenantmig.errors import (
     EmptyFleetError,
     IrreversibleRevisionError,
     OlderCodeError,
+    SelectionError,
     UnknownRevisionError,
 )
 from tenantmig.lineage import Lineage
 from tenantmig.plan import Heads, Plan, Problem, RunKind, show_heads
 from tenantmig.revisions import History
+from tenantmig.rollout import Rollout
 from tenantmig.tenant import Tenant
+from tenantmig.waves import Canary
 
 SHOWN = 5
 
@@ -32,6 +35,23 @@ def refuse_nobody(plan: Plan, *, has_shared: bool) -> None:
         raise EmptyFleetError(
             f"{plan.nobody} If that is right, say --allow-empty."
             f"{alone if has_shared else ''} Nothing was touched."
+        )
+
+
+def refuse_unknown_canary(canary: Canary, rollout: Rollout) -> None:
+    """Refuse a canary by a name that the run does not have.
+
+    Raises:
+        SelectionError: naming it.
+    """
+    plan = rollout.plan
+    known = {t.name for group in plan.groups for t in group.tenants} | rollout.before.keys()
+    known |= {tenant.name for tenant, _ in plan.at_target}
+    known |= {problem.tenant.name for problem in (*plan.problems, *plan.left_out)}
+    strangers = [name for name in canary.names if name not in known]
+    if strangers:
+        raise SelectionError(
+            f'The canary "{strangers[0]}" is not among the selected tenants. Nothing was touched.'
         )
 
 

@@ -130,7 +130,7 @@ def _open(driver: Driver) -> Iterator[_Sides]:
                 "max_failures": "100%",
             }
         )
-        ours = opened.enter_context(closing(Driver(settings)))
+        ours = opened.enter_context(closing(Driver(settings, url=driver.url)))
         with ours.ledger() as kept:
             kept.create()
             restart = sql.SQL("ALTER TABLE {} ALTER id RESTART WITH {}")

@@ -43,6 +43,7 @@ def test_a_type_of_an_extension_elsewhere(
 
 def test_a_table_that_the_shared_lineage_is_yet_to_make(tmp_path: Path, database: Database) -> None:
     database.execute("CREATE SCHEMA core; CREATE SCHEMA bare")
+    database.execute("CREATE SCHEMA billing; CREATE TABLE billing.plan ()")  # it is not empty
     country = "s1", "op.create_table('country', sa.Column('code', sa.String(2), primary_key=True))"
     shared = write_history(tmp_path / "shared", country, environment="env_shared.py.txt")
     refers = "r2", "op.execute('ALTER TABLE thing ADD c varchar(2) REFERENCES core.country')"
