@@ -9,6 +9,7 @@ import re
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 
 from tenantmig.alembic_ini import read_ini
 from tenantmig.connection import in_catalog
@@ -22,6 +23,7 @@ from tenantmig.session import TenantSession
 from tenantmig.version_table import read_versions
 
 NO_SCHEMA = "3F000"
+TOO_LONG = "22001"
 BEHIND = "; the shared lineage is behind: run `tenantmig upgrade --lineage shared`"
 
 
@@ -32,6 +34,8 @@ def find_hint(error: BaseException, session: TenantSession | None, options: Work
     """
     if session is None or session.is_broken:
         return ""
+    if _is_of_version(error, options):
+        return _widening(session, options)
     if _is_of_shared(error, options) and _is_behind(session, options):
         return BEHIND
     return find_elsewhere(
@@ -40,6 +44,29 @@ def find_hint(error: BaseException, session: TenantSession | None, options: Work
         ledger=options.ledger,
         shared=options.shared_schema,
         version_table=options.version_table,
+    )
+
+
+def _is_of_version(error: BaseException, options: WorkerOptions) -> bool:
+    """True when a revision id is longer than the version table's column."""
+    origin = origin_of(error)
+    if not isinstance(origin, psycopg.Error) or origin.sqlstate != TOO_LONG:
+        return False
+    table, statement = (
+        re.escape(options.version_table),
+        str(getattr(error, "statement", None) or ""),
+    )
+    return bool(re.match(rf"\s*(UPDATE|INSERT INTO)\s[^=(]*{table}\b", statement))
+
+
+def _widening(session: TenantSession, options: WorkerOptions) -> str:
+    """Say how the version column is widened."""
+    table = sql.Identifier(session.schema or "", options.version_table).as_string()
+    width = options.session.version_length
+    return (
+        "; the id is longer than the version table's column, which was made before: widen it by a"
+        f" revision before this one (docs/reference.md, Long revision ids), or here with ALTER"
+        f" TABLE {table} ALTER version_num TYPE varchar({width})"
     )
 
 

@@ -158,6 +158,13 @@ def test_long_revision_ids_need_a_wider_column_and_all_make_the_same(
     names = ["base", "four", "old", "one", "plain", "three", "two"]
     assert database.fetch(WIDTH) == [(name, 64) for name in names]
     assert "VARCHAR(64)" in project.alembic("-x", "tenant=one", "upgrade", "head", "--sql").out
+    database.execute("CREATE SCHEMA narrow")
+    project.run("tenants", "adopt", "narrow", "--at", "base")
+    database.execute("ALTER TABLE narrow.alembic_version ALTER version_num TYPE varchar(32)")
+    widen = 'ALTER TABLE "narrow"."alembic_version" ALTER version_num TYPE varchar(64)'
+    assert widen in project.run("upgrade", expect=3).out
+    database.execute(widen)
+    project.run("upgrade")
     env = history / "env.py"
     plain = env.read_text()
     begin = plain.index("target_metadata =")
