@@ -52,10 +52,8 @@ def _is_of_version(error: BaseException, options: WorkerOptions) -> bool:
     origin = origin_of(error)
     if not isinstance(origin, psycopg.Error) or origin.sqlstate != TOO_LONG:
         return False
-    table, statement = (
-        re.escape(options.version_table),
-        str(getattr(error, "statement", None) or ""),
-    )
+    statement = str(getattr(error, "statement", None) or "")
+    table = re.escape(options.version_table)
     return bool(re.match(rf"\s*(UPDATE|INSERT INTO)\s[^=(]*{table}\b", statement))
 
 
