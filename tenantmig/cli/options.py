@@ -166,6 +166,12 @@ class SelectionFlags:
             raise SelectionError("The shared lineage has no tenants to select; leave these out.")
 
 
+XFlag = Annotated[
+    list[str] | None,
+    typer.Option("-x", metavar="KEY=VALUE", help="For env.py and scripts, as in Alembic."),
+]
+
+
 @dataclass
 class RolloutFlags:
     """How a run is carried out."""
@@ -196,10 +202,7 @@ class RolloutFlags:
         ),
     ] = None
 
-    x: Annotated[
-        list[str] | None,
-        typer.Option("-x", metavar="KEY=VALUE", help="For env.py and scripts, as in Alembic."),
-    ] = None
+    x: XFlag = None
 
     def settings(self) -> dict[str, object]:
         """Return the flags that were given, by the name of their setting."""

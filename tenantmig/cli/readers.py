@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tenantmig.cli.exits import INCOMPLETE, OK
-from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, open_fleet, takes
+from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, XFlag, open_fleet, takes
 from tenantmig.cli.printing import print_json, say, say_sql
 from tenantmig.cli.render import (
     plan_json,
@@ -81,10 +81,11 @@ def plan(
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL, per starting revision.")
     ] = False,
+    x: XFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Show what an upgrade would do, per starting revision."""
-    fleet = open_fleet(ctx)
+    fleet = open_fleet(ctx, x=x or None)
     selection = selected.selection(fleet, lineage=lineage)
     found = fleet.plan(target, selection, lineage=lineage)
     if json:

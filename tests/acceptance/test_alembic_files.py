@@ -96,6 +96,25 @@ def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(
     assert "write key=value" in project.refuse("upgrade", "-x", "=1")
 
 
+def test_the_recipe_for_seed_data(tmp_path: Path, database: Database) -> None:
+    history = write_history(tmp_path / "history", ("r1", "pass", "pass"))
+    text = (REPOSITORY / "docs" / "scripts.md").read_text()
+    recipe = text.partition("## Seed data")[2].partition("```python")[2].partition("```")[0]
+    (history / "versions" / "r1.py").write_text("revision, down_revision = 'r1', None\n" + recipe)
+    project = Project(tmp_path, database.url, history)
+    project.run("onboard", "acme", "-x", "data=demo")
+    project.run("onboard", "beta", "theta", "gamma")
+    counts = "SELECT (SELECT count(*) FROM {}.plan)"
+    assert [database.fetch(counts.format(one))[0][0] for one in ("acme", "gamma")] == [2, 0]
+    database.execute("CREATE SCHEMA plain")
+    project.alembic("-x", "tenant=plain", "-x", "data=demo", "upgrade", "head")
+    assert database.fetch(counts.format("plain")) == [(2,)]
+    database.execute("CREATE SCHEMA late")
+    project.run("tenants", "adopt", "late", "--at", "base")
+    assert "INSERT INTO plan" in project.run("plan", "--sql", "-x", "data=demo").out
+    assert "INSERT INTO plan" not in project.run("plan", "--sql").out
+
+
 def test_a_script_that_runs_something_when_it_is_loaded_is_named(tmp_path: Path) -> None:
     history = write_history(tmp_path / "history", CREATE)
     script = history / "versions" / "r1.py"
