@@ -33,6 +33,7 @@ EMPTIED = "UPDATE acme.alembic_version SET version_num = ''"
 WIDE = "tests/integration/test_wide_names.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
+SOURCES = "tests/unit/test_url_sources.py::test_"
 WORKERS = "tests/unit/test_workers.py::test_"
 DYING = "tests/faults/test_dying_processes.py::test_"
 TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
@@ -354,7 +355,7 @@ CONTROLS = (
         "a worker has the environment that its driver has now",
         (Patch("engines/children.py", "os.environ.update(self.variables)", "pass"),),
         (f"{WORKERS}a_worker_has_what_the_driver_has_when_it_is_asked[new worker]",),
-        "Left contains",
+        "AssertionError: assert",
     ),
     Control(
         "P11",
@@ -551,6 +552,20 @@ CONTROLS = (
         "passwords taken out of messages",
         (Patch("database_url.py", "return redact_line(text, self.secrets)", "return text"),),
         (f"{LATER}a_refused_connection_tells_no_password",),
+        "hunter2",
+    ),
+    Control(
+        "P9",
+        "the newest passwords of the command taken out of messages",
+        (Patch("database_url.py", "(*self.fixed_secrets, *produced)", "self.fixed_secrets"),),
+        (f"{SOURCES}a_command_gives_the_password_anew_each_time",),
+        "a token-",
+    ),
+    Control(
+        "P9",
+        "no value of the ini told where it cannot be read",
+        (Patch("engines/env_look.py", "str(say_error(error))", "str(error)"),),
+        ("tests/integration/test_env_look.py::test_no_value_of_the_ini_is_told",),
         "hunter2",
     ),
     Control(
