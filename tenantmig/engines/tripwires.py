@@ -93,14 +93,29 @@ def telling(thing: Any, names: Names, note: Note) -> Iterator[None]:
 
 @contextmanager
 def counted(dialect: Any, note: Note) -> Iterator[None]:
-    """Notice when the row count of a statement is read."""
+    """Notice when the row count of a statement is read, unless SQLAlchemy does it on its own.
+
+    Before 2.0.28 it reads each and keeps it in the result; here it is kept where it can be noticed.
+    """
     plain = dialect.execution_ctx_cls
 
     class Counted(plain):  # type: ignore[misc, valid-type]
+        _is_set_up = True
+        _kept: int | None = None
+
+        def _setup_dml_or_text_result(self) -> Any:
+            self._is_set_up = False
+            result = super()._setup_dml_or_text_result()
+            self._is_set_up = True
+            self._kept = result.__dict__.pop("rowcount", None)
+            return result
+
         @property
         def rowcount(self) -> int:
+            if not self._is_set_up:
+                return int(super().rowcount)
             note("a row count is read")
-            return int(super().rowcount)
+            return int(super().rowcount) if self._kept is None else self._kept
 
     dialect.execution_ctx_cls = Counted
     try:
