@@ -249,7 +249,7 @@ class Driver:
         Raises:
             EmptyFleetError: it is over nobody.
             OlderCodeError: this history lacks the revision at which tenants are.
-            UnknownRevisionError: a downgrade by -N would lead a tenant beyond base.
+            UnknownRevisionError: -N would lead a tenant beyond base, or +N beyond head.
         """
         self.require_tenants(plan)
         refusals.refuse_older_code(plan)

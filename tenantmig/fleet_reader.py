@@ -193,7 +193,7 @@ class FleetReader:
         Raises:
             EmptyFleetError: it selects nobody; naming the source.
             OlderCodeError: this history lacks the revision at which tenants are.
-            UnknownRevisionError: it leads a tenant beyond base; naming the tenants.
+            UnknownRevisionError: it leads a tenant beyond base or head; naming the tenants.
         """
         self._driver.of(plan.lineage).refuse_unfit(plan)
         if plan.shared is not None:

@@ -148,7 +148,7 @@ class Problem:
     is_ahead: bool = False
     """They are revisions of newer code, as the ledger or another tenant shows."""
     is_beyond: bool = False
-    """A downgrade by -N would lead it beyond base."""
+    """A downgrade by -N would lead it beyond base, an upgrade by +N beyond head."""
 
 
 @dataclass(frozen=True, slots=True)

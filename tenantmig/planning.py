@@ -20,6 +20,8 @@ UNDONE_BY: Mapping[RunKind, RunKind] = {
     RunKind.STAMP: RunKind.STAMP,
 }
 
+RELATIVE = ((RunKind.DOWNGRADE, "-"), (RunKind.UPGRADE, "+"))
+
 
 class _Planner:
     """Sorts tenants into groups with the same path, those that are there, and problems."""
@@ -57,7 +59,7 @@ class _Planner:
         self, error: Exception, tenant: Tenant, version: Version, destination: str | Heads
     ) -> None:
         is_known = not (tenant.problem or version.problem)
-        is_relative = self.moves is RunKind.DOWNGRADE and destination[:1] == "-"
+        is_relative = (self.moves, destination[:1]) in RELATIVE
         self.refuse(
             tenant,
             sentence_of(error),

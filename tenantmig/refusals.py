@@ -129,7 +129,7 @@ def refuse_older_code(plan: Plan) -> None:
 
 
 def refuse_beyond(history: History, plan: Plan) -> None:
-    """Refuse a downgrade by -N where a tenant has no revision so far back.
+    """Refuse to go N revisions back or on where a tenant has not as many on that side.
 
     Raises:
         UnknownRevisionError: naming the tenants and how far each could go; nothing was touched.
@@ -137,20 +137,31 @@ def refuse_beyond(history: History, plan: Plan) -> None:
     beyond = [problem for problem in plan.problems if problem.is_beyond]
     if not beyond:
         return
-    told = ", ".join(f'"{p.tenant.name}" ({_how_far(history, p.source)})' for p in beyond[:SHOWN])
+    is_down = plan.moves is RunKind.DOWNGRADE
+    told = ", ".join(
+        f'"{p.tenant.name}" ({_how_far(history, p.source, is_down=is_down)})'
+        for p in beyond[:SHOWN]
+    )
     more = f" and {len(beyond) - SHOWN} more" if len(beyond) > SHOWN else ""
+    way = "A downgrade" if is_down else "An upgrade"
+    name = "`base` undoes all" if is_down else "`head` is the last"
     raise UnknownRevisionError(
-        f"A downgrade by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: {told}"
-        f"{more}. Name a revision (`base` undoes all), or leave these tenants out with --skip."
+        f"{way} by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: {told}"
+        f"{more}. Name a revision ({name}), or leave these tenants out with --skip."
         " Nothing was touched."
     )
 
 
-def _how_far(history: History, heads: Heads) -> str:
+def _how_far(history: History, heads: Heads, *, is_down: bool) -> str:
     at = f"at {show_heads(heads) or 'base'}"
     if len(heads) > 1:
         return f"{at}: several heads"
-    return f"{at}: {counted(len(history.applied(heads)), 'revision')} above base" if heads else at
+    if is_down:
+        return (
+            f"{at}: {counted(len(history.applied(heads)), 'revision')} above base" if heads else at
+        )
+    above = history.applied(history.heads) - history.applied(heads)
+    return f"{at}: {counted(len(above), 'revision')} below head" if above else f"{at}, the head"
 
 
 def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> str:

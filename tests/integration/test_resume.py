@@ -232,6 +232,27 @@ def test_a_downgrade_beyond_base_is_refused_before_the_run(
     assert outcomes(fleet.downgrade("-2", Selection(names=("a",)))) == {"a": "downgraded"}
 
 
+def test_an_upgrade_beyond_head_is_refused_before_the_run(
+    three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
+) -> None:
+    fleet = open_fleet()
+    fleet.onboard(["a"], "r3")
+    fleet.onboard(["b"], "r2")
+    fleet.onboard(["c"], "base")
+    runs = len(fleet.runs())
+    with untouched(database):
+        for command in (("upgrade", "+2"), ("upgrade", "+2", "--dry-run")):
+            told = ask(three, *command, expect=2).error
+            assert '"a" (at r3, the head), "b" (at r2: 1 revision below head)' in told
+            assert "An upgrade by +2 is impossible for 2 tenants" in told
+            assert "`head` is the last" in told
+        assert "impossible for 1 tenant:" in ask(three, "upgrade", "+1", expect=2).error
+        assert ask(three, "plan", "+2", "--json").json["groups"]
+    assert len(fleet.runs()) == runs
+    skipped = Selection(is_all=True, skip=("a",))
+    assert outcomes(fleet.upgrade("+1", skipped)) == {"b": "upgraded", "c": "upgraded"}
+
+
 def test_what_cannot_be_resumed_is_refused_with_advice(
     open_fleet: OpenFleet, database: Database
 ) -> None:
