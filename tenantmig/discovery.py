@@ -194,8 +194,10 @@ def _tenant_of_row(row: Any, where: str) -> Tenant:
     )
 
 
-def read_tenant_file(path: Path) -> list[Tenant]:
+def read_tenant_file(path: Path, *, is_schema_open: bool = False) -> list[Tenant]:
     """Read a file of tenants: CSV lines of `name` or `name,schema`; # begins a comment line.
+
+    A line without a schema means the one of that name; with `is_schema_open` none ("").
 
     It may begin with a byte order mark and with a header, `name,schema` or `schema,name`. Empty
     lines, and those of nothing but commas, are passed over; blanks around a value are no part of
@@ -231,7 +233,8 @@ def read_tenant_file(path: Path) -> list[Tenant]:
         if len(row) > 2 or not row[min(name, len(row) - 1)]:
             raise SourceError(f"{path}, line {number}: write name or name,schema.")
         named = row[name] if len(row) == 2 else row[0]
-        tenants.append(Tenant(named, (row[1 - name] if len(row) == 2 else "") or named))
+        schema = row[1 - name] if len(row) == 2 else ""
+        tenants.append(Tenant(named, schema or ("" if is_schema_open else named)))
     return tenants
 
 

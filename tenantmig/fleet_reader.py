@@ -284,29 +284,36 @@ class FleetReader:
     # -- what other runs would do --------------------------------------------------------------
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
-        """Check that these tenants can be born, and return the plan; changes nothing."""
+        """Check that these tenants can be born, and return the plan; changes nothing.
+
+        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it,
+        else one of its own name.
+        """
         if isinstance(tenants, str):
             raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
-        born = [Tenant(t, t) if isinstance(t, str) else t for t in tenants]
+        born = [Tenant(t, "") if isinstance(t, str) else t for t in tenants]
         if not born:
             raise SelectionError("No tenant is named to onboard.")
-        rules = self.settings.name_rules
-        if self.settings.birth and self.settings.run_as == SCHEMA_OWNER:
+        settings, rules = self.settings, self.settings.name_rules
+        if settings.birth and settings.run_as == SCHEMA_OWNER:
             raise SelectionError(
                 "The setting `birth` does not go with run_as = schema_owner: what it makes would"
                 " belong to the connected role. Nothing was touched."
             )
         for tenant in born:
             rules.check(tenant.name)
-        plan = planning.plan_onboarding(self.history, to, born, self.settings.birth)
+        plan = planning.plan_onboarding(self.history, to, born, settings.birth)
         with self._driver.ledger() as ledger:
-            if self.settings.source != "registry":
-                onboarding.check_listed(self.settings, ledger, born, self._driver.discover(ledger))
+            fleet = self._driver.discover(ledger)
+            born = onboarding.settle_schemas(born, fleet)
+            if settings.source != "registry":
+                onboarding.check_listed(settings, ledger, born, fleet)
             onboarding.refuse_older_code(ledger, self.history)
             onboarding.check_new_tenants(
                 ledger.connection, born, registry.list_tenants(ledger), rules
             )
-        return plan
+        groups = tuple(replace(group, tenants=tuple(born)) for group in plan.groups)
+        return replace(plan, groups=groups)
 
     def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
         """Return what `rollback` would do; nothing is changed."""

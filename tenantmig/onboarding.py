@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import psycopg
 
@@ -50,7 +51,14 @@ def check_new_tenants(
     settled = [t for t in fleet if t.state is not TenantState.ONBOARDING]
     names = {t.name.casefold() for t in settled}
     schemas = {t.schema.casefold() for t in settled} | _existing(connection, tenants, unfinished)
+    begun = {t.name: t.schema for t in fleet if t.state is TenantState.ONBOARDING}
     for tenant in tenants:
+        schema = begun.get(tenant.name, tenant.schema)
+        if schema != tenant.schema:
+            raise TenantExistsError(
+                f'An onboarding of the tenant "{tenant.name}" with the schema "{schema}" was cut'
+                " off; onboard it again with that one. Nothing was touched."
+            )
         if tenant.name.casefold() in names:
             raise TenantExistsError(
                 f'The tenant "{tenant.name}" exists already; nothing was touched.'
@@ -83,25 +91,72 @@ def refuse_older_code(ledger: Ledger, history: History) -> None:
         )
 
 
+def settle_schemas(tenants: Sequence[Tenant], fleet: Sequence[Tenant]) -> list[Tenant]:
+    """Give a tenant without a schema the one that the source lists for it, else its own name.
+
+    In the registry that is the schema of an onboarding that was cut off.
+    """
+    listed = {tenant.name: tenant.schema for tenant in fleet}
+    return [
+        tenant if tenant.schema else replace(tenant, schema=listed.get(tenant.name) or tenant.name)
+        for tenant in tenants
+    ]
+
+
 def check_listed(
     settings: Settings, ledger: Ledger, tenants: Sequence[Tenant], fleet: Sequence[Tenant]
 ) -> None:
     """Refuse tenants that the source, which is not the registry, does not or would not list.
 
     Raises:
-        SourceError: no rollout would ever reach such a tenant.
+        SourceError: no rollout would ever reach such a tenant in this schema and database.
     """
-    listed = {(tenant.name, tenant.schema) for tenant in fleet}
+    if settings.source == "schemas":
+        for tenant in tenants:
+            _check_pattern(settings, ledger, tenant)
+        return
+    listed, database = {tenant.name: tenant for tenant in fleet}, ledger.connection.info.dbname
     for tenant in tenants:
-        is_listed = (tenant.name, tenant.schema) in listed
-        if settings.source == "schemas":
-            is_listed = tenant.name == tenant.schema and is_in_pattern(settings, ledger, tenant)
-        if not is_listed:
+        row = listed.get(tenant.name)
+        if row is None:
             raise SourceError(
-                f'The source {settings.source!r} does not list the tenant "{tenant.name}" with the'
-                f' schema "{tenant.schema}", so no rollout would reach it; list it there first.'
-                " Nothing was touched."
+                f'The source {settings.source!r} does not list the tenant "{tenant.name}", so no'
+                f" rollout would reach it; {_near(tenant.name, fleet)} Nothing was touched."
             )
+        told = f'The source {settings.source!r} lists the tenant "{tenant.name}"'
+        if row.database != database:
+            raise SourceError(
+                f'{told} in the database "{row.database}", and this is "{database}"; give the URL'
+                " of that one. Nothing was touched."
+            )
+        if row.schema != tenant.schema:
+            raise SourceError(
+                f'{told} with the schema "{row.schema}", and not "{tenant.schema}"; leave the'
+                " schema out (--schema), or change it in the source. Nothing was touched."
+            )
+
+
+def _check_pattern(settings: Settings, ledger: Ledger, tenant: Tenant) -> None:
+    if tenant.schema != tenant.name:
+        raise SourceError(
+            f"In the source 'schemas' a tenant has the name of its schema, and \"{tenant.name}\" is"
+            f' not "{tenant.schema}"; leave the schema out (--schema). Nothing was touched.'
+        )
+    if not is_in_pattern(settings, ledger, tenant):
+        raise SourceError(
+            f"The source 'schemas' would not list the schema \"{tenant.schema}\" (`source_pattern`"
+            f" is {settings.source_pattern!r}), so no rollout would reach it. Nothing was touched."
+        )
+
+
+def _near(name: str, fleet: Sequence[Tenant]) -> str:
+    """Say which tenant may be meant, or what to do."""
+    for tenant in fleet:
+        if tenant.schema == name:
+            return f'"{name}" is the schema of the tenant "{tenant.name}": give that name.'
+        if tenant.name.casefold() == name.casefold():
+            return f'it lists "{tenant.name}".'
+    return "list it there first."
 
 
 def _refuse_twice(tenants: Sequence[Tenant]) -> None:

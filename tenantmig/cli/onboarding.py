@@ -34,7 +34,8 @@ def onboard(
     rollout: RolloutFlags,
     names: Names = None,
     schema: Annotated[
-        str | None, typer.Option("--schema", help="The tenant schema, if not the name.")
+        str | None,
+        typer.Option("--schema", help="The schema, if neither the source's nor the name."),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", metavar="K=V", help="A label for each.")
@@ -47,13 +48,15 @@ def onboard(
     json: JsonFlag = False,
 ) -> None:
     """Create each tenant schema at head and register it; all or nothing per tenant."""
-    born = [Tenant(name, name) for name in names or []]
+    born = [Tenant(name, "") for name in names or []]
     if schema is not None:
         if len(born) != 1 or from_file:
             raise SelectionError("--schema goes with exactly one tenant name.")
+        if not schema:
+            raise SelectionError("--schema is empty; leave it out, or name the schema.")
         born = [Tenant(born[0].name, schema)]
     if from_file is not None:
-        born += read_tenant_file(from_file)
+        born += read_tenant_file(from_file, is_schema_open=True)
     labels = parse_labels(label)
     born = [Tenant(tenant.name, tenant.schema, labels=labels) for tenant in born]
     fleet = open_fleet(ctx, **rollout.settings())
