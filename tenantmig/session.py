@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import psycopg
@@ -220,6 +221,7 @@ class TenantSession:
         """Let the script of a step of Alembic act as the owner, and nothing else."""
         script = step.migration_fn
 
+        @wraps(script)  # Alembic logs its name
         def run(**arguments: object) -> None:
             with self._gate.armed():
                 script(**arguments)

@@ -6,6 +6,7 @@ Knows SQLAlchemy's and psycopg's connections; nothing of the ledger or of what i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, Protocol
 
 import psycopg
@@ -112,6 +113,7 @@ def end_mode_with(connection: sa.Connection, step: Any) -> None:
     """
     script = step.migration_fn
 
+    @wraps(script)  # Alembic logs its name
     def run(**arguments: object) -> None:
         script(**arguments)
         if driver_of(connection).autocommit:

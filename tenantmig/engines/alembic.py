@@ -15,6 +15,7 @@ from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
 from tenantmig.engines.env_look import look_at_env
 from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.hush import hushed
 from tenantmig.engines.worker import render_sql
 from tenantmig.engines.workers import READ_TRIES, Call, Workers
 from tenantmig.errors import (
@@ -129,6 +130,8 @@ class AlembicEngine(Engine):
     def ask(self, task: Callable[..., T], *arguments: object, tries: int = 1) -> T:
         """Call `task(options, *arguments)` in a process of its own and return what it returns.
 
+        It is the driver's own work, and logs nothing below a warning.
+
         Raises:
             EnvironmentDiedError: the process died, in each of the `tries`.
             EnvironmentFileError: it took longer than an attempt may.
@@ -163,7 +166,7 @@ class AlembicEngine(Engine):
         within_s: float,
         tries: int,
     ) -> T:
-        asked = (self.options, loads_late, task, self.options, *arguments)
+        asked = (self.options, loads_late, hushed, task, self.options, *arguments)
         try:
             return self._workers.call(run_in_child, *asked, timeout_s=within_s, tries=tries)  # type: ignore[no-any-return]
         except WorkerDiedError as death:

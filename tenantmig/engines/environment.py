@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TextIO
 
@@ -131,6 +132,7 @@ class ScriptEnvironment:
         revision = str(step.revision.revision)
         reason = self.history.proofs.of(RunKind.UPGRADE, revision).impure
 
+        @wraps(step.migration_fn)
         def leave_out(**_: object) -> None:
             context.impl.static_output(f"-- What revision {revision} sends is not shown: {reason}")
 

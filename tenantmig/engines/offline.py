@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TextIO, cast
@@ -22,6 +23,7 @@ from alembic.script import Script
 
 from tenantmig.alembic_config import alembic_config
 from tenantmig.engines.environment import Unheard
+from tenantmig.engines.hush import hush
 from tenantmig.engines.workers import READ_TRIES, Workers
 from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
 from tenantmig.ini_error import say_error
@@ -111,6 +113,7 @@ def _write_history(
 ) -> tuple[WrittenRevision, ...]:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
     sys.stdout = sys.stderr = Unheard(sys.stderr)
+    hush()
     history = History(ini, vouched=vouched)
     scripts = history.scripts()
     written: list[WrittenRevision] = []
@@ -119,6 +122,7 @@ def _write_history(
         """Give Alembic one step, a base, in which every script runs: it passes their arguments."""
         step = MigrationStep.upgrade_from_script(history.script.revision_map, scripts[0])
 
+        @wraps(step.migration_fn)  # Alembic logs its name
         def write_all(**arguments: Any) -> None:
             written.extend(_write(history, script, buffer, arguments) for script in scripts)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import psycopg
@@ -68,6 +69,7 @@ class Witness:
         """Watch the script of a step when Alembic runs it."""
         script = step.migration_fn
 
+        @wraps(script)  # Alembic logs its name
         def watched(**arguments: object) -> None:
             self._statements, self._obstacle = [], None
             if arguments:
