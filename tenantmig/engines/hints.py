@@ -1,11 +1,12 @@
-"""Hints: what is told with the error of a script that did not find a name.
+"""Hints: what is told with the error of a script that did not find a name, or found it taken.
 
-The same for tenants, for scratch schemas and where models are compared.
+The former is the same for tenants, for scratch schemas and where models are compared.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 
 import psycopg
 import sqlalchemy as sa
@@ -20,10 +21,13 @@ from tenantmig.errors import TenantmigError
 from tenantmig.lineage import Lineage
 from tenantmig.revisions import History
 from tenantmig.session import TenantSession
+from tenantmig.tenant import Tenant
 from tenantmig.version_table import read_versions
 
 NO_SCHEMA = "3F000"
 TOO_LONG = "22001"
+TAKEN = frozenset({"42P07", "42701", "42710", "42723"})
+"""SQLSTATEs of a relation, column, other object or function that is there already."""
 BEHIND = "; the shared lineage is behind: run `tenantmig upgrade --lineage shared`"
 
 
@@ -45,6 +49,16 @@ def find_hint(error: BaseException, session: TenantSession | None, options: Work
         shared=options.shared_schema,
         version_table=options.version_table,
     )
+
+
+def say_taken(error: BaseException, tenant: Tenant, options: WorkerOptions) -> str:
+    """Say how to see what a tenant has already that a revision makes, or nothing."""
+    origin = origin_of(error)
+    if not isinstance(origin, psycopg.Error) or options.lineage is not Lineage.TENANT:
+        return ""
+    if origin.sqlstate not in TAKEN or origin.diag.schema_name == "pg_catalog":
+        return ""
+    return f"; `tenantmig drift -t {shlex.quote(tenant.name)}` shows what is there too much"
 
 
 def _is_of_version(error: BaseException, options: WorkerOptions) -> bool:

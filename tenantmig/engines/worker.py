@@ -23,7 +23,7 @@ from tenantmig.denial import find_denied, refuse_role
 from tenantmig.diagnosis import explain, is_read_only
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
-from tenantmig.engines.hints import find_hint
+from tenantmig.engines.hints import find_hint, say_taken
 from tenantmig.engines.hooks import find_hook
 from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
@@ -159,6 +159,8 @@ class Worker(ScriptEnvironment):
             return ""
         schema, options = assignment.tenant.schema, self.options
         denied = find_denied(error, self.session, schema, options.version_table)
+        if assignment.kind is not RunKind.ONBOARD:
+            denied += say_taken(error, assignment.tenant, options)
         return denied + find_blockers(error, self.session, schema, options.shared_schema)
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
