@@ -33,6 +33,7 @@ from tenantmig.errors import (
     VersionTableError,
     sentence_of,
 )
+from tenantmig.heads import read_heads
 from tenantmig.plan import Heads, RunKind, show_heads
 from tenantmig.reference import BuildReferences, Collected, Reference, collect
 from tenantmig.registry import add_tenant, list_tenants
@@ -76,11 +77,19 @@ class Adopted:
     """Its catalog when it was looked at."""
     unproved: str | None = None
     """Why it was compared with nothing."""
+    row_writers: tuple[str, ...] = ()
+    """The revisions that may write rows, where nothing says that they were run."""
 
     @property
     def is_adopted(self) -> bool:
         """True when it is a tenant now, or would be if this were no dry run."""
         return self.problem is None
+
+    @property
+    def is_placed(self) -> bool:
+        """True when nothing says that the revisions up to there were run."""
+        is_told = self.evidence is Evidence.VERSION_TABLE
+        return self.is_adopted and self.revision is not None and not is_told
 
 
 def adopt(
@@ -202,12 +211,15 @@ class Adoption:
         if any(version.is_unstamped for version in seen):
             wanted |= self._everywhere() if self.at is None else {self.at}
         known = collect(self.build, self.reader, wanted)
-        return [
+        found = [
             Adopted(tenant, problem=refused[tenant.name])
             if refused[tenant.name]
             else self._looked_at(tenant, versions[tenant.schema], marks.get(tenant.schema), known)
             for tenant in tenants
         ]
+        places = {one.revision for one in found if one.is_placed}
+        writers = {place: self.history.row_writers(read_heads(place)) for place in places}
+        return [replace(o, row_writers=writers[o.revision]) if o.is_placed else o for o in found]
 
     def _everywhere(self) -> set[Heads]:
         return {(), self.history.heads, *((one,) for one in self.history.revisions)}

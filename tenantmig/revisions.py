@@ -26,6 +26,7 @@ from tenantmig.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.plan import Path as RevisionPath
 from tenantmig.proofs import HistoryProofs
 from tenantmig.recording import AUTOCOMMIT
+from tenantmig.row_changes import may_write_rows
 from tenantmig.script_source import extensions_made, has_autocommit_block, irreversible_reason
 
 MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[ExactStep]]
@@ -272,6 +273,11 @@ class History:
             for name in extensions_made(self._file(revision)):
                 found.setdefault(name, revision)
         return found
+
+    def row_writers(self, heads: Heads) -> tuple[str, ...]:
+        """Return the applied revisions that may have written rows (see `row_changes`), in order."""
+        applied = self.applied(heads)
+        return tuple(r for r in self.revisions if r in applied and may_write_rows(self._file(r)))
 
     def irreversible(self, revision: str) -> str | None:
         """Say why a revision can never be downgraded, or None."""

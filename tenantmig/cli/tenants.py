@@ -22,6 +22,8 @@ from tenantmig.cli.printing import console, print_json, table
 from tenantmig.errors import SelectionError
 from tenantmig.tenant import Selection, Tenant, TenantState
 
+SHOWN = 10  # revisions that may write rows; --json has all
+
 app = typer.Typer(no_args_is_help=True, help="The registry of tenants.")
 Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
 
@@ -112,6 +114,7 @@ def _adopted_json(one: Adopted) -> dict[str, Any]:
         "differences": [difference_json(difference) for difference in one.differences],
         "problem": one.problem,
         "unproved": one.unproved,
+        "row_writers": list(one.row_writers),
     }
 
 
@@ -123,11 +126,20 @@ def _print_adopted(found: Sequence[Adopted], done: str) -> None:
             out.print(f"{one.tenant.name}: {done} at {one.revision or 'base'} ({how})")
             if one.unproved:
                 out.print(f"  as it stands; {one.unproved}")
+            if one.is_placed:
+                out.print(f"  {_rows_told(one.row_writers)}")
             if one.differences:
                 out.print("  but its catalog is not what the history makes there:")
         else:
             out.print(f"{one.tenant.name}: not adopted: {one.problem}")
         print_differences(one.differences, hint="--json has all")
+
+
+def _rows_told(writers: Sequence[str]) -> str:
+    if not writers:
+        return "rows were not compared; no revision up to there writes any"
+    shown = ", ".join(writers[:SHOWN]) + (", …" if len(writers) > SHOWN else "")
+    return f"rows were not compared; what these revisions may write can be missing: {shown}"
 
 
 def _set_state(

@@ -15,6 +15,7 @@ from tests.fixtures.rollouts import CREATE, adding
 LONG = "é" * 31 + "x"
 QUOTED = 'q"uo.te d'
 DATA_ONLY = ("r3", "op.execute('UPDATE thing SET id = 1')")
+ADDED = ["r2", "r3", "r4"]  # r2 and r4 read something first
 VERSION = "SELECT version_num FROM {}.alembic_version"
 
 
@@ -60,6 +61,7 @@ def test_with_a_version_row_as_they_are(project: Project, database: Database) ->
     assert [(t["adopted"], t["revision"], t["evidence"]) for t in found["tenants"]] == [
         (True, "r2", "version_table")
     ] * 2
+    assert [t["row_writers"] for t in found["tenants"]] == [[], []]  # the version table says it
     told = [[d["object"] for d in tenant["differences"]] for tenant in found["tenants"]]
     assert told == [["thing.more"], []]
     assert revisions(project) == {"acme": "r2", QUOTED: "r2"}
@@ -85,8 +87,12 @@ def test_without_one_the_revision_is_found_and_stamped(
         ("r4", "catalog"),
         ("r4", "catalog"),
     ]
+    assert [t["row_writers"] for t in found["tenants"]] == [[], ADDED, ADDED]
     text = project.run("tenants", "adopt", "one", QUOTED, LONG, "void").out
-    assert "one: adopted at r1 (catalog)" in text
+    assert "one: adopted at r1 (catalog)\n  rows were not compared; no revision up to" in text
+    assert f"{LONG}: adopted at r4 (catalog)\n  rows were not compared; what these" in text
+    assert "revisions may write can be missing: r2, r3, r4\n" in text
+    assert "base (catalog)\n  rows" not in text
     assert "void: adopted at base" in text
     assert revisions(project) == {"one": "r1", QUOTED: "r4", LONG: "r4", "void": None}
     assert database.fetch(VERSION.format(quoted(LONG))) == [("r4",)]
@@ -104,7 +110,8 @@ def test_revisions_whose_catalogs_are_the_same_are_named(
     assert found["candidates"] == ["r2", "r3"]
     assert not found["adopted"]
     assert "--at REV" in found["problem"]
-    project.run("tenants", "adopt", "acme", "--at", "r3")
+    text = project.run("tenants", "adopt", "acme", "--at", "r3").out
+    assert "r3 (given)\n  rows were not compared; what these revisions may write" in text
     assert revisions(project) == {"acme": "r3"}
 
 

@@ -1,0 +1,79 @@
+"""A script is cleared of writing rows only where it shows that it writes none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenantmig.row_changes import may_write_rows
+
+HEAD = """
+import sqlalchemy as sa
+import myapp.types
+from alembic import op
+from sqlalchemy.dialects import postgresql
+revision = "r1"
+"""
+CLEAR = (
+    "op.create_table('a', sa.Column('id', sa.Integer()), sa.Column('b', myapp.types.Guid(3)))",
+    "with op.batch_alter_table('a') as batch:\n        batch.add_column(sa.Column('c', sa.Text()))",
+    "op.execute('CREATE INDEX i ON a (id); ALTER TABLE a ADD b int;')",
+    "op.execute('CREATE FUNCTION f() RETURNS int AS $$ INSERT INTO a VALUES (1) $$ LANGUAGE sql')",
+    "op.execute(\"COMMENT ON TABLE a IS 'DELETE FROM a; INSERT'\")",
+    "op.execute(sa.text('-- INSERT INTO a\\nDROP TABLE a'))",
+    "op.alter_column('a', 'b', type_=postgresql.JSONB(), existing_type=sa.JSON())",
+    "with op.get_context().autocommit_block():\n        op.create_index('i', 'a', ['id'])",
+    "for name in ('a', 'b'):\n        op.drop_table(name)",
+    "op.execute('CREATE TABLE c (id int GENERATED ALWAYS AS IDENTITY)')",
+    "helper()",
+    "pass",
+)
+WRITES = (
+    "op.bulk_insert(sa.table('a', sa.column('id')), [{'id': 1}])",
+    "op.execute('INSERT INTO a VALUES (1)')",
+    "op.execute(sa.text('UPDATE a SET id = 2'))",
+    "op.execute('CREATE TABLE b AS SELECT 1')",
+    "op.execute('ALTER TABLE a ADD b int; DELETE FROM a')",
+    "op.execute('DROP TABLE b -- x\\n; WITH x AS (DELETE FROM a RETURNING 1) SELECT 1')",
+    "op.execute('CREATE TABLE b AS (WITH x AS (SELECT 1) SELECT * FROM x)')",
+    "op.execute('SELECT fill()')",
+    'op.execute("DO $$ BEGIN DELETE FROM a; END $$")',
+    "op.execute(f'UPDATE {1} SET a = 1')",
+    "op.execute(sa.table('a').insert().values(id=1))",
+    "op.execute(text)",
+    "op.get_bind().execute(sa.text('DROP TABLE a'), {'a': 1})",
+    "sa.orm.Session(bind=op.get_bind()).add(1)",
+    "print(myapp.types.fill(1))",
+    "myapp.types.fill(op)",
+    "getattr(op, 'bulk_' + 'insert')(1, [])",
+    "op.run_async(print)",
+)
+
+
+def script(folder: Path, body: str) -> str:
+    file = folder / "r1.py"
+    helper = "def helper():\n    op.drop_index('i')\n"
+    back = "def downgrade():\n    op.execute('DELETE FROM a')\n"
+    file.write_text(f"{HEAD}\n{helper}\ndef upgrade():\n    {body}\n\n{back}")
+    return str(file)
+
+
+@pytest.mark.parametrize("body", CLEAR)
+def test_what_writes_none(tmp_path: Path, body: str) -> None:
+    may_write_rows.cache_clear()
+    assert not may_write_rows(script(tmp_path, body))
+
+
+@pytest.mark.parametrize("body", WRITES)
+def test_what_may_write_some(tmp_path: Path, body: str) -> None:
+    may_write_rows.cache_clear()
+    assert may_write_rows(script(tmp_path, body))
+
+
+def test_a_helper_of_the_script_and_bytecode(tmp_path: Path) -> None:
+    file = Path(script(tmp_path, "helper()"))
+    file.write_text(file.read_text().replace("op.drop_index('i')", "op.execute('DELETE FROM a')"))
+    may_write_rows.cache_clear()
+    assert may_write_rows(str(file))
+    assert may_write_rows(str(file) + "c")
