@@ -178,9 +178,10 @@ def plan_rollback(
     """
     run, moves = record.report.run, UNDONE_BY.get(record.direction)
     if moves is None:
+        born = " To drop the tenants that it made: `tenantmig offboard NAME --yes`."
         raise SelectionError(
             f"Run {run} is of kind {record.direction}; only an upgrade, a downgrade, a stamp or a"
-            " rollback can be rolled back."
+            f" rollback can be rolled back.{born if record.direction is RunKind.ONBOARD else ''}"
         )
     moved = [
         r for r in record.tenants if r.problem or r.outcome.to_revision != r.outcome.from_revision

@@ -154,7 +154,7 @@ def test_rollback_of_a_rollback(open_fleet: OpenFleet, database: Database) -> No
 def test_what_cannot_be_rolled_back_is_refused(open_fleet: OpenFleet) -> None:
     fleet = open_fleet()
     onboarding = fleet.onboard(["a"])
-    with pytest.raises(SelectionError, match="of kind onboard"):
+    with pytest.raises(SelectionError, match=r"of kind onboard.*`tenantmig offboard NAME --yes`"):
         fleet.rollback(run_of(onboarding))
     nothing = fleet.upgrade()
     with pytest.raises(SelectionError, match="moved no tenant"):
