@@ -28,11 +28,12 @@ CHUNK = 500  # version tables read by one statement
 PART = 1500  # schemas that one connection takes at a time, and looks up in the catalogs
 LONGEST = 1000  # characters of what may be a revision
 REMEDY = "say where the tenant stands with `tenantmig stamp REV -t NAME`"
+ADOPT = "; in another source than the registry `tenantmig tenants adopt NAME` finds the revision"
 MISSING_SCHEMA = "the tenant schema does not exist"
 EMPTY = (
     "the version table is empty though the schema holds tables; say where it stands with"
     " `tenantmig stamp REV -t NAME`, or, if its tables are older than the history, run the"
-    " first revision with `alembic -x tenant=NAME upgrade REV`"
+    f" first revision with `alembic -x tenant=NAME upgrade REV`{ADOPT}"
 )
 
 
@@ -263,7 +264,7 @@ def _problem(facts: _Facts | None, version_table: str) -> str | None:
     if not facts.has_version_table:
         return (
             f"the schema has no version table ({version_table}); if its tables stand at a"
-            " revision, say so with `tenantmig stamp REV -t NAME`"
+            f" revision, say so with `tenantmig stamp REV -t NAME`{ADOPT}"
         )
     if not facts.has_version_column:
         return f"the table {version_table} has no column version_num: it is not Alembic's"
