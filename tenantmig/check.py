@@ -8,6 +8,7 @@ not, the way goes on in a new one, to which the history is run anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -34,6 +35,7 @@ from tenantmig.scratch import Scratch
 from tenantmig.version_table import read_versions
 
 SHOWN = 5
+LABEL = re.compile(r"'(?:[^']|'')*'")  # of an enum, as its text in the catalog has it
 VERBS = {Change.MISSING: "is missing", Change.EXTRA: "is left", Change.DIFFERS: "differs"}
 HOLDS_ROWS = frozenset({"table", COLUMN, "materialized view"})
 OWN_NAME = "<scratch>"
@@ -231,7 +233,17 @@ def _shown(differences: Sequence[Difference]) -> str:
     """Name what differs."""
     found = told(differences)
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ", ".join(f"{one.kind} {one.name} {VERBS[one.change]}" for one in found[:SHOWN]) + more
+    return ", ".join(map(_what, found[:SHOWN])) + more
+
+
+def _what(one: Difference) -> str:
+    said = f"{one.kind} {one.name} {VERBS[one.change]}"
+    if one.kind != "enum" or one.reference is None or one.tenant is None:
+        return said
+    expected, found = (LABEL.findall(side.text) for side in (one.reference, one.tenant))
+    lacking = [f"label {label} is missing" for label in expected if label not in found]
+    left = [f"label {label} is left" for label in found if label not in expected]
+    return f"{said} ({', '.join(lacking + left)})" if lacking or left else said
 
 
 def _run_again(scratch: Scratch, revisions: Sequence[str]) -> None:

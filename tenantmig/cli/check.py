@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,10 @@ ReplayFlag = Annotated[
 
 ONCE = (
     "create it once, outside the tenants, and set extension_schemas (docs/scripts.md, Extensions)"
+)
+ACCEPT = (
+    "Correct what is broken, or accept what was shipped and cannot be changed:"
+    " tenantmig check --accept 'a reason'"
 )
 BeginFlag = Annotated[
     str | None,
@@ -69,7 +74,7 @@ def check(
         ctx.obj.found = _as_json(report) | {"replay": None}
         if not json:
             _print(report)
-            _print_baseline(report)
+            _print_baseline(report, is_accepting=accept is not None)
         # by plain Alembic a script that reaches out of its schema would do so
         replayed = fleet.check_replay() if replay and report.is_complete else None
     if json:
@@ -142,8 +147,11 @@ def _tell(found: RevisionCheck) -> None:
 
 
 def _print_counts(revisions: Sequence[RevisionCheck]) -> None:
-    counts = {kind: sum(r.downgrade is kind for r in revisions) for kind in Downgrade}
-    said = ", ".join(f"{count} {_said(kind)}" for kind, count in counts.items() if count)
+    found = Counter(
+        _said(r.downgrade) + " (accepted)" * (r.accepted is not None)
+        for r in sorted(revisions, key=lambda r: list(Downgrade).index(r.downgrade))
+    )
+    said = ", ".join(f"{count} {kind}" for kind, count in found.items())
     total = len(revisions)
     say(f"Downgrades of {total} revision{'s' * (total != 1)}: {said or 'none'}")
 
@@ -164,11 +172,13 @@ def _print(report: CheckReport) -> None:
             say_lines(f"  {change}")
 
 
-def _print_baseline(report: CheckReport) -> None:
+def _print_baseline(report: CheckReport, *, is_accepting: bool) -> None:
     for change in report.accepted_changes:
         say_lines(f"  accepted: {change}")
     for stale in report.stale:
         say(f"Accepted and not found any more, remove it from the baseline: {stale}")
+    if report.broken and not is_accepting:
+        say(ACCEPT)
 
 
 def _said(kind: Downgrade) -> str:

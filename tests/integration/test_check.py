@@ -164,3 +164,23 @@ def test_extensions_are_named_and_public_may_hold_them(tmp_path: Path, database:
     project.run("onboard", "acme", "beta", "gamma")
     types = "SELECT count(DISTINCT atttypid) FROM pg_attribute WHERE attname IN ('a', 'b') AND"
     assert database.fetch(f"{types} attrelid = 'gamma.thing'::regclass") == [(1,)]
+
+
+def test_a_label_is_named_and_a_broken_downgrade_may_be_accepted(
+    tmp_path: Path, database: Database
+) -> None:
+    make = "op.execute(\"CREATE TYPE mood AS ENUM ('ok')\")"
+    kind = ("r1", make, "op.execute('DROP TYPE mood')")
+    label = """
+with op.get_context().autocommit_block():
+    op.execute("ALTER TYPE mood ADD VALUE 'sad'")
+"""
+    project = Project(tmp_path, database.url, write_history(tmp_path / "h", kind, ("r2", label)))
+    found = project.run("check", expect=5).out
+    assert "enum mood differs (label 'sad' is left)" in found
+    assert "Downgrades of 2 revisions: 1 sound, 1 broken\n" in found
+    assert found.splitlines()[-1].endswith("tenantmig check --accept 'a reason'")
+    assert "accept what" not in project.run("check", "--accept", "shipped").out
+    accepted = project.run("check").out
+    assert "Downgrades of 2 revisions: 1 sound, 1 broken (accepted)\n" in accepted
+    assert "accept what" not in accepted
