@@ -102,7 +102,7 @@ class Scratch:
     @staticmethod
     def _tell(failure: Failure | NotTried | None, what: str) -> None:
         if isinstance(failure, NotTried):
-            raise NotTriedError(f"The {what} ended: {failure.message}. {HINT}")
+            raise NotTriedError(f"The {what} was stopped: {failure.message}. {HINT}")
         if failure is not None:
             reason = failure.message.removesuffix(".")
             kind = NoBeginningError if failure.sqlstate in PRESUMED else ScratchError

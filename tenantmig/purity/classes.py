@@ -122,7 +122,8 @@ class Classes:
                 and v.path != IMMUTABLE
                 for v in inner.returned
             ):
-                at.impure(node, f"{node.name} gives what outlives the call, or tells the tenant")
+                what = "what outlives the call, or says who the tenant is"
+                at.impure(node, f"{node.name} gives {what}")
         finally:
             self.prover.stack.pop()
 

@@ -77,7 +77,7 @@ class Expressions(ABC):
 
     def asks(self, node: ast.AST, what: str) -> Values:
         """Note that the tenant's name is used otherwise than to be written into SQL."""
-        found = self._found(node, f"it {what} what tells the tenant")
+        found = self._found(node, f"it {what} what says who the tenant is")
         if found not in self.findings.by_tenant:
             self.findings.by_tenant.append(found)
         return PLAIN

@@ -264,7 +264,7 @@ def test_a_plan_says_which_way_each_revision_goes(tmp_path: Path, database: Data
         ("r4", "alembic", "shared"),
     ]
     assert "it writes a file (line 12)" in ways[1]["reason"]
-    assert "it compares what tells the tenant (line 12)" in ways[2]["reason"]
+    assert "it compares what says who the tenant is (line 12)" in ways[2]["reason"]
     told = project.run("plan").out
     assert "it writes a file" in " ".join(told.split())
     shown = project.run("plan", "r3", "--sql").out
