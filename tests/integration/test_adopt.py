@@ -185,6 +185,10 @@ def test_with_another_source_only_the_version_row_is_written(
     query = "SELECT coalesce(name, id::text) AS name, schema FROM app.account"
     project.settings(f'names = "wide"\nsource = "query"\nsource_query = "{query}"\n')
     with untouched(database):
+        told = project.run("status", "--json").json["tenants"]
+        adopt = "`tenantmig tenants adopt NAME` finds the revision"
+        lost = {one["tenant"] for one in told if adopt in str(one["problem"])}
+        assert lost == {"two", uuid}
         assert "'query' does not list" in project.refuse("tenants", "adopt", "nobody")
         assert "keeps the labels" in project.refuse("tenants", "adopt", "acme", "--label", "a=b")
         out = project.run("tenants", "adopt", "acme", "two", uuid, "--dry-run").out
