@@ -45,6 +45,8 @@ from tenantmig.version_table import refuse_danger
 __all__ = ["SharedEnv", "TenantEnv", "TenantImpl", "assert_in_tenant"]
 
 HEADS = "tenantmig_heads"
+ROLLED_BACK = "the transaction was rolled back"
+"""What a revision committed before, in an autocommit_block, is not."""
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
 
 
@@ -178,6 +180,10 @@ class TenantEnv(LineageEnv):
             with _one_sentence():
                 self._find(is_offline=is_offline)
 
+    def __str__(self) -> str:
+        """The tenant schema: in a text that env.py puts together, the tenant is nothing else."""
+        return self.schema
+
     def _find(self, *, is_offline: bool) -> None:
         if not self.name:
             raise UnknownTenantError(USAGE)
@@ -241,18 +247,17 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     Limits that it set for itself (`SET lock_timeout`) end with it: plain Alembic has ours again.
 
     Raises:
-        TenantSessionError: a script changed search_path; the revision is rolled back.
+        TenantSessionError: a script changed search_path; its open transaction is rolled back.
     """
     if not isinstance(ctx.impl, TenantImpl):
-        raise TenantSessionError(f"env.py must {derive(ctx.impl)}; the revision was rolled back.")
+        raise TenantSessionError(f"env.py must {derive(ctx.impl)}; {ROLLED_BACK}.")
     if ctx.as_sql or ctx.connection is None:
         return
     current = ctx.connection.execute(sa.text("SELECT pg_catalog.current_schema()")).scalar()
     expected = ctx.connection.info.get("tenantmig_schema")
     if current != expected:
         raise TenantSessionError(
-            f'A script left the tenant schema "{expected}" for "{current}";'
-            " the revision was rolled back."
+            f'A script left the tenant schema "{expected}" for "{current}"; {ROLLED_BACK}.'
         )
     ctx.connection.info[HEADS] = sorted(facts.get("heads", ()))
     options = ctx.connection.info.get("tenantmig_options")

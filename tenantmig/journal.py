@@ -118,7 +118,7 @@ def record_step(
         raise TenantSessionError(
             f'A script left the session outside the tenant schema "{assignment.tenant.schema}"'
             " (it changed search_path), or another driver took the tenant over;"
-            " the revision was rolled back."
+            " the transaction was rolled back."
         )
     return str(written[0])
 

@@ -6,7 +6,7 @@ text that would end it is refused; one that nobody could read and that did end i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -58,6 +58,7 @@ class ScriptCursor(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> ScriptCursor:
         """Execute a statement, unless it may not be sent as text."""
         query, params = self.put_in(query, params)
+        self._hear(query, params)
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
         wall = self.connection.armed_wall
         if wall is None:
@@ -66,8 +67,16 @@ class ScriptCursor(psycopg.Cursor[Any]):
             self._execute_walled(wall, wall.write(self.connection, query, params), options)
         return self
 
+    def _hear(self, query: Any, params: Any = None) -> None:
+        """Let whoever hears what env.py sends refuse it, with its parameters put in."""
+        heard = self.connection.hear
+        if heard is not None:
+            text = text_of(query, self)
+            heard(put_in(self.connection, text, params) if params else text)
+
     def executemany(self, query: Query, params_seq: Iterable[Any], **options: Any) -> None:
         """Execute a statement for each set of parameters, unless it may not be sent as text."""
+        self._hear(query)
         refuse_text(text_of(query, self), is_savepoint_allowed=True)
         is_walled = self.connection.armed_wall is not None
         if not (is_walled or self.connection.puts_in(text_of(query, self))):
@@ -84,6 +93,7 @@ class ScriptCursor(psycopg.Cursor[Any]):
         """Execute a statement and read its rows one by one; not behind the wall."""
         refuse_way(self.connection, "stream()")
         query, params = self.put_in(query, params)
+        self._hear(query, params)
         yield from super().stream(query, params, **options)
 
     @contextmanager
@@ -136,6 +146,8 @@ class ScriptConnection(BoundedConnection):
     watch: CommitWatch | None = None
     wall: OwnerWall | None = None
     """Behind which scripts act as the owner of the tenant schema, if they do."""
+    hear: Callable[[str], None] | None = None
+    """Who hears, and may refuse, each text that is sent."""
     has_left: bool = False
     """A statement ended a transaction, and nobody was asked."""
     _is_ending = False

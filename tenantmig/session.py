@@ -104,7 +104,7 @@ class TenantSession:
         with self._ours():
             connection = open_beside(named, self.schema, self._open)
         connection.begin_watch(self)
-        connection.wall = self._new_wall()
+        connection.wall, connection.hear = self._new_wall(), self.driver.hear
         return connection
 
     def _watch(self) -> None:

@@ -2,8 +2,9 @@
 
 It runs up to `context.run_migrations()`, which does nothing here. It gets a connection whose search
 path is no tenant's, and no statement of its own is sent over that, nor may it connect or write
-elsewhere: what it would find there is not known, and so nothing is said against it. The one
-exception is an env.py that never names the driver's connection and opens one with SQLAlchemy.
+elsewhere: what it would find there is not known, and so nothing is said against it. There are two
+exceptions: a statement that would itself place a tenant's tables, by its text; and an env.py that
+never names the driver's connection and opens one with SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from configparser import Error as IniError
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -28,11 +30,13 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenantmig.engines.acts import acts_refused
+from tenantmig.engines.env_watch import line_in, say_sent
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
+from tenantmig.env_statement import is_setting_alone, judge
 from tenantmig.errors import OutsideError, TenantmigError
 from tenantmig.ini_error import say_error
 from tenantmig.script_source import parse_source, read_source
-from tenantmig.session import TenantSession
+from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import SCRATCH, Tenant
 
 OPENS = (
@@ -46,6 +50,10 @@ MEND = "correct that; nothing can run before env.py loads"
 ENGINES = frozenset(
     {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 )
+NOTHING = "SET LOCAL search_path = pg_catalog"
+"""What is sent where env.py only repeats what its session is bound to: it ends with its own."""
+OURS = (NOTHING, "SELECT pg_catalog.set_config('lock_timeout'")
+"""What the session itself sends in the look."""
 NEVER_RUN = "it must call context.run_migrations()"
 LOADING = (ImportError, SyntaxError, NameError, AttributeError, SQLAlchemyError, IniError)
 """What does not come from the tenant that is asked for."""
@@ -62,20 +70,27 @@ class _Look:
         self.line: int | None = None
         self.has_run = False
         self.is_stopped = False
+        self.sent: str | None = None
+        """What env.py sends that would place a tenant's tables, and where."""
         self.environment = EnvironmentContext(
             config, script, fn=lambda *_: [], destination_rev="head", tag=None
         )
         self.refused: list[bool] = []
         """What env.py did elsewhere, in order: whether SQLAlchemy did it, to connect."""
         self.script = script
-        self._file = str(Path(script.dir, "env.py"))
+        self.file = str(Path(script.dir, "env.py"))
         self._configure = self.environment.configure
         self.environment.configure = self._note_line  # type: ignore[method-assign]
         self.environment.run_migrations = self._note_run  # type: ignore[method-assign]
 
     def _note_line(self, *arguments: Any, **named: Any) -> None:
-        self.line = _line_in(self._file, traceback.extract_stack())
+        self.line = line_in(self.file, traceback.extract_stack())
         self._configure(*arguments, **named)
+
+    @property
+    def told(self) -> str | None:
+        """What is known to be wrong with what env.py sends by itself."""
+        return f"{self.sent}; {ADAPT}." if self.sent else None
 
     def _note_run(self, **_: Any) -> None:
         self.has_run = True
@@ -96,23 +111,27 @@ def look_at_env(options: WorkerOptions, tenant: Tenant) -> str | None:
     except (TenantmigError, psycopg.Error, SQLAlchemyError):
         return None  # not env.py's fault; a run tries again, or tells it
     config.attributes["connection"] = session.sqlalchemy
+    session.sqlalchemy.dialect.default_schema_name = tenant.schema
+    session.sqlalchemy.execution_options(schema_translate_map=translate_map(tenant.schema))
     tell_env(config, options, tenant, "head")
     look = _Look(config, script)
     try:
-        _run(look, session)
+        _run(look, session, (tenant.schema, *options.session.extension_schemas))
     except _Stop:
-        return None
+        return look.told
     except (Exception, SystemExit) as error:  # noqa: BLE001  env.py raises anything
+        if look.sent:
+            return look.told
         told = None if look.is_stopped else _explain(error, file, look, tenant)
         return told and options.session.url.redact(told)
     finally:
         session.close()
-    if look.is_stopped or look.refused:
-        return None
+    if look.sent or look.is_stopped or look.refused:
+        return look.told
     return _problem(look, file, options, session, tenant)
 
 
-def _run(look: _Look, session: TenantSession) -> None:
+def _run(look: _Look, session: TenantSession, path: Sequence[str]) -> None:
     def refuse(act: str) -> NoReturn:
         is_engine = any(
             str(frame.f_globals.get("__name__")).startswith("sqlalchemy.")
@@ -121,11 +140,20 @@ def _run(look: _Look, session: TenantSession) -> None:
         look.refused.append(is_engine)
         raise OutsideError(f"It {act}.")
 
-    def stop(*_: object) -> NoReturn:
+    def stop(text: str) -> NoReturn:
         look.is_stopped = True
+        what = judge(text, path)
+        if what is not None and look.sent is None:
+            look.sent = say_sent(look.file, what)
         raise _Stop
 
-    event.listen(session.sqlalchemy, "before_cursor_execute", stop)
+    def pass_over(_: object, __: object, text: str, parameters: Any, *___: Any) -> tuple[str, Any]:
+        """Send nothing in the place of a SET that the session needs not: env.py goes on."""
+        is_own = judge(text, path) is None and is_setting_alone(text)
+        return (NOTHING, ()) if is_own else (text, parameters)
+
+    event.listen(session.sqlalchemy, "before_cursor_execute", pass_over, retval=True)
+    session.driver.hear = lambda text: None if text.startswith(OURS) else stop(text)
     quiet = io.StringIO()
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
@@ -163,7 +191,7 @@ def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> st
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: a syntax error: {error.msg}; {MEND}."
     frames = traceback.extract_tb(error.__traceback__)
-    line = _line_in(file, frames)
+    line = line_in(file, frames)
     where = f"{file}, line {line}" if line else file
     if look.refused:
         return f"{where}: {OPENS}; {ADAPT}."
@@ -209,10 +237,3 @@ def _is_of_project(frame: str, file: str) -> bool:
     is_library = "site-packages" in frame or frame.startswith((sys.base_prefix, sys.prefix, "<"))
     is_ours = frame.startswith(str(Path(__file__).parents[1]))
     return not (is_library or is_ours or os.path.realpath(frame) == os.path.realpath(file))
-
-
-def _line_in(file: str, frames: traceback.StackSummary) -> int | None:
-    """Return the line of the innermost frame in a file."""
-    here = os.path.realpath(file)
-    lines = [frame.lineno for frame in frames if os.path.realpath(frame.filename) == here]
-    return lines[-1] if lines else None

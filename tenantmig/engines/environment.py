@@ -21,6 +21,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.alembic_config import alembic_config
 from tenantmig.connection import SessionOptions
+from tenantmig.engines.env_watch import EnvWatch, Migrations
 from tenantmig.errors import EnvironmentFileError, TenantmigError
 from tenantmig.ini_error import say_error
 from tenantmig.lineage import Lineage
@@ -139,12 +140,23 @@ class ScriptEnvironment:
         if reason:
             step.migration_fn = leave_out
 
-    def run_env(self, tenant: Tenant, migrations: object, destination: str, **more: object) -> None:
-        """Run the user's env.py for a tenant; it calls `migrations` to run its revisions."""
+    def run_env(
+        self, tenant: Tenant, migrations: Migrations, destination: str, **more: object
+    ) -> None:
+        """Run the user's env.py for a tenant; it calls `migrations` to run its revisions.
+
+        Raises:
+            EnvironmentFileError: it sends by itself what would place the tenant's tables.
+        """
         tell_env(self.config, self.options, tenant, destination)
-        script = self.history.script
-        with EnvironmentContext(
-            self.config, script, fn=migrations, destination_rev=destination, tag=None, **more
+        script, extensions = self.history.script, self.options.session.extension_schemas
+        watch = EnvWatch(str(Path(script.dir, "env.py")), (tenant.schema, *extensions))
+        fn = watch.around(migrations)
+        with (
+            watch.attached(self.config.attributes.get("connection")),
+            EnvironmentContext(
+                self.config, script, fn=fn, destination_rev=destination, tag=None, **more
+            ),
         ):
             script.run_env()
 
@@ -207,6 +219,18 @@ def broken_rules(
             made in {length, None}
         ),
         "pass transaction_per_migration=True": context.opts.get("transaction_per_migration"),
+        "leave connection.dialect.default_schema_name at the tenant schema": (
+            connection.dialect.default_schema_name == schema
+        ),
+        "leave the schema_translate_map of the connection to tenantmig": _is_mapped(
+            connection, schema
+        ),
         "execute nothing before context.configure()": not context._in_external_transaction,  # noqa: SLF001
     }
     return [must for must, is_kept in rules.items() if not is_kept]
+
+
+def _is_mapped(connection: sa.Connection, schema: str) -> bool:
+    """True when neither no schema nor the placeholder means another one than the tenant's."""
+    given = connection.get_execution_options().get("schema_translate_map") or {}
+    return all(given.get(key, schema) == schema for key in translate_map(schema))

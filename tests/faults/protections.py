@@ -30,6 +30,7 @@ LINEAGES = "tests/integration/test_lineages.py::test_"
 FOREIGN = "tests/integration/test_foreign_text.py::test_"
 DAMAGED = "tests/integration/test_damaged_ledger.py::test_"
 EMPTIED = "UPDATE acme.alembic_version SET version_num = ''"
+SENDS = "tests/integration/test_env_sends.py::test_"
 WIDE = "tests/integration/test_wide_names.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/test_session.py::test_"
@@ -574,6 +575,29 @@ CONTROLS = (
         (Patch("engines/env_look.py", "str(say_error(error))", "str(error)"),),
         ("tests/integration/test_env_look.py::test_no_value_of_the_ini_is_told",),
         "hunter2",
+    ),
+    Control(
+        "P2",
+        "what env.py sends by itself refused in the run",
+        (
+            Patch(
+                "engines/env_watch.py",
+                "what = None if self._is_script else judge(text, self.path)",
+                "what = None",
+            ),
+        ),
+        tuple(
+            f"{SENDS}what_the_look_cannot_see_is_refused_in_the_run[{way}]"
+            for way in ("after a read", "over an engine of its own")
+        ),
+        "upgraded",
+    ),
+    Control(
+        "P2",
+        "what env.py sends by itself told before a run",
+        (Patch("engines/env_look.py", "what = judge(text, path)", "what = None"),),
+        (f"{SENDS}every_command_says_so_and_status_goes_on",),
+        "exit 0",
     ),
     Control(
         "P7",
