@@ -11,12 +11,17 @@ import ast
 import builtins
 from dataclasses import dataclass, field
 
+from tenantmig.env_ending import by_hand, is_choice, modes, running_functions, with_two_modes
+from tenantmig.env_leftovers import refuse_left
+from tenantmig.env_names import free_name
+from tenantmig.env_own_lines import NEW, without_own_lines
 from tenantmig.env_text import EnvText, Function, bound, called, loaded, parents
+from tenantmig.env_url import without_url
 from tenantmig.errors import EnvironmentFileError
 
 IMPORT = "from tenantmig.env import TenantEnv, assert_in_tenant\n"
 TENANT = """\
-tenant = TenantEnv(
+{name} = TenantEnv(
     context.config,
     context.get_x_argument(as_dictionary=True),
     is_offline=context.is_offline_mode(),
@@ -33,9 +38,9 @@ if not has_app_context():  # not begun by `flask db`; FLASK_APP names the applic
     ScriptInfo(os.environ.get("FLASK_APP")).load_app().app_context().push()
 """
 OURS = {
-    "version_table_schema": "tenant.schema",
+    "version_table_schema": "{}.schema",
     "include_schemas": "False",
-    "include_name": "tenant.include_name",
+    "include_name": "{}.include_name",
     "transaction_per_migration": "True",
     "on_version_apply": "assert_in_tenant",
 }
@@ -43,7 +48,7 @@ OURS_OFFLINE = {
     "dialect_name": '"postgresql"',
     "dialect_opts": '{"paramstyle": "named"}',
     "literal_binds": "True",
-    "version_table_schema": "tenant.schema",
+    "version_table_schema": "{}.schema",
     "transaction_per_migration": "True",
 }
 DROPPED = frozenset(
@@ -52,10 +57,6 @@ DROPPED = frozenset(
 )  # fmt: skip
 KEPT_AS_GIVEN = frozenset({"include_name", "dialect_opts", "literal_binds"})
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
-BY_HAND = (
-    "{file} cannot be adapted by itself: {why}. Write it as docs/coming-from/home-made-loops.md"
-    " shows."
-)
 
 
 def adapt_env(source: str, file: str) -> str:
@@ -65,12 +66,17 @@ def adapt_env(source: str, file: str) -> str:
         EnvironmentFileError: it is not Python, or of a shape in which nothing can be told.
     """
     try:
-        text = EnvText(source)
+        ast.parse(source)
     except SyntaxError as error:
         raise EnvironmentFileError(
             f"{file}, line {error.lineno}: a syntax error: {error.msg}."
         ) from error
-    return _without_unused(source, _Adaptation(text, file).adapted())
+    text = without_own_lines(with_two_modes(source, file))
+    name = free_name(ast.parse(text))
+    adapted = _Adaptation(EnvText(text.replace(NEW, name)), file, name).adapted()
+    adapted = _without_unused(source, without_url(adapted))
+    refuse_left(adapted, source, file)
+    return adapted
 
 
 @dataclass
@@ -85,24 +91,17 @@ class _Way:
 
 
 class _Adaptation:
-    def __init__(self, text: EnvText, file: str) -> None:
+    def __init__(self, text: EnvText, file: str, name: str) -> None:
         self.text = text
         self.file = file
+        self.name = name
         self.body = text.tree.body
         self.up = parents(text.tree)
         self.names = bound(self.body)
 
     def adapted(self) -> str:
-        if not any(called(self.text.tree, "run_migrations")):
-            raise self._by_hand("it does not call context.run_migrations()")
-        branch = self._branch()
-        first = min(self._running().values(), key=lambda one: one.lineno, default=branch)
-        if not any(isinstance(n, ast.Name) and n.id == "TenantEnv" for n in _walk(self.body)):
-            self._add_imports()
-            self.text.insert_before(first, TENANT)
-        else:
-            self._add_imports(is_tenant=False)
-        offline, online = self._modes(branch)
+        self._add_tenant()
+        offline, online = self._modes()
         keep = {offline, online}
         for name, is_offline in ((online, False), (offline, True)):
             way = self._way(self.text.functions[name])
@@ -112,40 +111,36 @@ class _Adaptation:
                 self.text.remove(self.text.functions[other])
         return self.text.edited()
 
+    def _add_tenant(self) -> None:
+        if any(isinstance(n, ast.Name) and n.id == "TenantEnv" for n in _walk(self.body)):
+            self._add_imports(is_tenant=False)
+            return
+        self._add_imports()
+        running = running_functions(self.text.functions).values()
+        first = min(
+            [
+                one
+                for one in self.body
+                if one in running
+                or (not isinstance(one, Function | ast.ClassDef) and self.name in loaded([one]))
+            ],
+            key=lambda one: one.lineno,
+        )
+        gap = "" if self.text.is_after_gap(first) else "\n"
+        self.text.insert_before(first, gap + TENANT.format(name=self.name))
+
     # -- what is there --------------------------------------------------------------------------
 
-    def _running(self) -> dict[str, Function]:
-        """The functions that come to run migrations, by themselves or through another."""
-        functions = self.text.functions
-        found = {
-            name: function
-            for name, function in functions.items()
-            if any(called(function, "run_migrations")) or any(called(function, "configure"))
-        }
-        while more := {
-            n: f for n, f in functions.items() if n not in found and loaded([f]) & found.keys()
-        }:
-            found |= more
-        return found
-
-    def _branch(self) -> ast.If:
-        """The statement of the module that chooses between the two modes."""
-        for statement in self.body:
-            if isinstance(statement, ast.If) and any(called(statement.test, "is_offline_mode")):
-                return statement
-        raise self._by_hand("it does not ask context.is_offline_mode() at its end")
-
-    def _modes(self, branch: ast.If) -> tuple[str, str]:
-        running = self._running()
-        pair = [loaded(part) & running.keys() for part in (branch.body, branch.orelse)]
-        if isinstance(branch.test, ast.UnaryOp):
-            pair.reverse()
-        if [len(one) for one in pair] != [1, 1]:
-            raise self._by_hand("its last statement does not call one function for each mode")
-        return pair[0].pop(), pair[1].pop()
+    def _modes(self) -> tuple[str, str]:
+        """Return the functions of the two modes: the ending is one that has both."""
+        running = running_functions(self.text.functions).keys()
+        choice = next(one for one in self.body if is_choice(one))
+        offline, online = (loaded(part) & running for part in modes(choice))
+        return offline.pop(), online.pop()
 
     def _way(self, entry: Function) -> _Way:
-        running, passed, pending = self._running(), {entry.name}, [entry]
+        running = running_functions(self.text.functions)
+        passed, pending = {entry.name}, [entry]
         while pending:
             function = pending.pop(0)
             for configure in called(function, "configure"):
@@ -153,10 +148,10 @@ class _Adaptation:
             for name in (loaded([function]) & running.keys()) - passed:
                 passed.add(name)
                 pending.append(running[name])
-        raise self._by_hand(f"{entry.name}() calls no context.configure()")
+        raise by_hand(self.file, f"{entry.name}() calls no context.configure()", entry.lineno)
 
-    def _by_hand(self, why: str) -> EnvironmentFileError:
-        return EnvironmentFileError(BY_HAND.format(file=self.file, why=why))
+    def _ours(self, arguments: dict[str, str]) -> dict[str, str]:
+        return {k: v.replace("{}.", f"{self.name}.") for k, v in arguments.items()}
 
     # -- what is added --------------------------------------------------------------------------
 
@@ -175,12 +170,14 @@ class _Adaptation:
     def _adapt_online(self, way: _Way) -> None:
         opened = self._opened(way)
         if opened is not None:
-            self.text.replace(opened.context_expr, "tenant.session()")
+            self.text.replace(opened.context_expr, f"{self.name}.session()")
             self._drop_unused(way.place, opened.context_expr)
-            self._edit_arguments(way.configure, OURS)
+            self._edit_arguments(way.configure, self._ours(OURS))
         elif self._is_handed(way):
-            self._edit_arguments(way.configure, OURS)
-            call = f"with tenant.session() as connection:\n        {way.place.name}(connection)"
+            self._edit_arguments(way.configure, self._ours(OURS))
+            call = (
+                f"with {self.name}.session() as connection:\n        {way.place.name}(connection)"
+            )
             self._write_entry(way.entry, call)
         else:
             self._write_anew(way, is_offline=False)
@@ -222,12 +219,13 @@ class _Adaptation:
         returns = " -> None" if entry.returns is not None else ""
         self.text.rewrite(entry, f"def {entry.name}(){returns}:\n{told}    {body}\n")
         if isinstance(entry, ast.AsyncFunctionDef):
-            for statement in self._branch().orelse + self._branch().body:
+            choice = next(one for one in self.body if is_choice(one))
+            for statement in (one for part in modes(choice) for one in part):
                 if entry.name in loaded([statement]):
                     self.text.replace(statement, f"{entry.name}()")
 
     def _write_anew(self, way: _Way, *, is_offline: bool) -> None:
-        known = self.names | {"tenant", *dir(builtins)}
+        known = self.names | {self.name, *dir(builtins)}
         loop = self._loop(way)
         target = loop.target.id if loop and isinstance(loop.target, ast.Name) else ""
         fits = known | {target}
@@ -242,7 +240,7 @@ class _Adaptation:
             for one in way.configure.keywords
             if one.arg and one.arg not in DROPPED and loaded([one.value]) <= fits
         }
-        ours = OURS_OFFLINE if is_offline else OURS
+        ours = self._ours(OURS_OFFLINE if is_offline else OURS)
         arguments = kept | {k: v for k, v in ours.items() if k not in kept or not _keeps(k)}
         used = loaded([ast.parse(f"f({', '.join([*arguments.values(), running])})")])
         lines = []
@@ -251,10 +249,10 @@ class _Adaptation:
             lines.append(f"{target} = next(iter({only}))  # the database whose tables tenants have")
         listed = [f"    {name}={value}," for name, value in arguments.items()]
         body = ["context.configure(", *listed, ")", "with context.begin_transaction():"]
-        body += ["    context.execute(tenant.search_path_sql)"] if is_offline else []
+        body += [f"    context.execute({self.name}.search_path_sql)"] if is_offline else []
         body += [f"    context.run_migrations({running})"]
         if not is_offline:
-            body = ["with tenant.session() as connection:", *(f"    {line}" for line in body)]
+            body = [f"with {self.name}.session() as connection:", *(f"    {line}" for line in body)]
             body[2:2] = ["        connection=connection,"]
         self._write_entry(way.entry, "\n    ".join([*lines, *body]))
 
@@ -276,14 +274,14 @@ class _Adaptation:
             self._write_anew(way, is_offline=True)
             return
         given = _argument(way.configure, "url")
-        self._edit_arguments(way.configure, OURS_OFFLINE, left_out=("url",))
+        self._edit_arguments(way.configure, self._ours(OURS_OFFLINE), left_out=("url",))
         if given is not None:
             self._drop_unused(way.place, given)
         assert runs is not None
         statement = self.up[runs]
         is_told = "search_path_sql" in self.text.segment(way.place)
         if isinstance(statement, ast.stmt) and not is_told:
-            self.text.insert_before(statement, "context.execute(tenant.search_path_sql)")
+            self.text.insert_before(statement, f"context.execute({self.name}.search_path_sql)")
 
     # -- arguments ------------------------------------------------------------------------------
 
@@ -305,6 +303,8 @@ class _Adaptation:
             words.append(f"{name}={value}" if name else f"**{value}")
         place = next((i for i, word in enumerate(words) if word.startswith("**")), len(words))
         words[place:place] = [f"{name}={value}" for name, value in missing.items()]
+        if words == [self.text.segment(one) for one in (*call.args, *call.keywords)]:
+            return  # as it is, with its comments
         statement: ast.AST = call
         while not isinstance(statement, ast.stmt):
             statement = self.up[statement]

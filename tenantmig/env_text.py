@@ -29,6 +29,7 @@ class EnvText:
             starts.append(starts[-1] + len(line))
         self._starts = starts
         self._edits: dict[tuple[int, int], str] = {}
+        self._removed: dict[ast.stmt, tuple[int, int]] = {}
         self.functions: dict[str, Function] = {
             node.name: node
             for node in self.tree.body
@@ -40,17 +41,29 @@ class EnvText:
         start, end = self._span(node)
         return self._bytes[start:end].decode()
 
+    def replaced(self, node: ast.AST) -> str:
+        """Return the text of a node, or what was put in its place."""
+        return self._edits.get(self._span(node)) or self.segment(node)
+
     def replace(self, node: ast.AST, text: str) -> None:
         """Put a text in a node's place."""
         self._edits[self._span(node)] = text
 
-    def remove(self, statement: ast.stmt) -> None:
+    def remove(self, statement: ast.stmt, *, is_with_comment: bool = False) -> None:
         """Take out whole lines, with the empty lines before them if such follow too."""
         start, end = self._lines(statement)
+        indent = b" " * statement.col_offset + b"#"
+        while is_with_comment and start > 0 and self._line(start - 1).startswith(indent):
+            start -= 1
         is_last = end >= len(self._starts) - 1 or not self._line(end).strip()
         while is_last and start > 0 and not self._line(start - 1).strip():
             start -= 1
-        self._edits[self._starts[start], self._starts[end]] = ""
+        place = self._starts[start], self._starts[end]
+        self._edits[place], self._removed[statement] = "", place
+
+    def leave_pass(self, statement: ast.stmt) -> None:
+        """Put `pass` in the place of a statement that was taken out."""
+        self._edits[self._removed[statement]] = f"{' ' * statement.col_offset}pass\n"
 
     def rewrite(self, statement: ast.stmt, text: str) -> None:
         """Put other lines in the place of a statement's."""
@@ -61,6 +74,11 @@ class EnvText:
         """Put lines before a statement, in its indentation."""
         start, _ = self._lines(statement)
         self._insert(start, _indented(text, statement.col_offset))
+
+    def is_after_gap(self, statement: ast.stmt) -> bool:
+        """True when an empty line is before a statement."""
+        start, _ = self._lines(statement)
+        return start == 0 or not self._line(start - 1).strip()
 
     def insert_after(self, statement: ast.stmt, text: str) -> None:
         """Put lines after a statement, in its indentation."""
@@ -73,13 +91,20 @@ class EnvText:
 
     def edited(self) -> str:
         """Return the text with all edits; one within another's place is lost with that."""
-        made, at = [], 0
+        made, at = b"", 0
         for (start, end), text in sorted(self._edits.items()):
             if start < at:
                 continue
-            made += [self._bytes[at:start], text.encode()]
-            at = end
-        return b"".join([*made, self._bytes[at:]]).decode()
+            made += self._bytes[at:start] + text.encode()
+            at = end if text or end == start else self._after_gap(made, end)
+        return (made + self._bytes[at:]).decode()
+
+    def _after_gap(self, made: bytes, at: int) -> int:
+        """Return where to go on after lines that are gone: the empty lines around them are one."""
+        rest, is_open = self._bytes[at:], not made or made.endswith(b":\n")
+        after = len(rest) - len(rest.lstrip(b"\n"))
+        before = len(made) - len(made.rstrip(b"\n")) - 1
+        return at + (after if is_open else max(0, min(before, after)))
 
     def _span(self, node: ast.AST) -> tuple[int, int]:
         assert isinstance(node, ast.expr | ast.stmt | ast.keyword)

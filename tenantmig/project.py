@@ -14,13 +14,19 @@ from alembic.util import CommandError, coerce_resource_to_filename
 from tenantmig.alembic_config import alembic_config
 from tenantmig.alembic_ini import read_ini
 from tenantmig.env_adaptation import adapt_env
+from tenantmig.env_own_lines import behind_the_tenant
 from tenantmig.env_text import called
+from tenantmig.env_url import given_url, named_source
 from tenantmig.errors import ScaffoldError
 from tenantmig.scaffold import SHARED_FILES, SHARED_SECTION, scaffold_files
 
 FLASK_INI = """\
 # Beside Flask-Migrate's own: this one is for `tenantmig` and `alembic`, that for `flask db`.
 """
+URL = (
+    "env.py gives Alembic no URL any more: tenantmig takes it from its settings. Check that they"
+    " name the database: {named}."
+)
 NO_ALEMBIC = (
     "{folder} has no Alembic environment: neither {ini}, nor [tool.alembic] in a pyproject.toml,"
     " nor migrations/env.py of Flask-Migrate. `tenantmig init` writes a new one."
@@ -36,6 +42,7 @@ class Adaptation:
 
     diff: str
     missing: Mapping[Path, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def is_fit(self) -> bool:
@@ -81,7 +88,8 @@ def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adapta
     adapted = adapt_env(source, str(env))
     diff = _diff(folder, env, source, adapted)
     ours = scaffold_files()
-    missing = {folder / "tenantmig.toml": _settings(adapted) + ours["tenantmig.toml"]}
+    given = _settings(source, adapted)
+    missing = {folder / "tenantmig.toml": given + ours["tenantmig.toml"]}
     missing[found.scripts / "script.py.mako"] = ours["alembic/script.py.mako"]
     if found.new_ini is not None:
         missing[found.ini] = found.new_ini
@@ -94,7 +102,8 @@ def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adapta
             text = found.ini.read_text(encoding="utf-8")
             diff += _diff(folder, found.ini, text, text.rstrip("\n") + "\n" + SHARED_SECTION)
     new = {path: text for path, text in missing.items() if not path.exists()}
-    return Adaptation(diff, new)
+    notes = (URL.format(named=named),) if (named := _url_left_out(source, adapted)) else ()
+    return Adaptation(diff, new, notes)
 
 
 def write_missing(adaptation: Adaptation) -> list[Path]:
@@ -129,14 +138,35 @@ def _flask_ini(flask: Path) -> str:
     return FLASK_INI + ours + ("\n" + logging if logging else "")
 
 
-def _settings(env: str) -> str:
-    """Return the settings that follow from what env.py passes to Alembic."""
-    for call in called(ast.parse(env), "configure"):
+def _settings(source: str, adapted: str) -> str:
+    """Return the settings that follow from what env.py does."""
+    lines = []
+    named = named_source(source)
+    if named is not None and given_url(ast.parse(adapted)) is None:
+        lines.append(f'database_url = "{named}"  # where env.py took it from')
+    if behind := behind_the_tenant(source):
+        listed = ", ".join(f'"{name}"' for name in behind)
+        lines.append(f"extension_schemas = [{listed}]  # as env.py's search_path had them")
+    for call in called(ast.parse(adapted), "configure"):
         for one in call.keywords:
             is_text = isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
             if one.arg == "version_table" and is_text:
-                return f"version_table = {ast.unparse(one.value)}  # as env.py passes it\n\n"
-    return ""
+                lines.append(f"version_table = {ast.unparse(one.value)}  # as env.py passes it")
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines)) + ("\n" if lines else "")
+
+
+def _url_left_out(source: str, adapted: str) -> str | None:
+    """Return how the URL is named that env.py gave Alembic, and gives no more."""
+    value = given_url(ast.parse(source))
+    if value is None or given_url(ast.parse(adapted)) is not None:
+        return None
+    named = named_source(source)
+    if named is not None:
+        return f'database_url = "{named}" in tenantmig.toml'
+    return (
+        "TENANTMIG_DATABASE_URL, or database_url in tenantmig.toml, in place of line"
+        f" {value.lineno} of env.py"
+    )
 
 
 def _diff(folder: Path, path: Path, before: str, after: str) -> str:

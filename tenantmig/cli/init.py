@@ -58,6 +58,8 @@ def _adapt(folder: Path, ini: Path, *, is_shared: bool, dry_run: bool) -> None:
         return
     for path in found.missing if dry_run else write_missing(found):
         say(f"{'would write' if dry_run else 'wrote'} {path}", is_error=True)
+    for note in found.notes:
+        say(note, is_error=True)
     if found.diff:
         say_lines(found.diff.rstrip("\n"))
         say(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, Tenant
+from tenantmig.env_adaptation import adapt_env
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -217,6 +218,55 @@ def test_an_engine_of_its_own_may_read_and_the_cookbook_runs(
     report = Fleet.open(project.ini, database_url=database.url).upgrade()
     assert report.tenants[0].outcome == "upgraded", report
     assert database.fetch("SELECT FROM tenant_acme.thing") == []
+
+
+BY_HAND = """
+import asyncio
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+config = context.config
+config.set_main_option("sqlalchemy.url", {url!r})
+{name} = context.get_x_argument(as_dictionary=True).get("tenant")
+if not {name}:
+    raise SystemExit("say which")
+{function}
+    connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{{{name}}}"'))
+    connection.execute(text(f'SET search_path TO "{{{name}}}"'))
+    connection.commit()
+    connection.dialect.default_schema_name = {name}
+    context.configure(connection=connection, version_table_schema={name})
+    with context.begin_transaction():
+        context.run_migrations()
+async def main():
+    engine = create_async_engine(config.get_main_option("sqlalchemy.url"))
+    async with engine.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+if context.is_offline_mode():
+    raise SystemExit("not supported")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["tenant", "schema"])
+def test_what_was_written_by_hand_and_is_adapted_serves_a_tenant_of_another_name(
+    project: Project, database: Database, name: str
+) -> None:
+    url = _sqlalchemy(database.url)
+    text = BY_HAND.format(name=name, url=url, function="def do_run_migrations(connection):")
+    adapted = adapt_env(text, "env.py")
+    (project.folder / "history" / "env.py").write_text(adapted)
+    report = Fleet.open(project.ini, database_url=database.url).upgrade()
+    assert report.tenants[0].outcome == "upgraded", report
+    assert database.fetch("SELECT FROM tenant_acme.thing") == []
+    assert _schemas(database) == {"tenant_acme"}
+    for told in (("tenant=Acme",), ("tenant=tenant_acme", "-x", "schema=tenant_acme")):
+        shown = project.run("-x", *told, "current", program="alembic")
+        assert "r1 (head)" in shown.out
+    assert "SET search_path" in project.run(
+        "-x", "tenant=Acme", "upgrade", "head", "--sql", program="alembic"
+    ).out  # fmt: skip
+    assert _schemas(database) == {"tenant_acme"}
 
 
 def _sqlalchemy(url: str) -> str:

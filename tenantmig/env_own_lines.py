@@ -1,0 +1,329 @@
+"""What an env.py written by hand for tenants does by itself, and the driver does already.
+
+It creates the schema, sets `search_path`, commits, moves the dialect's default schema, and reads
+`-x tenant=` on its own. Such lines are taken out, and whatever else read the tenant's schema reads
+it from `TenantEnv`. Pure: text in, text out; what it leaves is found by `env_leftovers`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from tenantmig.env_lines import (
+    blocks,
+    body_of,
+    is_commit,
+    is_mapping,
+    is_refusal,
+    is_soft,
+    only_returns,
+    statements_of,
+)
+from tenantmig.env_names import (
+    OF_OURS,
+    asked_key,
+    is_fixed,
+    is_ours,
+    is_tenant_env,
+    is_x,
+    names_of,
+    own_name,
+    put_in,
+    put_into,
+    readers,
+    values_of,
+)
+from tenantmig.env_text import EnvText, Function, called, loaded
+
+OWN_SQL = re.compile(
+    r"\s*(create\s+schema\b(?=.*\?)|set\s+(local\s+|session\s+)?(search_path\b|schema\s)"
+    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path'|(commit|begin)\s*$)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""One statement, in which `?` stands for what Python puts in: others stay."""
+SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars"})
+MIGRATING = frozenset({"context", "op"})
+PASSES = 4
+"""What one pass takes out may have been the last use of something else."""
+NEW = "_TENANT_"
+"""Stands for the TenantEnv that is not there yet."""
+
+
+def without_own_lines(source: str) -> str:
+    """Return a text without what the driver does already; `NEW` stands for its TenantEnv."""
+    for _ in range(PASSES):
+        source = _OwnLines(EnvText(source)).edited()
+    return source
+
+
+class _OwnLines:
+    def __init__(self, text: EnvText) -> None:
+        self.text = text
+        self.name = own_name(text.tree)
+        self.gone: list[ast.stmt] = []
+        self.own_functions = self._functions_of_own_lines()
+
+    def edited(self) -> str:
+        tenants, scopes = self._tenant_names(), [self.text.tree, *self.text.functions.values()]
+        for scope in scopes:
+            self._take_out(scope.body, scope)
+        for scope in scopes:
+            self._take_out_definitions(scope, tenants)
+        self._take_out_unused(scopes)
+        self._ask_ours(tenants)
+        self._fill_blocks()
+        return self.text.edited()
+
+    # -- what is a line of this kind ------------------------------------------------------------
+
+    def _functions_of_own_lines(self) -> set[str]:
+        found: set[str] = set()
+        self.own_functions = found
+        while more := {
+            name
+            for name, one in self.text.functions.items()
+            if name not in found and self._is_all_own(body_of(one))
+        }:
+            found |= more
+        return found
+
+    def _is_all_own(self, body: list[ast.stmt]) -> bool:
+        is_any = any(self._is_own(one) for one in body)
+        return is_any and all(self._is_own(one) or is_soft(one) for one in body)
+
+    def _is_own(self, statement: ast.stmt) -> bool:
+        match statement:
+            case ast.Expr(value=ast.Call() as call) | ast.Expr(value=ast.Await(ast.Call() as call)):
+                return self._is_own_call(call)
+            case ast.Assign(targets=[ast.Attribute(attr="default_schema_name")]):
+                return True
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func) as call):
+                is_same = isinstance(func, ast.Attribute) and ast.unparse(func.value) == name
+                return is_same and is_mapping(call)
+            case ast.If():
+                rest = all(self._is_own(one) or is_soft(one) for one in statement.orelse)
+                return self._is_all_own(statement.body) and rest
+            case ast.With() | ast.AsyncWith() | ast.Try():
+                return self._is_all_own(statement.body)
+            case ast.FunctionDef(decorator_list=[first, *_]):
+                return "listens_for" in ast.unparse(first) and any(
+                    isinstance(one, ast.Call) and self._is_own_call(one)
+                    for one in ast.walk(statement)
+                )
+        return False
+
+    def _is_own_call(self, call: ast.Call) -> bool:
+        if isinstance(call.func, ast.Name):
+            is_set = call.func.id == "setattr" and "'default_schema_name'" in ast.unparse(call)
+            return is_set or call.func.id in self.own_functions
+        if not isinstance(call.func, ast.Attribute):
+            return False
+        if call.func.attr == "run_sync" and call.args:
+            return loaded([call.args[0]]) <= self.own_functions and bool(loaded([call.args[0]]))
+        if call.func.attr in SENDING and call.args:
+            return is_own_sql(self._text_of(call.args[0]))
+        return is_mapping(call)
+
+    def _text_of(self, node: ast.expr) -> str:
+        """Return the SQL that an expression makes, with `?` for what is put in."""
+        match node:
+            case ast.Constant(value=str(value)):
+                return re.sub(r":\w+|%\(\w+\)s|%s|\{[^}]*\}", "?", value)
+            case ast.JoinedStr(values=values):
+                return "".join(map(self._text_of, values))
+            case ast.BinOp(left=left, op=ast.Mod()):
+                return self._text_of(left)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._text_of(left) + self._text_of(right)
+            case ast.Call(func=ast.Attribute(value=value, attr="format" | "bindparams" | "strip")):
+                return self._text_of(value)
+            case ast.Call(func=func, args=[first, *_]):
+                name = ast.unparse(func).rpartition(".")[2]
+                if name == "CreateSchema":
+                    return "CREATE SCHEMA ?" if not isinstance(first, ast.Constant) else "?"
+                return self._text_of(first) if name in {"text", "DDL", "SQL"} else "?"
+            case ast.Name(id=name):
+                made = [
+                    one.value
+                    for one in ast.walk(self.text.tree)
+                    if isinstance(one, ast.Assign) and names_of(one) == [name]
+                ]
+                is_text = len(made) == 1 and not isinstance(made[0], ast.Name)
+                return self._text_of(made[0]) if is_text else "?"
+        return "?"
+
+    # -- taking out -----------------------------------------------------------------------------
+
+    def _take_out(self, body: list[ast.stmt], scope: ast.AST) -> None:
+        """Take out own lines, and then the COMMIT that they needed."""
+        before = len(self.gone)
+        self._take_out_own(body)
+        if len(self.gone) == before or isinstance(scope, ast.Module):
+            return
+        rest = [n for n in ast.walk(scope) if isinstance(n, ast.Call) and not self._is_gone(n)]
+        for call in rest:
+            of, _, name = ast.unparse(call.func).rpartition(".")
+            if name in SENDING and of not in MIGRATING:
+                return
+        for statement in statements_of(body):
+            if is_commit(statement) and not self._is_gone(statement):
+                self._remove(statement)
+
+    def _take_out_own(self, body: list[ast.stmt]) -> None:
+        for statement in body:
+            is_own = isinstance(statement, ast.FunctionDef) and (
+                statement.name in self.own_functions
+            )
+            if is_own or self._is_own(statement):
+                self._remove(statement)
+            elif not isinstance(statement, Function | ast.ClassDef):
+                for inner in blocks(statement):
+                    self._take_out_own(inner)
+
+    def _fill_blocks(self) -> None:
+        """Leave no block empty whose statement stays."""
+        for node in ast.walk(self.text.tree):
+            if isinstance(node, ast.stmt) and not self._is_gone(node):
+                for block in blocks(node):
+                    if all(one in self.gone for one in block):
+                        self.text.leave_pass(block[-1])
+
+    def _remove(self, statement: ast.stmt) -> None:
+        self.gone.append(statement)
+        self.text.remove(statement, is_with_comment=True)
+
+    def _is_gone(self, node: ast.AST) -> bool:
+        return any(node in set(ast.walk(one)) for one in self.gone)
+
+    # -- the tenant's name ----------------------------------------------------------------------
+
+    def _tenant_names(self) -> dict[str, str]:
+        """Return the variables, and functions, that hold the schema or name of the tenant."""
+        tree = self.text.tree
+        as_schema = {
+            name
+            for node in ast.walk(tree)
+            for part in self._schemas_in(node)
+            for name in loaded([part])
+        }
+        found: dict[str, str] = {}
+        for node in ast.walk(tree):
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            names = names_of(node) if isinstance(node, ast.Assign | ast.AnnAssign) else []
+            if value is None or len(names) != 1 or is_tenant_env(value):
+                continue
+            key = asked_key(value, tree)
+            if key is not None:
+                of = "schema" if key == "schema" or names[0] in as_schema else "name"
+                found[names[0]] = of
+            elif names[0] in as_schema and not is_fixed(value, tree):
+                found[names[0]] = "schema"
+        for name, function in self.text.functions.items():
+            is_asking = asked_key(function, tree) is not None and not function.args.args
+            if is_asking and not any(called(function, "configure")) and only_returns(function):
+                found[name] = "schema"
+        return found
+
+    def _schemas_in(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield the expressions in which the tenant's schema stands."""
+        match node:
+            case ast.Call() if self._is_own_call(node) and isinstance(node.func, ast.Attribute):
+                yield from (one for call in node.args for one in put_in(call, self.text.tree))
+                yield from (v for a in node.args for v in values_of(a))
+            case ast.keyword(arg="version_table_schema" | "schema_translate_map", value=value):
+                yield value
+            case ast.Assign(targets=[ast.Attribute(attr="default_schema_name")], value=value):
+                yield value
+
+    def _take_out_definitions(self, scope: ast.Module | Function, tenants: dict[str, str]) -> None:
+        names = {
+            name
+            for one in statements_of(scope.body)
+            for name in names_of(one) if name in tenants and not is_ours(one)
+        }  # fmt: skip
+        for statement in statements_of(scope.body):
+            if self._is_gone(statement):
+                continue
+            if isinstance(statement, Function):
+                if statement.name in tenants and scope is self.text.tree:
+                    self._remove(statement)
+            elif self._only_defines(statement, names, tenants):
+                self._remove(statement)
+
+    def _only_defines(self, statement: ast.stmt, names: set[str], tenants: dict[str, str]) -> bool:
+        match statement:
+            case ast.Assign() | ast.AnnAssign():
+                given = names_of(statement)
+                return len(given) == 1 and given[0] in names and not is_ours(statement)
+            case ast.If(test=test):
+                of_x = {n for n in loaded([test]) if is_x(n, self.text.tree)}
+                is_about = bool(loaded([test]) & (tenants.keys() | of_x))
+                inner = [*statement.body, *statement.orelse]
+                return is_about and all(
+                    self._only_defines(one, names, tenants) or is_refusal(one) or is_soft(one)
+                    for one in inner
+                )
+            case ast.Assert(test=test):
+                return bool(loaded([test]) & tenants.keys())
+        return False
+
+    def _take_out_unused(self, scopes: Iterable[ast.Module | Function]) -> None:
+        """Take out the assignments that only what is gone has read."""
+        is_more = True
+        while is_more:
+            is_more = False
+            used_by_gone = loaded(self.gone)
+            rest = {
+                node.id
+                for node in ast.walk(self.text.tree)
+                if isinstance(node, ast.Name)
+                and isinstance(node.ctx, ast.Load)
+                and not self._is_gone(node)
+            }
+            for scope in scopes:
+                for one in statements_of(scope.body):
+                    names = names_of(one)
+                    is_unused = names[0] in used_by_gone - rest if len(names) == 1 else False
+                    if is_unused and not (self._is_gone(one) or is_ours(one)):
+                        self._remove(one)
+                        is_more = True
+
+    def _ask_ours(self, tenants: dict[str, str]) -> None:
+        """Let what still reads the tenant's schema, or name, read it from the TenantEnv."""
+        tree, ours = self.text.tree, self.name or NEW
+        nodes = list(ast.walk(tree))
+        asked = {id(n.value) for n in nodes if isinstance(n, ast.Attribute) and n.attr in OF_OURS}
+        calls = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
+        texts = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+        inside = {id(node): one for one in texts for node in ast.walk(one)}
+        for node in readers(tree, tenants):
+            if (node.id == self.name and id(node) in asked) or self._is_gone(node):
+                continue
+            told = f"{ours}.{tenants[node.id]}"
+            if id(node) in inside:  # places in an f-string are exact from Python 3.12 on
+                one = inside[id(node)]
+                self.text.replace(one, put_into(self.text.replaced(one), node.id, told))
+            else:
+                self.text.replace(calls.get(id(node), node), told)  # a function that finds it out
+
+
+def behind_the_tenant(source: str) -> list[str]:
+    """Return the schemas that an env.py puts behind the tenant's on the search path."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, str) and (
+            "search_path" in value.lower() or value.lstrip(' "').startswith(",")
+        ):
+            rest = value.partition(",")[2].partition(";")[0]
+            found += [name.strip(' "') for name in rest.split(",")]
+    plain = re.compile(r"(?!pg_)[a-z_][a-z0-9_]*")
+    return list(dict.fromkeys(name for name in found if plain.fullmatch(name)))
+
+
+def is_own_sql(text: str) -> bool:
+    """True for SQL that creates the tenant's schema or sets the search path, and nothing else."""
+    parts = [part for part in text.split(";") if part.strip()]
+    return bool(parts) and all(OWN_SQL.match(part) for part in parts)

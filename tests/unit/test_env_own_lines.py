@@ -1,0 +1,387 @@
+"""What an env.py does for tenants by itself is taken out, or refused with its line."""
+
+# ruff: noqa: E501  lines of env.py as people write them
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tenantmig.env_adaptation import adapt_env
+from tenantmig.env_own_lines import behind_the_tenant
+from tenantmig.env_url import named_source
+from tenantmig.errors import EnvironmentFileError
+
+HEAD = """\
+import asyncio
+import os
+from alembic import context
+from sqlalchemy import engine_from_config, event, pool, text
+from sqlalchemy.ext.asyncio import async_engine_from_config
+from sqlalchemy.schema import CreateSchema
+from myapp import Base, settings, notify
+
+config = context.config
+target_metadata = Base.metadata
+"""
+OFFLINE = """
+
+def run_migrations_offline():
+    url = config.get_main_option("sqlalchemy.url")
+    context.configure(url=url, target_metadata=target_metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+SYNC = """
+
+def run_migrations_online():
+    {before}
+    connectable = engine_from_config(config.get_section("alembic"), poolclass=pool.NullPool)
+    with connectable.connect() as connection:
+{lines}
+        context.configure(connection=connection, compare_type=True, {arguments})
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+ASYNC = """
+
+def do_run_migrations(connection):
+    {before}
+{lines}
+    context.configure(connection=connection, compare_type=True, {arguments})
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_async_migrations():
+    connectable = async_engine_from_config(config.get_section("alembic"))
+    async with connectable.connect() as connection:
+        await connection.run_sync(do_run_migrations)
+    await connectable.dispose()
+
+
+def run_migrations_online():
+    asyncio.run(run_async_migrations())
+"""
+END = """
+
+if context.is_offline_mode():
+    run_migrations_offline()
+else:
+    run_migrations_online()
+"""
+X = "context.get_x_argument(as_dictionary=True)"
+ASKED = f'schema = {X}.get("schema")'
+TENANT = f'tenant = {X}.get("tenant")\nif not tenant:\n    raise SystemExit("say which")'
+SET = "connection.execute(text(f'SET search_path TO \"{tenant}\"'))"
+CREATE = "connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS \"{tenant}\"'))"
+DEFAULT = "connection.dialect.default_schema_name = tenant"
+VERSION = "version_table_schema=tenant"
+
+# what the module does first; what stands in the function; what before configure(); its arguments
+FORMS = {
+    "all of it": (TENANT, "", f"{CREATE}\n{SET}\nconnection.commit()\n{DEFAULT}", VERSION),
+    "read in the function": ("", TENANT.splitlines()[0], f"{SET}\n{DEFAULT}", VERSION),
+    "cookbook": (
+        "",
+        f'current_tenant = {X}.get("tenant")',
+        ("connection.execute(text('set search_path to \"%s\"' % current_tenant))\n"
+        "connection.commit()\nconnection.dialect.default_schema_name = current_tenant"),
+        "",
+    ),
+    "called schema": (
+        f'{ASKED} or os.environ.get("SCHEMA", "public")\nif schema is None:\n    schema = "x"',
+        "",
+        'connection.exec_driver_sql(f"SET search_path TO {schema}, public")',
+        "version_table_schema=schema, include_schemas=True",
+    ),
+    "of the environment": (
+        'SCHEMA = os.environ["SCHEMA"]',
+        "",
+        ("with connection.begin():\n    connection.execute(CreateSchema(SCHEMA, if_not_exists=True))\n"
+        "connection.execute(text(\"SELECT set_config('search_path', :s, false)\"), {'s': SCHEMA})\n"
+        "connection.commit()"),
+        "version_table_schema=SCHEMA",
+    ),
+    "made of the name": (
+        (f'args = {X}\nname = args["tenant"]\nschema = f"tenant_{{name}}"\nprint(f"to {{schema}}")\n'
+        "notify(name, schema)"),
+        "",
+        ('sql = "CREATE SCHEMA IF NOT EXISTS {}".format(schema)\nconnection.execute(text(sql))\n'
+        'connection.execute(text("SET search_path TO " + schema))\n'
+        'connection.execute(text("COMMIT"))'),
+        "",
+    ),
+    "in a function of its own": (
+        (f"def get_schema():\n    found = {X}.get('schema')\n    if not found:\n"
+        "        raise ValueError('none')\n    return found\n\n\n"
+        "def prepare(connection, schema):\n"
+        '    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))\n'
+        '    connection.execute(text(f"SET search_path TO {schema}"))\n    connection.commit()\n\n\n'
+        "def include_object(one, name, kind, reflected, other):\n"
+        "    return one.schema == get_schema()"),
+        "",
+        "prepare(connection, get_schema())",
+        "version_table_schema=get_schema(), include_object=include_object",
+    ),
+    "in a lambda": (
+        f'get_schema = lambda: {X}["schema"]\nnotify(get_schema())',
+        "",
+        ('connection.execute(text(f"SET search_path TO {get_schema()}"))\n'
+        'setattr(connection.dialect, "default_schema_name", get_schema())'),
+        "version_table_schema=get_schema()",
+    ),
+    "in two statements of one text": (
+        TENANT,
+        "inspector = notify()",
+        ("if tenant not in inspector.get_schema_names():\n"
+        '    connection.execute(text(f"""\n        CREATE SCHEMA {tenant};\n'
+        '        SET search_path TO {tenant};\n    """))\n'
+        "with connection.connection.cursor() as cursor:\n"
+        '    cursor.execute(f"SET search_path TO {tenant}")'),
+        VERSION,
+    ),
+    "as a map": (
+        TENANT,
+        "",
+        ("connection = connection.execution_options(schema_translate_map={None: tenant})\n"
+        f"if tenant:\n    {CREATE}\n    connection.commit()\nelse:\n    raise SystemExit"),
+        VERSION,
+    ),
+    "where it may fail": (
+        TENANT,
+        "",
+        (f"try:\n    {CREATE}\n    connection.commit()\nexcept Exception:\n    connection.rollback()"
+        f"\n{SET}"),
+        VERSION,
+    ),
+    "at each transaction": (
+        TENANT,
+        "",
+        ('@event.listens_for(connection, "begin")\ndef set_path(opened):\n'
+        '    opened.exec_driver_sql(f"SET search_path TO {tenant}")'),
+        VERSION,
+    ),
+    "without a name": (
+        "",
+        "",
+        f"connection.execute(text(f\"SET search_path TO {{{X}['tenant']}}\"))".replace("as_dictionary=", ""),
+        f'version_table_schema={X}["tenant"]',
+    ),
+}  # fmt: skip
+LEFT = re.compile(
+    r"create schema|set search_path|set_config|default_schema_name|CreateSchema|commit|schema_transl"
+    r"|TENANT_|environ|\.get\(|get_x_argument\(as_dictionary=True\)\[",
+    re.IGNORECASE,
+)
+
+
+def _lines(text: str, depth: int) -> str:
+    return "\n".join(" " * depth + line for line in text.splitlines())
+
+
+def _body(text: str) -> str:
+    """The text behind the imports, of which the tests have more than they use."""
+    return text.partition("config = context.config")[2]
+
+
+def _source(template: str, first: str, function: str, lines: str, arguments: str) -> str:
+    depth = 8 if template is SYNC else 4
+    online = template.format(
+        before=function or "notify()", lines=_lines(lines, depth), arguments=arguments
+    )
+    return HEAD + first + "\n" + OFFLINE + online + END
+
+
+@pytest.mark.parametrize("template", [SYNC, ASYNC], ids=["sync", "async"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_it_is_taken_out(template: str, form: tuple[str, str, str, str]) -> None:
+    adapted = adapt_env(_source(template, *form), "env.py")
+    compile(adapted, "env.py", "exec")
+    assert LEFT.search(_body(adapted)) is None, adapted
+    assert "version_table_schema=tenant.schema" in adapted
+    assert "compare_type=True" in adapted
+    assert "notify()" in adapted or form[1]
+    assert adapted.count("tenant.session()") == 1
+    assert adapted.count(" = TenantEnv(") == 1
+    assert adapt_env(adapted, "env.py") == adapted
+
+
+def test_what_else_read_the_tenant_asks_for_it() -> None:
+    adapted = adapt_env(_source(SYNC, *FORMS["made of the name"]), "env.py")
+    assert 'print(f"to {tenant.schema}")' in adapted
+    assert "notify(tenant.name, tenant.schema)" in adapted
+    assert adapted.index(" = TenantEnv(") < adapted.index("notify(tenant.name")
+    adapted = adapt_env(_source(ASYNC, *FORMS["in a function of its own"]), "env.py")
+    assert "return one.schema == tenant.schema" in adapted
+    assert behind_the_tenant(_source(SYNC, *FORMS["called schema"])) == ["public"]
+    assert behind_the_tenant(_source(SYNC, *FORMS["all of it"])) == []
+
+
+def test_other_statements_and_other_arguments_stay() -> None:
+    lines = (
+        'connection.execute(text("CREATE EXTENSION IF NOT EXISTS vector"))\n'
+        f'if {X}.get("seed"):\n    notify("seeds")\n{SET}\nconnection.commit()'
+    )
+    adapted = adapt_env(_source(SYNC, TENANT, "", lines, VERSION), "env.py")
+    assert "CREATE EXTENSION" in adapted
+    assert f'if {X}.get("seed"):' in adapted
+    assert "connection.commit()" in adapted  # what is left needs it
+    assert "search_path TO" not in adapted
+
+
+def test_a_name_that_is_taken_is_not_taken_again() -> None:
+    first = f"from myapp import tenant\n{ASKED}\ntenant.log(schema)"
+    form = (first, "", SET.replace("tenant", "schema"), "version_table_schema=schema")
+    adapted = adapt_env(_source(SYNC, *form), "env.py")
+    assert "tenant_env = TenantEnv(" in adapted
+    assert "with tenant_env.session() as connection" in adapted
+    assert "tenant.log(tenant_env.schema)" in adapted
+    assert adapt_env(adapted, "env.py") == adapted
+
+
+def test_what_was_adapted_before_and_kept_its_lines_is_mended() -> None:
+    good = adapt_env(_source(SYNC, *FORMS["all of it"]), "env.py")
+    at = "    with tenant.session() as connection:\n"
+    kept = f"{CREATE}\n{SET}\nconnection.commit()\n{DEFAULT}"
+    bad = good.replace(at, at + _lines(kept, 8) + "\n")
+    bad = bad.replace("target_metadata = Base", f"{TENANT}\ntarget_metadata = Base")
+    mended = adapt_env(bad, "env.py")
+    assert LEFT.search(_body(mended)) is None
+    assert mended.replace("\n", "") == good.replace("\n", "")
+
+
+REFUSED = {
+    "shared": ('connection.execute(text("CREATE SCHEMA IF NOT EXISTS shared"))', "CREATE SCHEMA"),
+    "drops": ('connection.execute(text(f"DROP SCHEMA {tenant}"))', "DROP SCHEMA"),
+    "login": ('connection.execute(text("SET SESSION AUTHORIZATION x"))', "SET SESSION AUTHORIZ"),
+    "both": (
+        'connection.execute(text(f"SET search_path TO {tenant}; CREATE EXTENSION vector"))',
+        "search_path",
+    ),
+    "answer": ('found = connection.execute(text(f"SET search_path TO {tenant}"))', "search_path"),
+    "options": (
+        "connection = connection.execution_options(schema_translate_map={}, stream_results=True)",
+        "schema_translate_map",
+    ),
+    "imported": ("myapp.set_search_path(connection, tenant)", "calls myapp.set_search_path()"),
+    "asks": (f'notify({X}.get("tenant").upper())', "reads the tenant from -x"),
+}
+
+
+@pytest.mark.parametrize(("lines", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_it_cannot_take_out_it_refuses_with_the_line(lines: str, said: str) -> None:
+    source = _source(SYNC, TENANT, "", lines, VERSION)
+    with pytest.raises(EnvironmentFileError) as caught:
+        adapt_env(source, "env.py")
+    line = next(i for i, one in enumerate(source.splitlines(), 1) if lines in one)
+    assert f"env.py, line {line}: env.py" in str(caught.value)
+    assert said in str(caught.value)
+    assert "Take it out" in str(caught.value)
+
+
+ONE_CALL = "\n\nasyncio.run(run_async_migrations())\n"
+EXITS = f"""
+
+if context.is_offline_mode():
+    raise SystemExit("not supported")
+{ONE_CALL.strip()}
+"""
+STUB = """
+
+def run_migrations_offline():
+    raise SystemExit("not supported")
+"""
+ENDINGS = {
+    "one call": ("", ONE_CALL),
+    "offline ends it": ("", EXITS),
+    "offline is refused": (STUB, END),
+    "no choice": ("", "\n\nrun_migrations_online()\n"),
+    "the other way round": (
+        "",
+        (
+            "\n\nif not context.is_offline_mode():\n    run_migrations_online()\nelse:\n"
+            '    print("no")\n'
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("offline", "end"), ENDINGS.values(), ids=ENDINGS)
+def test_an_ending_without_the_offline_mode_gets_it(offline: str, end: str) -> None:
+    lines = _lines(f"{CREATE}\n{SET}", 4)
+    template = ASYNC if "run_migrations_online" in end else ASYNC.partition("\n\ndef run_mi")[0]
+    online = template.format(
+        before="notify()", lines=lines, arguments="target_metadata=target_metadata"
+    )
+    adapted = adapt_env(HEAD + TENANT + "\n" + offline + online + end, "env.py")
+    compile(adapted, "env.py", "exec")
+    assert "asyncio" not in _body(adapted)
+    assert "def run_migrations_offline()" in adapted
+    assert "    context.execute(tenant.search_path_sql)\n" in adapted
+    assert adapted.count("target_metadata=target_metadata,") == 2
+    assert adapted.count("if context.is_offline_mode():") == 1
+    assert adapt_env(adapted, "env.py") == adapted
+
+
+OBSTACLES = {
+    "no function": (
+        "context.configure()\ncontext.run_migrations()\n",
+        "line 11, cannot be adapted by itself: code of the module itself",
+    ),
+    "two functions": (
+        OFFLINE + OFFLINE.replace("offline", "other") + "\nrun_migrations_offline()\nrun_migrations_other()\n",
+        "it calls run_migrations_offline() and run_migrations_other() for one mode",
+    ),
+    "never called": (OFFLINE, "its online mode calls no function that runs the migrations"),
+    "more than a call": (
+        OFFLINE + "\nfor each in (1, 2):\n    run_migrations_offline()\n",
+        "its ending does more than to call one function for each mode",
+    ),
+    "never runs": ("import os\n", "it does not call context.run_migrations()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), OBSTACLES.values(), ids=OBSTACLES)
+def test_each_obstacle_has_a_sentence_of_its_own(text: str, said: str) -> None:
+    with pytest.raises(EnvironmentFileError) as caught:
+        adapt_env(HEAD + text, "env.py")
+    assert said in str(caught.value)
+    assert "docs/coming-from/home-made-loops.md prints whole" in str(caught.value)
+    assert "`tenantmig init` in an empty folder writes the first" in str(caught.value)
+
+
+URLS = {
+    "settings.database_url": "myapp:settings.database_url",
+    "str(settings.url)": "myapp:settings.url",
+    "settings().url.unicode_string().replace('%', '%%')": "myapp:settings.url",
+    "os.environ['DATABASE_URL']": None,
+    "settings(1).url": None,
+    "f'postgresql://{settings.user}'": None,
+}
+
+
+@pytest.mark.parametrize(("given", "named"), URLS.items())
+def test_the_url_is_taken_out_and_named_as_a_setting_takes_it(
+    given: str, named: str | None
+) -> None:
+    for first in (
+        f'config.set_main_option("sqlalchemy.url", {given})',
+        f'def get_url():\n    return {given}\n\n\nconfig.set_main_option("sqlalchemy.url", get_url())',
+    ):
+        source = _source(SYNC, first, "", "notify()", "")
+        assert named_source(source) == named
+        adapted = adapt_env(source, "env.py")
+        assert "sqlalchemy.url" not in adapted
+        assert "settings" not in _body(adapted)
+    section = 'section = config.get_section("alembic")\n    section["sqlalchemy.url"] = ' + given
+    source = _source(SYNC, "", section, "notify()", "")
+    assert named_source(source) == named
+    assert "section" not in _body(adapt_env(source, "env.py"))
+
+
+def test_a_url_that_env_py_reads_itself_stays() -> None:
+    first = 'config.set_main_option("sqlalchemy.url", settings.url)'
+    source = _source(SYNC, first, "", 'notify(config.get_main_option("sqlalchemy.url"))', "")
+    assert first in adapt_env(source, "env.py")
