@@ -327,8 +327,9 @@ class Settings(BaseSettings):
         text = read_option(read_ini(self.config), self.config, "sqlalchemy.url")
         if not text:
             raise SettingsError(
-                "No database is named; set TENANTMIG_DATABASE_URL,"
-                f" or sqlalchemy.url in {self.config}."
+                "No database is named; set TENANTMIG_DATABASE_URL, or sqlalchemy.url in"
+                f" {self.config}, or let your application name it, in tenantmig.toml:"
+                ' database_url = "myapp.config:settings.database_url".'
             )
         return text
 

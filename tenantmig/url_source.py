@@ -7,8 +7,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from tenantmig.errors import SettingsError
@@ -25,7 +26,8 @@ def find_url(named: str, roots: Sequence[str]) -> str:
     """Import a module, which is looked for in `roots` first, and return the URL that it gives.
 
     That is a text, an `sqlalchemy.URL`, pydantic's `SecretStr` or one of its URLs, or a function
-    without parameters that returns one of them.
+    without parameters that returns one of them. A function on the way (`get_settings.database_url`)
+    is called, and a class made.
 
     Raises:
         SettingsError: with the kind of an exception and its place, never its text: that may hold a
@@ -37,7 +39,7 @@ def find_url(named: str, roots: Sequence[str]) -> str:
         try:
             found: Any = importlib.import_module(module)
             for name in path.split("."):
-                found = getattr(found, name)
+                found = _part_of(found, name)
             given = found() if callable(found) else found
         except (Exception, SystemExit) as error:  # noqa: BLE001  a project's code raises anything
             problem = _describe(error, module)
@@ -51,6 +53,16 @@ def find_url(named: str, roots: Sequence[str]) -> str:
     raise SettingsError(
         f"The setting `database_url` names a function as module:function, which {problem}."
     )
+
+
+def _part_of(found: Any, name: str) -> Any:
+    """Return an attribute of an object, of what a function returns, or a module of a package."""
+    if isinstance(found, ModuleType) and not hasattr(found, name):
+        with suppress(ModuleNotFoundError):
+            return importlib.import_module(f"{found.__name__}.{name}")
+    if callable(found) and not hasattr(found, name):
+        found = found()
+    return getattr(found, name)
 
 
 def _text_of(given: object) -> str | None:

@@ -32,6 +32,13 @@ def none(): return None
 async def later(): return URL
 def broken(): raise ValueError(URL)
 def wants(x): return URL
+class Settings:
+    def __init__(self):
+        calls.append(1)
+        self.url = SecretStr(URL)
+import functools
+@functools.lru_cache
+def get_settings(): return Settings()
 """
 
 
@@ -54,6 +61,36 @@ def _texts(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         yield repr(error)
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    "path", ["settings.url", "get_settings.url", "Settings.url", "calls.count", "get_settings.no"]
+)
+def test_a_url_from_what_a_function_or_class_makes(folder: Path, path: str) -> None:
+    named = f"urls_of_a_project:{path}"
+    settings = load_settings(config=folder / "alembic.ini", database_url=named)
+    if path.endswith("url"):
+        assert settings.url.secrets == ("hunter2",)
+        return
+    with pytest.raises(SettingsError, match="names a function as module:function"):
+        settings.url  # noqa: B018  read to see it refused
+
+
+def test_a_module_of_a_package_is_found_on_the_way(folder: Path) -> None:
+    package = folder / "pages_of_a_project"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "config.py").write_text("URL = 'postgresql://app:hunter2@db/x'\n")
+    named = "pages_of_a_project:config.URL"
+    settings = load_settings(config=folder / "alembic.ini", database_url=named)
+    assert settings.url.secrets == ("hunter2",)
+    assert "myapp.config:settings.database_url" in str(_refusal(folder))
+
+
+def _refusal(folder: Path) -> SettingsError:
+    with pytest.raises(SettingsError, match="No database is named") as caught:
+        load_settings(config=folder / "alembic.ini").url  # noqa: B018  read to see it refused
+    return caught.value
 
 
 def test_a_url_from_a_function_or_a_constant(folder: Path) -> None:
