@@ -8,10 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenantmig.env_url import url_line
 from tenantmig.purity.evaluator import Evaluator
 from tenantmig.purity.modules import Module, Project
 from tenantmig.purity.prover import Prover
 from tenantmig.purity.values import Enough, Finding, Findings, Kind
+
+URL_UNUSED = "remove line {line} of env.py: tenantmig gives the connection, `database_url` the URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +109,24 @@ class Purity:
         at = Evaluator(self._prover, module, findings, is_environment=True)
         with self._guard:
             at.run(module.tree.body, _names(module))
+        unshared = [*findings.by_tenant, *findings.impure, *findings.loads]
         return EnvironmentProof(
-            unshared=_first([*findings.by_tenant, *findings.impure, *findings.loads], file),
-            by_tenant=_first([*findings.by_tenant, *findings.impure], file),
+            unshared=_advised(unshared, file, module),
+            by_tenant=_advised([*findings.by_tenant, *findings.impure], file, module),
         )
 
 
 def _names(module: Module) -> list[str]:
     return list(module.bindings)
+
+
+def _advised(findings: Sequence[Finding], file: str, module: Module) -> str | None:
+    """Write the first finding, and what to do where it is only about the URL of the database."""
+    told = _first(findings, file)
+    if told is None or findings[0].file != file:
+        return told
+    line = url_line(module.tree, findings[0].line)
+    return told if line is None else f"{told}; {URL_UNUSED.format(line=line)}"
 
 
 def _first(findings: Sequence[Finding], file: str) -> str | None:

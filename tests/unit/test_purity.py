@@ -523,3 +523,19 @@ def test_an_env_py_that_may_depend_on_the_tenant(name: str, tmp_path: Path) -> N
     proof = Purity([str(tmp_path)]).prove_environment(str(env))
     assert (proof.by_tenant is not None) is is_by_tenant, proof
     assert proof.unshared or not is_by_tenant
+
+
+def test_a_url_in_env_py_is_told_with_what_to_do(tmp_path: Path) -> None:
+    env = tmp_path / "env.py"
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    give = 'context.config.set_main_option("sqlalchemy.url", {})\n'
+    for more, line in (
+        ("import helpers\n" + give.format("helpers.flag().url"), 2),
+        ("import helpers\nsettings = helpers.flag()\n" + give.format("str(settings.url)"), 3),
+        (f"import os\ndef url():\n    return os.environ['U']\n{give.format('url()')}", 4),
+        ("import helpers\nother = helpers.flag()\n" + give.format("'x'"), None),
+    ):
+        env.write_text(ENV.replace(ONLINE, f"{more}\n\n{ONLINE}", 1))
+        at = ENV.partition(ONLINE)[0].count("\n")
+        told = str(Purity([str(tmp_path)]).prove_environment(str(env)).by_tenant)
+        assert (f"remove line {at + (line or 0)} of env.py: tenantmig" in told) is bool(line), told
