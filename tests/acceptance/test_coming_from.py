@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.command import Project
+from tenantmig.env_adaptation import adapt_env
+from tenantmig.scaffold import scaffold_files
+from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.pages import run_page
 
 
 @pytest.mark.parametrize(
     ("page", "commands"),
-    [("stock-alembic", 11), ("async-template", 11), ("flask-migrate", 8), ("home-made-loops", 9)],
+    [("stock-alembic", 11), ("async-template", 15), ("flask-migrate", 8), ("home-made-loops", 9)],
 )
 def test_a_page_is_run_as_it_stands(
     page: str, commands: int, tmp_path: Path, database: Database
@@ -25,3 +28,20 @@ def test_a_page_is_run_as_it_stands(
     done = run_page(f"coming-from/{page}.md", project)
     assert len(done) >= commands
     assert os.listdir(tmp_path)
+
+
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_env_py_that_pages_print_are_what_init_writes() -> None:
+    """Whole, so that who cannot be helped by `init --adapt` can copy one."""
+    loops, template = (
+        PYTHON.findall((REPOSITORY / "docs" / "coming-from" / f"{page}.md").read_text())
+        for page in ("home-made-loops", "async-template")
+    )
+    ours, taking = (one for one in loops if "TenantEnv(" in one)
+    assert ours == scaffold_files()["alembic/env.py"]
+    before, after = (one for one in template if "do_run_migrations(connection)" in one)
+    assert adapt_env(before.removeprefix("# migrations/env.py\n"), "env.py") == after == taking
+    for fit in (ours, taking):
+        assert adapt_env(fit, "env.py") == fit
