@@ -300,7 +300,7 @@ CONTROLS = (
         "P6",
         "workers end with their driver",
         (
-            Patch("engines/children.py", "    end_with(here.driver)\n", ""),
+            Patch("engines/children.py", "    end_with(self.driver)\n", ""),
             Patch("forking.py", "os.kill(pid, signal.SIGKILL)  # not", "pass  # not"),
         ),
         (f"{LATER}nothing_of_a_killed_driver_goes_on",),
