@@ -18,11 +18,11 @@ from tenantmig.driver import Driver
 from tenantmig.errors import ScratchError
 from tenantmig.lineage import Lineage
 from tenantmig.run_options import RunOptions
+from tenantmig.scratch import LOCK
 from tenantmig.sql import query
 from tenantmig.tenant import EVERYONE, SCRATCH
 
 MARK = "scratch database of tenantmig for {}; dropped by itself"  # the database's comment
-LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, %s))"
 
 
 @contextmanager
