@@ -38,6 +38,7 @@ class EnvWatch:
         self.path = path
         self._problem: str | None = None
         self._is_script = False
+        self._own: ScriptConnection | None = None
 
     def hear(self, text: str, *, is_elsewhere: bool = False) -> None:
         """Judge a text that is about to be sent; what a connection of its own sets ends with that.
@@ -56,19 +57,28 @@ class EnvWatch:
         def run(heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
             if self._problem is not None:
                 raise EnvironmentFileError(self._problem)  # env.py went on as if nothing were
-            self._is_script = True
-            try:
+            with self._deaf():
                 yield from migrations(heads, context)
-            finally:
-                self._is_script = False
 
         return run
+
+    @contextmanager
+    def _deaf(self) -> Iterator[None]:
+        self._is_script, own = True, self._own
+        if own is not None:
+            own.hear = None
+        try:
+            yield
+        finally:
+            self._is_script = False
+            if own is not None and own is self._own:  # else env.py has ended
+                own.hear = self.hear
 
     @contextmanager
     def attached(self, connection: sa.Connection | None) -> Iterator[None]:
         """Hear in the block what is sent over the session's connection, and over other engines."""
         driver = connection.connection.driver_connection if connection is not None else None
-        own = driver if isinstance(driver, ScriptConnection) else None
+        self._own = own = driver if isinstance(driver, ScriptConnection) else None
 
         def hear(_: object, cursor: object, statement: str, *__: Any) -> None:
             if not isinstance(cursor, ScriptCursor):
@@ -81,6 +91,7 @@ class EnvWatch:
             yield
         finally:
             event.remove(sa.Engine, "before_cursor_execute", hear)
+            self._own = None
             if own is not None:
                 own.hear = None
 
