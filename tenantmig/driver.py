@@ -22,7 +22,7 @@ from tenantmig.connection import SessionOptions, connect
 from tenantmig.database_url import DatabaseUrl
 from tenantmig.discovery import describe_nobody, discover
 from tenantmig.engines.environment import WorkerOptions
-from tenantmig.engines.pool import WITHOUT_SCRIPTS, EnginePool
+from tenantmig.engines.pool import EnginePool
 from tenantmig.errors import (
     ConnectError,
     SelectionError,
@@ -261,8 +261,9 @@ class Driver:
         Raises:
             EnvironmentFileError: it does not; with its file, the line and what to do.
         """
-        if plan.kind not in WITHOUT_SCRIPTS | {RunKind.RESTORE}:
+        if plan.kind not in {RunKind.OFFBOARD, RunKind.RESTORE}:
             moved = [tenant for group in plan.groups for tenant in group.tenants]
+            moved += [problem.tenant for problem in plan.problems]
             self.engines.require_fit_env(moved or [tenant for tenant, _ in plan.at_target])
 
     def reader(self, ledger: Ledger) -> ReadVersions:
@@ -318,7 +319,7 @@ class Driver:
         self.refuse_unfit(plan)
         plan = refusals.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
         check_ownership(ledger.connection, plan, self.session_options)
-        if plan.pending:
+        if plan.pending or plan.problems:
             self.require_fit_env(plan)
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
@@ -357,10 +358,9 @@ class Driver:
         return default_parallel(ledger.connection, plan.pending, [t.schema for t in alike])
 
     def _waves(self, rollout: Rollout) -> WavePolicy:
-        canary = Canary.parse(self.settings.canary)
+        asked, canary = self.settings, Canary.parse(self.settings.canary)
         refusals.refuse_unknown_canary(canary, rollout)
-        budget = FailureBudget.parse(self.settings.max_failures)
-        return WavePolicy(canary, self.settings.wave, budget)
+        return WavePolicy(canary, asked.wave, FailureBudget.parse(asked.max_failures))
 
     def _gate(self) -> Callable[..., str | None] | None:
         asked = self.settings

@@ -45,6 +45,7 @@ from tenantmig.version_table import refuse_danger
 __all__ = ["SharedEnv", "TenantEnv", "TenantImpl", "assert_in_tenant"]
 
 HEADS = "tenantmig_heads"
+VERSION_TABLE = "tenantmig_version_table"
 ROLLED_BACK = "the transaction was rolled back"
 """What a revision committed before, in an autocommit_block, is not."""
 USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
@@ -109,6 +110,7 @@ class LineageEnv:
                     session.act_as_owner(self.settings.version_table)
                     _confine_steps(session)
                 session.sqlalchemy.info["tenantmig_options"] = options
+                session.sqlalchemy.info[VERSION_TABLE] = self.settings.version_table
                 try:
                     yield session.sqlalchemy
                     self._read_back(session)
@@ -247,7 +249,8 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     Limits that it set for itself (`SET lock_timeout`) end with it: plain Alembic has ours again.
 
     Raises:
-        TenantSessionError: a script changed search_path; its open transaction is rolled back.
+        TenantSessionError: a script changed search_path, or env.py passes another version table
+            than the setting says; the open transaction is rolled back.
     """
     if not isinstance(ctx.impl, TenantImpl):
         raise TenantSessionError(f"env.py must {derive(ctx.impl)}; {ROLLED_BACK}.")
@@ -255,6 +258,12 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
         return
     current = ctx.connection.execute(sa.text("SELECT pg_catalog.current_schema()")).scalar()
     expected = ctx.connection.info.get("tenantmig_schema")
+    table = ctx.connection.info.get(VERSION_TABLE, ctx.version_table)
+    if ctx.version_table != table:
+        raise TenantSessionError(
+            f"env.py passes version_table={ctx.version_table!r}, and the setting `version_table` is"
+            f" {table!r}; say in both the one that the tenants have. {ROLLED_BACK.capitalize()}."
+        )
     if current != expected:
         raise TenantSessionError(
             f'A script left the tenant schema "{expected}" for "{current}"; {ROLLED_BACK}.'

@@ -35,6 +35,11 @@ ASKS = (
     "reads the tenant from -x",
     "ask {name}.schema for its schema, {name}.name for its name",
 )
+ONE_NAME = (
+    "each tenant's stands in its own schema, under one name; bring them there with ALTER TABLE ..."
+    " SET SCHEMA and RENAME TO, and pass that name or none"
+)
+VARIES = "passes a version table of another name for each tenant", ONE_NAME
 SHADOWS = "gives {name} another meaning", "{name} is the TenantEnv"
 
 
@@ -79,12 +84,19 @@ def _found(tree: ast.Module, name: str) -> Iterator[tuple[ast.expr, tuple[str, s
                 yield node, CALLS, f"{ast.unparse(func)}()"
             case ast.Attribute(attr="default_schema_name", ctx=ast.Store()):
                 yield node, MOVES, "default_schema_name"
-            case ast.keyword(arg="schema_translate_map", value=value):
-                if ast.unparse(value) != f"{name}.translate_map":
-                    yield value, MOVES, "schema_translate_map"
+            case ast.keyword():
+                yield from _passed(node, name)
             case ast.Call() | ast.Subscript() if _asks(node, tree):
                 yield node, ASKS, ""
     yield from ((one, SHADOWS, "") for one in _shadowing(tree, name))
+
+
+def _passed(one: ast.keyword, name: str) -> Iterator[tuple[ast.expr, tuple[str, str], str]]:
+    if one.arg == "version_table" and isinstance(one.value, ast.JoinedStr | ast.BinOp):
+        yield one.value, VARIES, ""
+    is_map = one.arg == "schema_translate_map"
+    if is_map and ast.unparse(one.value) != f"{name}.translate_map":
+        yield one.value, MOVES, "schema_translate_map"
 
 
 def _asks(node: ast.Call | ast.Subscript, tree: ast.Module) -> bool:

@@ -18,6 +18,7 @@ from tenantmig.autocommit import IndexBuild, Statement, never_began, read_statem
 from tenantmig.diagnosis import origin_of
 from tenantmig.errors import PartialRevisionError
 from tenantmig.failure import Phase
+from tenantmig.denial import refuse_role
 from tenantmig.journal import Part, forget_parts, read_parts, write_part
 from tenantmig.plan import RunKind
 from tenantmig.session import TenantSession
@@ -212,6 +213,7 @@ class RevisionParts:
     ) -> None:
         here = self._revision, self._direction, self._position
         part = Part(*here, statement, is_done, row_count)
+        refuse_role(connection, self.ledger)
         write_part(connection, self.ledger, self.schema, part)
         if self._has_effect(statement):
             self._effects.add(self._position)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import difflib
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ URL = (
     "env.py gives Alembic no URL any more: tenantmig takes it from its settings. Check that they"
     " name the database: {named}."
 )
+TABLE = "version_table"
 NO_ALEMBIC = (
     "{folder} has no Alembic environment: neither {ini}, nor [tool.alembic] in a pyproject.toml,"
     " nor migrations/env.py of Flask-Migrate. `tenantmig init` writes a new one."
@@ -47,7 +49,7 @@ class Adaptation:
     @property
     def is_fit(self) -> bool:
         """True when there is nothing to do."""
-        return not self.diff and not self.missing
+        return not (self.diff or self.missing or self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adapta
             text = found.ini.read_text(encoding="utf-8")
             diff += _diff(folder, found.ini, text, text.rstrip("\n") + "\n" + SHARED_SECTION)
     new = {path: text for path, text in missing.items() if not path.exists()}
-    notes = (URL.format(named=named),) if (named := _url_left_out(source, adapted)) else ()
-    return Adaptation(diff, new, notes)
+    notes = [URL.format(named=named)] if (named := _url_left_out(source, adapted)) else []
+    notes += _not_set(folder / "tenantmig.toml", given)
+    return Adaptation(diff, new, tuple(notes))
 
 
 def write_missing(adaptation: Adaptation) -> list[Path]:
@@ -141,18 +144,42 @@ def _flask_ini(flask: Path) -> str:
 def _settings(source: str, adapted: str) -> str:
     """Return the settings that follow from what env.py does."""
     lines = []
-    named = named_source(source)
-    if named is not None and given_url(ast.parse(adapted)) is None:
-        lines.append(f'database_url = "{named}"  # where env.py took it from')
+    url = named_source(source)
+    if url is not None and given_url(ast.parse(adapted)) is None:
+        lines.append(f'database_url = "{url}"  # where env.py took it from')
     if behind := behind_the_tenant(source):
         listed = ", ".join(f'"{name}"' for name in behind)
         lines.append(f"extension_schemas = [{listed}]  # as env.py's search_path had them")
     for call in called(ast.parse(adapted), "configure"):
-        for one in call.keywords:
-            is_text = isinstance(one.value, ast.Constant) and isinstance(one.value.value, str)
-            if one.arg == "version_table" and is_text:
-                lines.append(f"version_table = {ast.unparse(one.value)}  # as env.py passes it")
+        named = (_text_of(one.value, adapted) for one in call.keywords if one.arg == TABLE)
+        lines += [f'{TABLE} = "{name}"  # as env.py passes it' for name in named if name]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines)) + ("\n" if lines else "")
+
+
+def _text_of(value: ast.expr, source: str) -> str | None:
+    """Return a text that stands there, or in a name of the module."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name):
+            for one in ast.parse(source).body:
+                if isinstance(one, ast.Assign) and name in map(ast.unparse, one.targets):
+                    return _text_of(one.value, "")
+    return None
+
+
+def _not_set(file: Path, given: str) -> Iterator[str]:
+    """Say which settings that follow from env.py a file has not, or has otherwise."""
+    if not file.exists():
+        return
+    try:
+        known = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return  # whoever reads the settings says so
+    for line in given.splitlines():
+        key, _, value = line.partition("  #")[0].partition(" = ")
+        if key == TABLE and known.get(key) != ast.literal_eval(value):
+            yield f"Write into {file}: {key} = {value} (env.py passes it)."
 
 
 def _url_left_out(source: str, adapted: str) -> str | None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
 
 R1 = ("r1", "op.execute('CREATE TABLE note (id int)')")
-R2 = ("r2", "op.execute('CREATE TABLE made AS SELECT current_user::text AS by')")
+MAKE = "op.execute('CREATE TABLE made AS SELECT current_user::text AS by')"
+IN_PARTS = f"with op.get_context().autocommit_block():\n    {MAKE}"
 SESSION = "    with tenant.session() as connection:\n"
 
 
-def test_set_role_in_env(tmp_path: Path, database: Database) -> None:
+@pytest.mark.parametrize("script", [MAKE, IN_PARTS], ids=["as a whole", "in parts"])
+def test_set_role_in_env(tmp_path: Path, database: Database, script: str) -> None:
     role = f"Role of {database.name}"
     named = f'"{role}"'
-    history = write_history(tmp_path / "history", R1, R2)
+    history = write_history(tmp_path / "history", R1, ("r2", script))
     project = Project(tmp_path, database.url, history)
     project.run("onboard", "acme", "globex", "--to", "r1")
     database.execute(f"CREATE ROLE {named}")
