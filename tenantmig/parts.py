@@ -15,10 +15,10 @@ import psycopg
 import sqlalchemy as sa
 
 from tenantmig.autocommit import IndexBuild, Statement, never_began, read_statement
+from tenantmig.denial import refuse_role
 from tenantmig.diagnosis import origin_of
 from tenantmig.errors import PartialRevisionError
 from tenantmig.failure import Phase
-from tenantmig.denial import refuse_role
 from tenantmig.journal import Part, forget_parts, read_parts, write_part
 from tenantmig.plan import RunKind
 from tenantmig.session import TenantSession
