@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from tenantmig.run_options import RunOptions
 from tenantmig.scratch_database import beside_shared
 from tenantmig.settings import Settings, load_settings
 from tenantmig.status import FleetStatus, TenantLife, read_status
-from tenantmig.tenant import EVERYONE, Selection, Tenant
+from tenantmig.tenant import EVERYONE, Selection, Tenant, TenantState
 
 if TYPE_CHECKING:
     from tenantmig.replay_check import ReplayReport
@@ -75,9 +75,11 @@ class FleetReader:
         driver, shared = self._driver, self._shared
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
-            tenants, nobody = self._select(ledger, selection)
+            fleet = driver.discover(ledger)
+            tenants = selection.select(fleet)
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
-            found = replace(found, nobody=nobody)
+            nobody = None if tenants else driver.describe_nobody(ledger, fleet)
+            found = replace(found, nobody=nobody, unborn=_unborn(fleet, selection))
             if shared is not None:
                 place, read = shared.discover(ledger), shared.reader(ledger)
                 found = replace(found, shared=read_status(ledger, read, shared.history, place))
@@ -341,3 +343,10 @@ class FleetReader:
             return recovery.plan_restore(
                 self._driver, ledger, name, Path(backup), trust_file=trust_file
             ).plan
+
+
+def _unborn(fleet: Sequence[Tenant], selection: Selection) -> tuple[str, ...]:
+    """Name who waits for an onboarding, or is in one, if the whole fleet is looked at."""
+    if not selection.is_everyone:
+        return ()
+    return tuple(sorted(one.name for one in fleet if one.state is TenantState.ONBOARDING))

@@ -65,6 +65,8 @@ class FleetStatus:
     """Every revision of the history, none before those that it stands on."""
     nobody: str | None = None
     """Why there is no tenant, if that is so: what the source lists."""
+    unborn: tuple[str, ...] = ()
+    """The names that the source lists and whose onboarding has not begun, or not ended."""
     env_problem: str | None = None
     """What keeps env.py from serving tenants: no run can begin before that is corrected."""
 

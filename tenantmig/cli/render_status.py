@@ -22,6 +22,7 @@ def status_json(status: FleetStatus, *, only_behind: bool = False) -> dict[str, 
         "head": status.head,
         "summary": status.summary,
         "nobody": status.nobody,
+        "unborn": list(status.unborn),
         "shared": status_json(status.shared) if status.shared else None,
         "env_problem": status.env_problem,
         "tenants": [_tenant_json(s) for s in (status.behind if only_behind else status.tenants)],
@@ -52,6 +53,11 @@ def print_status(status: FleetStatus, *, all_behind: bool = False) -> None:
     out.print(f"Head {status.head}: {', '.join(told)}")
     if status.nobody:
         out.print(status.nobody)
+    if status.unborn:
+        left = len(status.unborn) - NAMED
+        more = f" and {left} more" if left > 0 else ""
+        names = f"{', '.join(status.unborn[:NAMED])}{more}"
+        out.print(f"Listed and not onboarded yet (`tenantmig onboard NAME`): {names}")
     counts = [
         (revision or "base", count, "head" if revision == status.head else "")
         for revision, count in status.by_revision.items()
