@@ -158,7 +158,9 @@ def _refused(tenant: Tenant, version: Version, history: History) -> TenantDrift 
     """Say why a tenant cannot be compared, or None."""
     problem = tenant.problem or version.problem
     if tenant.problem is None and tenant.state in UNFINISHED:
-        problem = f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` again"
+        problem = (
+            f"its {tenant.state} has not ended, or not begun; run `tenantmig {tenant.state.verb}`"
+        )
     elif problem is None:
         try:
             history.check_heads(version.heads)

@@ -316,5 +316,7 @@ def show_ways(history: History, plan: Plan, known: Mapping[str, str]) -> Plan:
 def _unfinished(tenant: Tenant) -> str | None:
     """A tenant that is being born or dropped: the next `onboard` would drop what a run did."""
     if tenant.state in UNFINISHED:
-        return f"its {tenant.state} was cut off; run `tenantmig {tenant.state.verb}` for it again"
+        return (
+            f"its {tenant.state} has not ended, or not begun; run `tenantmig {tenant.state.verb}`"
+        )
     return None
