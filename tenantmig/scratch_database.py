@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import psycopg
 from psycopg import sql
 
 from tenantmig.connection import connect, salt_of
 from tenantmig.driver import Driver
-from tenantmig.errors import ScratchError
+from tenantmig.errors import ConnectError, ScratchError
 from tenantmig.lineage import Lineage
 from tenantmig.run_options import RunOptions
 from tenantmig.scratch import LOCK
 from tenantmig.sql import query
 from tenantmig.tenant import EVERYONE, SCRATCH
 
+ALIKE = """
+    SELECT pg_encoding_to_char(encoding), datcollate, datctype
+      FROM pg_database WHERE datname = current_database()
+"""
 MARK = "scratch database of tenantmig for {}; dropped by itself"  # the database's comment
 
 
@@ -29,7 +33,7 @@ MARK = "scratch database of tenantmig for {}; dropped by itself"  # the database
 def beside_shared(driver: Driver) -> Iterator[Driver]:
     """Hand out the driver itself or, for an empty database, that of a scratch one.
 
-    There the shared lineage is at its head. Where there is none, or the role may not create a
+    There the shared lineage is at its head. Where there is none, or the role may not make such a
     database, the driver itself is handed out: a shared table that is missing is told then.
 
     Raises:
@@ -39,35 +43,49 @@ def beside_shared(driver: Driver) -> Iterator[Driver]:
         yield driver
         return
     with closing(connect(driver.session_options)) as connection:
+        _drop_abandoned(connection)
         ledger = {"ledger": driver.settings.ledger_schema}
         if connection.execute(query("empty_database"), ledger).fetchone() is None:
             yield driver
             return
-        with _database(connection) as name:
-            moved = driver.in_database(name)
-            places = connection.execute(query("extensions_in_place"), ledger).fetchall()
-            _make_places(moved, [*places, (driver.settings.shared_schema, None)])
-            _bring_up(moved.of(Lineage.SHARED))
+        places = connection.execute(query("extensions_in_place"), ledger).fetchall()
+        with ExitStack() as opened:
+            moved = driver
+            try:
+                moved = driver.in_database(opened.enter_context(_database(connection)))
+                _make_places(moved, [*places, (driver.settings.shared_schema, None)])
+            except (psycopg.Error, ConnectError):  # an extension that this role may not make
+                moved = driver
+            if moved is not driver:
+                _bring_up(moved.of(Lineage.SHARED))
             yield moved
 
 
 @contextmanager
 def _database(connection: psycopg.Connection) -> Iterator[str]:
-    """Make a database, hand out its name and drop it at the end.
+    """Make a database of the same encoding and locale; hand out its name, and drop it at the end.
 
     Locks: an advisory lock of its own; nobody waits for it.
     """
     name, mark = SCRATCH + secrets.token_hex(6), MARK.format(connection.info.dbname)
-    facts = {"prefix": SCRATCH, "mark": mark, "salt": salt_of(connection)}
-    for (abandoned,) in connection.execute(query("abandoned_databases"), facts).fetchall():
-        _drop(connection, abandoned)
-    connection.execute(LOCK, [name, facts["salt"]])
-    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    connection.execute(LOCK, [name, salt_of(connection)])
+    encoding, collate, ctype = connection.execute(ALIKE).fetchall()[0]
+    make = sql.SQL(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}"
+    ).format(sql.Identifier(name), *map(sql.Literal, (encoding, collate, ctype)))
+    connection.execute(make)
     try:
         comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
         connection.execute(comment.format(sql.Identifier(name), sql.Literal(mark)))
         yield name
     finally:
+        _drop(connection, name)
+
+
+def _drop_abandoned(connection: psycopg.Connection) -> None:
+    mark = MARK.format(connection.info.dbname)
+    facts = {"prefix": SCRATCH, "mark": mark, "salt": salt_of(connection)}
+    for (name,) in connection.execute(query("abandoned_databases"), facts).fetchall():
         _drop(connection, name)
 
 

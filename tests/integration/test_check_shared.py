@@ -96,6 +96,42 @@ def test_a_shared_lineage_that_fails_is_told(project: Project) -> None:
     assert "revision s1: value too long" in refused
 
 
+def test_the_scratch_database_is_of_the_same_kind(tmp_path: Path, database: Database) -> None:
+    name = f"{database.name}_latin"
+    database.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    try:
+        look = (
+            "op.execute(\"DO $$BEGIN ASSERT current_setting('server_encoding') = 'LATIN1'; END$$\")"
+        )
+        project = _project(tmp_path, database, (CUSTOMER[0], look + CUSTOMER[1], CUSTOMER[2]))
+        project.url = database.server.url(name)
+        assert "1 sound" in project.run("check").out
+    finally:
+        database.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_an_extension_that_the_role_may_not_make_is_no_obstacle(
+    tmp_path: Path, database16: Database
+) -> None:
+    """As without CREATEDB: the history is run in the database itself."""
+    alone = ("r1", "op.execute('CREATE TABLE thing (id int)')", "op.drop_table('thing')")
+    project = _project(tmp_path, database16, alone)
+    role = f"makes_{database16.name}"
+    database16.execute("CREATE EXTENSION vector")
+    database16.execute(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'word'")
+    try:
+        database16.execute(f"GRANT CREATE ON DATABASE {database16.name} TO {role}")
+        parts = database16.connect().info
+        project.url = f"postgresql://{role}:word@{parts.host}:{parts.port}/{parts.dbname}"
+        assert "1 sound" in project.run("check").out
+        left = [name for (name,) in database16.fetch(DATABASES) if _is_ours(database16, name)]
+        assert left == []
+    finally:
+        database16.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
 def test_what_a_killed_check_left_goes(project: Project, database: Database) -> None:
     comment = MARK.format(database.name)
     for name, said in (("tenantmig_scratch_a", comment), ("tenantmig_scratch_b", "mine")):
