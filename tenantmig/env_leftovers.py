@@ -16,7 +16,9 @@ PLACING = re.compile(
     re.IGNORECASE,
 )
 CALLED = re.compile(
-    r"search_?path|(create|ensure|make|init|prepare|setup|drop)\w*schema|(set|switch|use)\w*(schema|tenant)",
+    r"search_?path|(?:^|_)(?!\w*engine)(?:"
+    r"(?:create|ensure|make|init|prepare|setup|drop)(?:(?:_|tenant|(?-i:[A-Z]))\w*)?schema"
+    r"|(?:set|reset|switch|use)(?:(?:_|(?-i:[A-Z]))\w*)?(?:schema|tenant))",
     re.IGNORECASE,
 )
 """Functions of the project's whose names tell that they place tables."""
