@@ -312,7 +312,7 @@ class FleetReader:
                 onboarding.check_listed(settings, ledger, born, fleet)
             onboarding.refuse_older_code(ledger, self.history)
             onboarding.check_new_tenants(
-                ledger.connection, born, registry.list_tenants(ledger), rules
+                ledger.connection, born, registry.list_tenants(ledger), rules, settings.source
             )
         groups = tuple(replace(group, tenants=tuple(born)) for group in plan.groups)
         return replace(plan, groups=groups)

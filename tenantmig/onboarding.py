@@ -33,6 +33,7 @@ def check_new_tenants(
     tenants: Sequence[Tenant],
     fleet: Sequence[Tenant],
     rules: NameRules,
+    source: str,
 ) -> None:
     """Refuse the whole list before anything is touched if one of its tenants cannot be born.
 
@@ -57,7 +58,7 @@ def check_new_tenants(
         if schema != tenant.schema:
             raise TenantExistsError(
                 f'An onboarding of the tenant "{tenant.name}" with the schema "{schema}" was cut'
-                " off; onboard it again with that one. Nothing was touched."
+                f" off; {_way_out(tenant, schema, source)} Nothing was touched."
             )
         if tenant.name.casefold() in names:
             raise TenantExistsError(
@@ -69,6 +70,20 @@ def check_new_tenants(
                 " If it is a tenant's, list it in the source; else choose another with --schema."
             )
     refuse_without_create(connection)
+
+
+def _way_out(tenant: Tenant, begun: str, source: str) -> str:
+    """Say how to go on where an onboarding was begun with another schema."""
+    if source == "registry":
+        return (
+            "onboard it again with that one (leave --schema out), or drop what was begun with"
+            " `tenantmig offboard NAME --yes` and onboard it then."
+        )
+    return (
+        f'list it with "{begun}" in the source {source!r} again, and onboard it so, or drop what'
+        " was begun with `tenantmig offboard NAME --yes`; only then list it with"
+        f' "{tenant.schema}".'
+    )
 
 
 def refuse_older_code(ledger: Ledger, history: History) -> None:

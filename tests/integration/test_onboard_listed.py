@@ -134,5 +134,34 @@ def test_an_onboarding_that_was_cut_off_keeps_its_schema(
     with untouched(database):
         refused = ask(three, "onboard", "acme", "--schema", "acme", expect=2).error
     assert 'with the schema "t_1" was cut off' in refused
+    assert "leave --schema out" in refused
     assert open_fleet().onboard(["acme"]).is_complete
     assert stands(database, "t_1") == {"t_1": "r3"}
+
+
+@pytest.mark.parametrize("way", ["onboard", "offboard"])
+def test_one_cut_off_that_is_listed_with_another_schema_is_led_out(
+    three: Project, database: Database, ask: Ask, way: str
+) -> None:
+    options = SessionOptions(DatabaseUrl.parse(database.url))
+    ledger = Ledger(lambda: connect(options), "tenantmig")
+    ledger.create()
+    registry.begin_onboarding(ledger.connection, "tenantmig", Tenant("acme", "t_1"))
+    ledger.close()
+    listed = three.folder / "tenants.csv"
+    listed.write_text("acme,t_2\n")
+    use(three, "file", "tenants.csv")
+    with untouched(database):
+        refused = ask(three, "onboard", "acme", expect=2).error
+    assert "list it with \"t_1\" in the source 'file' again, and onboard it so, or" in refused
+    assert 'offboard NAME --yes`; only then list it with "t_2"' in refused
+    listed.write_text("acme,t_1\n")
+    born = "t_1"
+    if way == "offboard":
+        three.run("offboard", "acme", "--yes")
+        listed.write_text("acme,t_2\n")
+        born = "t_2"
+    three.run("onboard", "acme")
+    assert stands(database, born) == {born: "r3"}
+    left = database.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\\__'")
+    assert left == [(born,)]
