@@ -26,8 +26,17 @@ PLACING = re.compile(
     re.IGNORECASE,
 )
 """What places tables, in a text that no parser reads."""
-DEFINED = frozenset({"CreateFunctionStmt"})
-"""What is only defined, to run later."""
+IN_A_BODY = re.compile(
+    rf"{PLACING.pattern}|\bset_config\b|\bpg_settings\b|\bdiscard\s+all\b", re.IGNORECASE
+)
+"""What places tables in the body of a DO."""
+COMPUTED = re.compile(
+    r'\bexecute\b(?!\s+(?:on\b|(?:function|procedure)\s+[\w."]+\s*\())', re.IGNORECASE
+)
+"""An EXECUTE, but for a trigger's function and for the right: what it runs cannot be told."""
+COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+DEFINED = frozenset({"CreateFunctionStmt", "AlterFunctionStmt"})
+"""What is only defined, to run later: functions and procedures."""
 OF_SCHEMAS = {
     "DropStmt": ("remove_type", "DROP SCHEMA"),
     "RenameStmt": ("rename_type", "ALTER SCHEMA"),
@@ -102,9 +111,18 @@ def _does_any(node: Any) -> str | None:
     match node.DESCRIPTOR.name:
         case "DiscardStmt" if enum_name(node, "target") == "DISCARD_ALL":
             return "DISCARD ALL"
-        case "DoStmt" if HINT.search(str(node)):
-            return "DO, with a schema or search_path in it"
+        case "DoStmt":
+            return _runs(node)
     return None
+
+
+def _runs(node: Any) -> str | None:
+    """Say what the body of a DO does, as far as its words tell."""
+    body = "\n".join(one.def_elem.arg.string.sval for one in node.args)
+    told = f"{body}\n{COMMENT.sub(' ', body)}"
+    if IN_A_BODY.search(told):
+        return "DO, with a schema or search_path in it"
+    return "DO, with an EXECUTE of what cannot be told" if COMPUTED.search(told) else None
 
 
 def _sets(node: Any, path: tuple[str, ...]) -> str | None:

@@ -20,6 +20,14 @@ HARMLESS = (
     "SET lock_timeout = 3",
     "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = x AS 'SELECT 1'",
     "COMMENT ON SCHEMA x IS 'y'",
+    "ALTER FUNCTION f() SET search_path = ''",
+    "ALTER PROCEDURE p() RESET ALL",
+    "ALTER ROUTINE f() SET search_path TO x",
+    "DO $$BEGIN INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING; END$$",
+    "DO $$BEGIN IF NOT EXISTS (SELECT FROM information_schema.tables) THEN NULL; END IF; END$$",
+    "DO $$BEGIN CREATE TABLE x (table_schema text); END$$",
+    "DO $$BEGIN CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION s.f(); END$$",
+    "DO $$BEGIN GRANT EXECUTE ON FUNCTION f() TO x; END$$",
 )
 PLACING = (
     ('SET search_path TO "a b"', "SET search_path"),  # without what the settings put behind it
@@ -46,6 +54,13 @@ PLACING = (
     ("ALTER SCHEMA x RENAME TO y", "ALTER SCHEMA"),
     ("ALTER SCHEMA x OWNER TO y", "ALTER SCHEMA"),
     ("DO $$BEGIN EXECUTE 'create schema x'; END$$", "DO, with a schema or search_path in it"),
+    ("DO 'BEGIN CREATE /* x */ SCHEMA y; END'", "DO, with a schema"),
+    ("DO $$BEGIN -- a\nCREATE -- b\nSCHEMA y; END$$", "DO, with a schema"),
+    ("DO $$BEGIN PERFORM set_config('a' || 'b', 'c', false); END$$", "DO, with a schema"),
+    ("DO $$BEGIN SET LOCAL search_path = x; END$$", "DO, with a schema"),
+    ("DO $$BEGIN RESET ALL; END$$", "DO, with a schema"),
+    ("DO $$BEGIN EXECUTE format('CREATE %s x', 'SCHEMA'); END$$", "DO, with an EXECUTE"),
+    ("DO $$BEGIN EXECUTE what; END$$", "DO, with an EXECUTE"),
 )
 
 
