@@ -137,7 +137,7 @@ def _print_adopted(found: Sequence[Adopted], done: str) -> None:
 
 def _rows_told(writers: Sequence[str]) -> str:
     if not writers:
-        return "rows were not compared; no revision up to there writes any"
+        return "rows were not compared; no revision up to there is seen to write any"
     shown = ", ".join(writers[:SHOWN]) + (", …" if len(writers) > SHOWN else "")
     return f"rows were not compared; what these revisions may write can be missing: {shown}"
 

@@ -90,6 +90,7 @@ def test_without_one_the_revision_is_found_and_stamped(
     assert [t["row_writers"] for t in found["tenants"]] == [[], ADDED, ADDED]
     text = project.run("tenants", "adopt", "one", QUOTED, LONG, "void").out
     assert "one: adopted at r1 (catalog)\n  rows were not compared; no revision up to" in text
+    assert "no revision up to there is seen to write any\n" in text
     assert f"{LONG}: adopted at r4 (catalog)\n  rows were not compared; what these" in text
     assert "revisions may write can be missing: r2, r3, r4\n" in text
     assert "base (catalog)\n  rows" not in text
