@@ -53,13 +53,25 @@ def _is_library(file: str) -> bool:
     return "site-packages" in file or file.startswith((sys.base_prefix, ours, "<"))
 
 
+def _is_without_migration(error: Exception, last: Any) -> bool:
+    """True for a call of `op` or `context` where no migration runs.
+
+    Alembic's proxy is missing before the first migration of a process, and None after each.
+    """
+    if "proxy object has not yet been established" in str(error):
+        return True
+    if not isinstance(error, AttributeError) or error.obj is not None:
+        return False
+    return bool((last.filename, last.name) == ("<string>", error.name))
+
+
 def _script_problem(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"The script {error.filename}, line {error.lineno}, has a syntax error: {error.msg}."
     frames: list[Any] = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_library(frame.filename)]
     last = own[-1] if own else frames[-1]
-    if "proxy object has not yet been established" in str(error):
+    if _is_without_migration(error, frames[-1]):
         return (
             f"A migration script cannot be loaded: {last.filename}, line {last.lineno}, uses"
             f" {last.line} outside of upgrade() and downgrade(), where no migration runs; move it"

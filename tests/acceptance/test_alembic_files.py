@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,16 @@ def test_the_recipe_for_seed_data(tmp_path: Path, database: Database) -> None:
     assert "INSERT INTO plan" not in project.run("plan", "--sql").out
 
 
-def test_a_script_that_runs_something_when_it_is_loaded_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after another"])
+def test_a_script_that_runs_something_when_it_is_loaded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """Before the first migration of a process, and after one: Alembic then says something else."""
+    known = vars(sys.modules["alembic.op"])
+    if is_first:
+        monkeypatch.delitem(known, "_proxy", raising=False)
+    else:
+        monkeypatch.setitem(known, "_proxy", None)
     history = write_history(tmp_path / "history", CREATE)
     script = history / "versions" / "r1.py"
     script.write_text(script.read_text() + "\nBIND = op.get_bind()\n")
