@@ -46,8 +46,9 @@ SETTINGS = {"search_path": "SET search_path",
             "session_authorization": "SET SESSION AUTHORIZATION"}  # fmt: skip
 
 SET_CONFIG = "set_config('{}', ...)"
+UNTOLD = "set_config() of a setting that cannot be told"
 OF_A_SESSION = frozenset(
-    {*SETTINGS.values(), *map(SET_CONFIG.format, SETTINGS), "RESET ALL", "DISCARD ALL"}
+    {UNTOLD, *SETTINGS.values(), *map(SET_CONFIG.format, SETTINGS), "RESET ALL", "DISCARD ALL"}
 )
 """What ends with the session that it was sent over."""
 
@@ -141,7 +142,7 @@ def _configures(node: Any, path: tuple[str, ...]) -> str | None:
         return None
     setting, value = node.args[0], node.args[1]
     if not setting.a_const.HasField("sval"):
-        return "set_config() of a setting that cannot be told"
+        return UNTOLD
     name = setting.a_const.sval.sval.lower()
     if name not in SETTINGS:
         return None
