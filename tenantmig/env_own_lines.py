@@ -39,12 +39,12 @@ from tenantmig.env_text import EnvText, Function, called, loaded
 
 OWN_SQL = re.compile(
     r"\s*(create\s+schema\b(?=.*\?)|set\s+(local\s+|session\s+)?(search_path\b|schema\s)"
-    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path'|(commit|begin)\s*$)",
+    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path')",
     re.IGNORECASE | re.DOTALL,
 )
 """One statement, in which `?` stands for what Python puts in: others stay."""
+ENDING_SQL = re.compile(r"\s*(commit|rollback|begin)\s*;?\s*", re.IGNORECASE)
 SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars"})
-MIGRATING = frozenset({"context", "op"})
 PASSES = 4
 """What one pass takes out may have been the last use of something else."""
 NEW = "_TENANT_"
@@ -90,8 +90,17 @@ class _OwnLines:
         return found
 
     def _is_all_own(self, body: list[ast.stmt]) -> bool:
-        is_any = any(self._is_own(one) for one in body)
-        return is_any and all(self._is_own(one) or is_soft(one) for one in body)
+        own = [one for one in body if self._is_own(one)]
+        return bool(own) and self._is_beside(body, loaded(own))
+
+    def _is_beside(self, body: list[ast.stmt], receivers: set[str]) -> bool:
+        """True for own lines, and what means nothing without them."""
+        return all(
+            self._is_own(one)
+            or self._is_ending(one, receivers)
+            or (is_soft(one) and not is_commit(one))
+            for one in body
+        )
 
     def _is_own(self, statement: ast.stmt) -> bool:
         match statement:
@@ -156,31 +165,49 @@ class _OwnLines:
 
     # -- taking out -----------------------------------------------------------------------------
 
-    def _take_out(self, body: list[ast.stmt], scope: ast.AST) -> None:
-        """Take out own lines, and then the COMMIT that they needed."""
-        before = len(self.gone)
-        self._take_out_own(body)
-        if len(self.gone) == before or isinstance(scope, ast.Module):
-            return
-        rest = [n for n in ast.walk(scope) if isinstance(n, ast.Call) and not self._is_gone(n)]
-        for call in rest:
-            of, _, name = ast.unparse(call.func).rpartition(".")
-            if name in SENDING and of not in MIGRATING:
-                return
-        for statement in statements_of(body):
-            if is_commit(statement) and not self._is_gone(statement):
-                self._remove(statement)
-
-    def _take_out_own(self, body: list[ast.stmt]) -> None:
+    def _take_out(self, body: list[ast.stmt], scope: ast.Module | Function) -> None:
+        """Take out own lines, and the COMMIT of the same connection directly behind one."""
+        is_behind = False
+        receivers: set[str] = set()
         for statement in body:
-            is_own = isinstance(statement, ast.FunctionDef) and (
-                statement.name in self.own_functions
-            )
-            if is_own or self._is_own(statement):
+            if is_behind and self._is_ending(statement, receivers):
+                if not self._has_sent(scope, statement):
+                    self._remove(statement)
+                continue
+            is_behind = self._is_own_definition(statement) or self._is_own(statement)
+            if is_behind:
+                receivers = loaded([statement])
                 self._remove(statement)
             elif not isinstance(statement, Function | ast.ClassDef):
                 for inner in blocks(statement):
-                    self._take_out_own(inner)
+                    self._take_out(inner, scope)
+
+    def _is_own_definition(self, statement: ast.stmt) -> bool:
+        return isinstance(statement, ast.FunctionDef) and statement.name in self.own_functions
+
+    def _is_ending(self, statement: ast.stmt, receivers: set[str]) -> bool:
+        """True for a COMMIT or ROLLBACK of one of the receivers, as a call or as SQL."""
+        value = getattr(statement, "value", None)
+        call = value.value if isinstance(value, ast.Await) else value
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            return False
+        is_sql = call.func.attr in SENDING and bool(call.args)
+        is_sql = is_sql and ENDING_SQL.fullmatch(self._text_of(call.args[0])) is not None
+        return (is_commit(statement) or is_sql) and loaded([call.func.value]) <= receivers
+
+    def _has_sent(self, scope: ast.AST, ending: ast.stmt) -> bool:
+        """True when what stays before a COMMIT has used its connection, so that it needs it."""
+        names = loaded([ending])
+        for node in ast.walk(scope):
+            if not isinstance(node, ast.Call) or node.lineno >= ending.lineno:
+                continue
+            is_sent = isinstance(node.func, ast.Attribute) and node.func.attr in SENDING
+            is_sent = is_sent and bool(loaded([node.func]) & names)
+            is_handed = isinstance(node.func, ast.Name) and node.func.id != "inspect"
+            is_handed = is_handed and bool(loaded(node.args) & names)
+            if (is_sent or is_handed) and not self._is_gone(node):
+                return True
+        return False
 
     def _fill_blocks(self) -> None:
         """Leave no block empty whose statement stays."""
@@ -325,5 +352,5 @@ def behind_the_tenant(source: str) -> list[str]:
 
 def is_own_sql(text: str) -> bool:
     """True for SQL that creates the tenant's schema or sets the search path, and nothing else."""
-    parts = [part for part in text.split(";") if part.strip()]
+    parts = [part for part in text.split(";") if part.strip() and not ENDING_SQL.fullmatch(part)]
     return bool(parts) and all(OWN_SQL.match(part) for part in parts)

@@ -231,6 +231,24 @@ def test_other_statements_and_other_arguments_stay() -> None:
     assert "search_path TO" not in adapted
 
 
+def test_only_the_commit_behind_an_own_line_goes() -> None:
+    lines = (
+        f"audit.add(1)\naudit.commit()\n{SET}\nconnection.commit()\n"
+        f'{CREATE}\nother.commit()\nconnection.execute(text("COMMIT"))'
+    )
+    source = _source(SYNC, TENANT, "", lines, VERSION)
+    end = "            context.run_migrations()\n\n\nif"
+    source = source.replace(
+        end,
+        end.replace("\n\n\n", "\n        notify(connection)\n        connection.commit()\n\n\n"),
+    )
+    adapted = adapt_env(source, "env.py")
+    for kept in ("audit.commit()", "other.commit()", 'text("COMMIT")', "notify(connection)\n"):
+        assert kept in adapted
+    assert adapted.count("connection.commit()") == 1
+    assert adapted.index("notify(connection)") < adapted.index("connection.commit()")
+
+
 def test_a_name_that_is_taken_is_not_taken_again() -> None:
     first = f"from myapp import tenant\n{ASKED}\ntenant.log(schema)"
     form = (first, "", SET.replace("tenant", "schema"), "version_table_schema=schema")
