@@ -59,6 +59,24 @@ def asked_key(value: ast.AST, tree: ast.Module) -> str | None:
     return None
 
 
+def asked_itself(value: ast.AST, tree: ast.Module) -> str | None:
+    """Return the key if an expression is what was asked for, or a default: nothing made of it."""
+    match value:
+        case ast.BoolOp(op=ast.Or(), values=[first, *_]):
+            return asked_itself(first, tree)
+        case ast.Lambda(body=body) | ast.NamedExpr(value=body):
+            return asked_itself(body, tree)
+        case ast.IfExp(body=body, orelse=orelse):
+            return asked_itself(body, tree) or asked_itself(orelse, tree)
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip"), args=[]):
+            return asked_itself(inner, tree)
+        case ast.Call(func=ast.Name(id="str"), args=[inner]):
+            return asked_itself(inner, tree)
+        case ast.Call(func=ast.Attribute(value=of, attr="get" | "pop")) | ast.Subscript(value=of):
+            return asked_key(value, tree) if asked_key(of, tree) is None else None
+    return None
+
+
 def is_x(name: str, tree: ast.Module) -> bool:
     """True for a variable that holds the arguments of `-x`."""
     return any(

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from tenantmig.env_guards import is_guard
 from tenantmig.env_lines import (
     blocks,
     body_of,
@@ -27,7 +28,6 @@ from tenantmig.env_names import (
     is_fixed,
     is_ours,
     is_tenant_env,
-    is_x,
     names_of,
     own_name,
     put_in,
@@ -285,15 +285,13 @@ class _OwnLines:
                 given = names_of(statement)
                 return len(given) == 1 and given[0] in names and not is_ours(statement)
             case ast.If(test=test):
-                of_x = {n for n in loaded([test]) if is_x(n, self.text.tree)}
-                is_about = bool(loaded([test]) & (tenants.keys() | of_x))
                 inner = [*statement.body, *statement.orelse]
-                return is_about and all(
+                return is_guard(test, tenants, self.text.tree) and all(
                     self._only_defines(one, names, tenants) or is_refusal(one) or is_soft(one)
                     for one in inner
                 )
             case ast.Assert(test=test):
-                return bool(loaded([test]) & tenants.keys())
+                return is_guard(test, tenants, self.text.tree)
         return False
 
     def _take_out_unused(self, scopes: Iterable[ast.Module | Function]) -> None:

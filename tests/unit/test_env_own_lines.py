@@ -249,6 +249,40 @@ def test_only_the_commit_behind_an_own_line_goes() -> None:
     assert adapted.index("notify(connection)") < adapted.index("connection.commit()")
 
 
+GUARDS = {
+    "if tenant in settings.FROZEN:\n    raise SystemExit": "if tenant.name in settings.FROZEN:",
+    "assert settings.allowed(tenant)": "assert settings.allowed(tenant.name)",
+    'if os.environ["ENV"] == "prod" and args.get("confirm") != "yes":\n    raise SystemExit': (
+        'if os.environ["ENV"] == "prod" and args.get("confirm") != "yes":\n    raise'
+    ),
+    'if tenant == "public":\n    raise SystemExit': 'if tenant.name == "public":',
+}
+
+
+@pytest.mark.parametrize(("guard", "kept"), GUARDS.items())
+def test_a_guard_of_another_meaning_stays(guard: str, kept: str) -> None:
+    first = f'args = {X}\ntenant = args.get("tenant")\n{guard}'
+    adapted = adapt_env(_source(SYNC, first, "", "notify()", ""), "env.py")
+    assert kept in adapted
+    assert adapted.index(" = TenantEnv(") < adapted.index(kept) or "args" in kept
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "if not tenant:\n    raise SystemExit",
+        'if tenant is None or tenant == "":\n    print("none")\n    raise SystemExit',
+        'if "tenant" not in args:\n    raise SystemExit',
+        'assert tenant, "say which"',
+    ],
+)
+def test_a_guard_that_asks_for_the_tenant_goes(guard: str) -> None:
+    first = f'args = {X}\ntenant = args.get("tenant")\n{guard}'
+    adapted = adapt_env(_source(SYNC, first, "", SET, VERSION), "env.py")
+    assert "raise" not in adapted
+    assert "assert " not in adapted
+
+
 def test_a_name_that_is_taken_is_not_taken_again() -> None:
     first = f"from myapp import tenant\n{ASKED}\ntenant.log(schema)"
     form = (first, "", SET.replace("tenant", "schema"), "version_table_schema=schema")
