@@ -54,6 +54,24 @@ def is_looking(test: ast.expr) -> bool:
     return not is_sql and _calls(test) <= LOOKING
 
 
+def is_plain_frame(block: ast.AST) -> bool:
+    """True for a block that does nothing by its head, or its `finally`."""
+    match block:
+        case ast.If(test=test):
+            return is_looking(test)
+        case ast.With() | ast.AsyncWith():
+            return is_opening(block)
+        case ast.Try(finalbody=finalbody):
+            return all(_calls(one) <= CLOSING for one in finalbody)
+    return True
+
+
+def is_listener(node: ast.AST) -> bool:
+    """True for a function that an event calls."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return any("listens_for" in ast.unparse(one) for one in decorators)
+
+
 def is_opening(statement: ast.With | ast.AsyncWith) -> bool:
     """True for a `with` that opens a connection, a transaction or a cursor, and nothing else."""
     return all(

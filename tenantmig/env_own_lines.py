@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from tenantmig.env_guards import is_guard
+from tenantmig.env_guards import CLOSING, is_guard, is_listener, is_plain_frame, sets_only_locals
 from tenantmig.env_lines import (
     blocks,
     body_of,
@@ -38,8 +38,9 @@ from tenantmig.env_names import (
 from tenantmig.env_text import EnvText, Function, called, loaded
 
 OWN_SQL = re.compile(
-    r"\s*(create\s+schema\b(?=.*\?)|set\s+(local\s+|session\s+)?(search_path\b|schema\s)"
-    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path')",
+    r"\s*(create\s+schema\s+(if\s+not\s+exists\s+)?[^\s?]*\?[^\s?]*\s*$"
+    r"|set\s+(local\s+|session\s+)?(search_path\b|schema\s)"
+    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path'([^()]|\([^()]*\))*\)\s*$)",
     re.IGNORECASE | re.DOTALL,
 )
 """One statement, in which `?` stands for what Python puts in: others stay."""
@@ -68,7 +69,8 @@ class _OwnLines:
     def edited(self) -> str:
         tenants, scopes = self._tenant_names(), [self.text.tree, *self.text.functions.values()]
         for scope in scopes:
-            self._take_out(scope.body, scope)
+            if not is_listener(scope):
+                self._take_out(scope.body, scope)
         for scope in scopes:
             self._take_out_definitions(scope, tenants)
         self._take_out_unused(scopes)
@@ -111,17 +113,36 @@ class _OwnLines:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func) as call):
                 is_same = isinstance(func, ast.Attribute) and ast.unparse(func.value) == name
                 return is_same and is_mapping(call)
-            case ast.If():
-                rest = all(self._is_own(one) or is_soft(one) for one in statement.orelse)
-                return self._is_all_own(statement.body) and rest
-            case ast.With() | ast.AsyncWith() | ast.Try():
-                return self._is_all_own(statement.body)
-            case ast.FunctionDef(decorator_list=[first, *_]):
-                return "listens_for" in ast.unparse(first) and any(
-                    isinstance(one, ast.Call) and self._is_own_call(one)
-                    for one in ast.walk(statement)
-                )
+            case ast.If() | ast.With() | ast.AsyncWith() | ast.Try():
+                return self._is_own_block(statement)
+            case ast.FunctionDef():
+                return is_listener(statement) and self._is_own_listener(statement)
         return False
+
+    def _is_own_block(self, block: ast.stmt) -> bool:
+        handlers: list[list[ast.stmt]] = [one.body for one in getattr(block, "handlers", ())]
+        body, *rest = list(blocks(block)) + handlers
+        receivers = loaded(body)
+        return (
+            is_plain_frame(block)
+            and self._is_all_own(body)
+            and all(self._is_beside(one, receivers) for one in rest)
+        )
+
+    def _is_own_listener(self, function: ast.FunctionDef) -> bool:
+        """True when each statement that it sends is an own one, and it does nothing else."""
+        calls = [n for one in function.body for n in ast.walk(one) if isinstance(n, ast.Call)]
+        own = [one for one in calls if self._is_own_call(one)]
+        inside = {node for one in own for node in ast.walk(one)}
+        others = {one.func for one in calls if one not in inside}
+        is_closing = all(isinstance(one, ast.Attribute) and one.attr in CLOSING for one in others)
+        return bool(own) and is_closing and sets_only_locals(function)
+
+    def _is_entered(self, statement: ast.stmt) -> bool:
+        """True for a block that goes on without its own lines; others are refused with them."""
+        if is_listener(statement) or isinstance(statement, Function | ast.ClassDef):
+            return False
+        return is_plain_frame(statement) or not self._is_all_own(next(blocks(statement), []))
 
     def _is_own_call(self, call: ast.Call) -> bool:
         if isinstance(call.func, ast.Name):
@@ -178,7 +199,7 @@ class _OwnLines:
             if is_behind:
                 receivers = loaded([statement])
                 self._remove(statement)
-            elif not isinstance(statement, Function | ast.ClassDef):
+            elif self._is_entered(statement):
                 for inner in blocks(statement):
                     self._take_out(inner, scope)
 

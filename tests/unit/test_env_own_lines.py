@@ -321,6 +321,55 @@ REFUSED = {
     "asks": (f'notify({X}.get("tenant").upper())', "reads the tenant from -x"),
 }
 
+MORE = {
+    "two settings": (
+        'connection.execute(text("SELECT set_config(\'search_path\', :s, false),'
+        " set_config('app.tenant', :s, false)\"), {'s': tenant})"
+    ),
+    "owner": 'connection.execute(text(f"CREATE SCHEMA {tenant} AUTHORIZATION joe"))',
+    "in a with": f"with settings.maintenance_mode(tenant):\n    {SET}",
+    "in a try": f"try:\n    {SET}\nfinally:\n    notify()",
+    "in an if": f"if tenant and prepare(connection):\n    {SET}",
+    "role": (
+        '@event.listens_for(connection, "begin")\ndef set_path(opened):\n'
+        '    opened.exec_driver_sql(f"SET search_path TO {tenant}")\n'
+        '    opened.exec_driver_sql("SET ROLE app")'
+    ),
+    "timeout": (
+        '@event.listens_for(connection, "begin")\ndef set_path(opened):\n'
+        '    opened.exec_driver_sql(f"SET search_path TO {tenant}")\n'
+        '    opened.exec_driver_sql("SET lock_timeout = 1")'
+    ),
+    "info": (
+        '@event.listens_for(connection, "begin")\ndef set_path(opened):\n'
+        '    opened.exec_driver_sql(f"SET search_path TO {tenant}")\n'
+        '    opened.info["tenant"] = tenant'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", MORE.values(), ids=MORE)
+def test_what_is_more_than_an_own_line_is_refused_whole(lines: str) -> None:
+    source = _source(SYNC, TENANT, "", lines, VERSION)
+    with pytest.raises(EnvironmentFileError) as caught:
+        adapt_env(source, "env.py")
+    of = re.compile("search_path|set_config|create schema", re.IGNORECASE)
+    line = next(i for i, one in enumerate(source.splitlines(), 1) if of.search(one))
+    assert f"env.py, line {line}: env.py sends" in str(caught.value)
+
+
+def test_a_listener_with_a_cursor_goes() -> None:
+    first = (
+        f"{TENANT}\n\n\n"
+        '@event.listens_for(Engine, "connect")\ndef set_path(opened, record):\n'
+        "    existing = opened.autocommit\n    opened.autocommit = True\n"
+        '    cursor = opened.cursor()\n    cursor.execute(f"SET search_path TO {tenant}")\n'
+        "    cursor.close()\n    opened.autocommit = existing"
+    )
+    adapted = adapt_env(_source(SYNC, first, "", "notify()", VERSION), "env.py")
+    assert "listens_for" not in adapted
+    assert "autocommit" not in adapted
+
 
 @pytest.mark.parametrize(("lines", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_it_cannot_take_out_it_refuses_with_the_line(lines: str, said: str) -> None:
