@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tenantmig.env_ending import by_hand, is_choice, modes, running_functions, with_two_modes
 from tenantmig.env_leftovers import refuse_left
 from tenantmig.env_names import free_name
-from tenantmig.env_own_lines import NEW, without_own_lines
+from tenantmig.env_own_lines import NEW, refuse_doubtful, without_own_lines
 from tenantmig.env_text import EnvText, Function, bound, called, loaded, parents
 from tenantmig.env_url import without_url
 from tenantmig.errors import EnvironmentFileError
@@ -71,7 +71,9 @@ def adapt_env(source: str, file: str) -> str:
         raise EnvironmentFileError(
             f"{file}, line {error.lineno}: a syntax error: {error.msg}."
         ) from error
-    text = without_own_lines(with_two_modes(source, file))
+    text = with_two_modes(source, file)
+    refuse_doubtful(source, file)
+    text = without_own_lines(text)
     name = free_name(ast.parse(text))
     adapted = _Adaptation(EnvText(text.replace(NEW, name)), file, name).adapted()
     adapted = _without_unused(source, without_url(adapted))

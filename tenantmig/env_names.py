@@ -121,7 +121,7 @@ def put_in(node: ast.AST, tree: ast.Module) -> Iterator[ast.AST]:
         match each:
             case ast.FormattedValue(value=value) | ast.BinOp(op=ast.Mod(), right=value):
                 yield value
-            case ast.BinOp(op=ast.Add(), right=ast.Name() as value):
+            case ast.BinOp(op=ast.Add(), right=value) if not _is_text(value):
                 yield value
             case ast.Call(func=ast.Attribute(attr="format" | "bindparams")):
                 yield from (*each.args, *(one.value for one in each.keywords))
@@ -135,6 +135,10 @@ def put_in(node: ast.AST, tree: ast.Module) -> Iterator[ast.AST]:
                         is_sql = "search_path" in ast.unparse(one.value).lower()
                         if is_text and (is_sql or "schema " in ast.unparse(one.value).lower()):
                             yield from put_in(one.value, tree)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)
 
 
 def values_of(node: ast.expr) -> Iterator[ast.AST]:
@@ -154,6 +158,12 @@ def readers(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.Name]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             given = {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
             known -= given
+        known -= {
+            each.id
+            for one in getattr(node, "generators", ())
+            for each in ast.walk(one.target)
+            if isinstance(each, ast.Name)
+        }
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known:
             yield node
         pending += [(child, known) for child in ast.iter_child_nodes(node)]

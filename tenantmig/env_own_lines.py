@@ -19,15 +19,11 @@ from tenantmig.env_lines import (
     is_mapping,
     is_refusal,
     is_soft,
-    only_returns,
     statements_of,
 )
 from tenantmig.env_names import (
     OF_OURS,
-    asked_key,
-    is_fixed,
     is_ours,
-    is_tenant_env,
     names_of,
     own_name,
     put_in,
@@ -35,7 +31,8 @@ from tenantmig.env_names import (
     readers,
     values_of,
 )
-from tenantmig.env_text import EnvText, Function, called, loaded
+from tenantmig.env_tenant_names import TenantNames, mapped_to
+from tenantmig.env_text import EnvText, Function, loaded
 
 OWN_SQL = re.compile(
     r"\s*(create\s+schema\s+(if\s+not\s+exists\s+)?[^\s?]*\?[^\s?]*\s*$"
@@ -44,6 +41,10 @@ OWN_SQL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """One statement, in which `?` stands for what Python puts in: others stay."""
+PUT_BEHIND = re.compile(
+    r"search_path\s*(=|\bto\b)[^,]*,.*\?|'search_path'\s*,[^,]*,.*\?", re.IGNORECASE | re.DOTALL
+)
+"""What Python puts behind the first schema of a search path: another's than the tenant's."""
 ENDING_SQL = re.compile(r"\s*(commit|rollback|begin)\s*;?\s*", re.IGNORECASE)
 SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars"})
 PASSES = 4
@@ -54,20 +55,33 @@ NEW = "_TENANT_"
 
 def without_own_lines(source: str) -> str:
     """Return a text without what the driver does already; `NEW` stands for its TenantEnv."""
+    outside: set[str] | None = None
     for _ in range(PASSES):
-        source = _OwnLines(EnvText(source)).edited()
+        lines = _OwnLines(EnvText(source), outside)
+        source, outside = lines.edited(), lines.names.outside
     return source
 
 
+def refuse_doubtful(source: str, file: str) -> None:
+    """Refuse a text in which a name that holds the tenant holds something else too.
+
+    Raises:
+        EnvironmentFileError: the line, and what to do.
+    """
+    _OwnLines(EnvText(source)).names.refuse_doubtful(file)
+
+
 class _OwnLines:
-    def __init__(self, text: EnvText) -> None:
+    def __init__(self, text: EnvText, outside: set[str] | None = None) -> None:
         self.text = text
         self.name = own_name(text.tree)
         self.gone: list[ast.stmt] = []
+        schemas = (one for node in ast.walk(text.tree) for one in self._schemas_in(node))
+        self.names = TenantNames(text, schemas, outside)
         self.own_functions = self._functions_of_own_lines()
 
     def edited(self) -> str:
-        tenants, scopes = self._tenant_names(), [self.text.tree, *self.text.functions.values()]
+        tenants, scopes = self.names.found, [self.text.tree, *self.text.functions.values()]
         for scope in scopes:
             if not is_listener(scope):
                 self._take_out(scope.body, scope)
@@ -86,7 +100,9 @@ class _OwnLines:
         while more := {
             name
             for name, one in self.text.functions.items()
-            if name not in found and self._is_all_own(body_of(one))
+            if name not in found
+            and self._is_all_own(body_of(one))
+            and self.names.is_given_tenants(name)
         }:
             found |= more
         return found
@@ -108,11 +124,11 @@ class _OwnLines:
         match statement:
             case ast.Expr(value=ast.Call() as call) | ast.Expr(value=ast.Await(ast.Call() as call)):
                 return self._is_own_call(call)
-            case ast.Assign(targets=[ast.Attribute(attr="default_schema_name")]):
-                return True
+            case ast.Assign(targets=[ast.Attribute(attr="default_schema_name")], value=value):
+                return self.names.is_tenants(value)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func) as call):
                 is_same = isinstance(func, ast.Attribute) and ast.unparse(func.value) == name
-                return is_same and is_mapping(call)
+                return is_same and is_mapping(call) and self._is_own_call(call)
             case ast.If() | ast.With() | ast.AsyncWith() | ast.Try():
                 return self._is_own_block(statement)
             case ast.FunctionDef():
@@ -147,14 +163,24 @@ class _OwnLines:
     def _is_own_call(self, call: ast.Call) -> bool:
         if isinstance(call.func, ast.Name):
             is_set = call.func.id == "setattr" and "'default_schema_name'" in ast.unparse(call)
+            is_set = is_set and self.names.is_tenants(call.args[-1])
             return is_set or call.func.id in self.own_functions
         if not isinstance(call.func, ast.Attribute):
             return False
         if call.func.attr == "run_sync" and call.args:
             return loaded([call.args[0]]) <= self.own_functions and bool(loaded([call.args[0]]))
-        if call.func.attr in SENDING and call.args:
-            return is_own_sql(self._text_of(call.args[0]))
-        return is_mapping(call)
+        if call.func.attr in SENDING:
+            is_tenants = all(map(self.names.is_tenants, self._put_into(call)))
+            return is_tenants and self._is_sending_own(call)
+        return is_mapping(call) and self.names.is_tenants(call.keywords[0].value)
+
+    def _is_sending_own(self, call: ast.Call) -> bool:
+        is_sent = isinstance(call.func, ast.Attribute) and call.func.attr in SENDING
+        return is_sent and bool(call.args) and is_own_sql(self._text_of(call.args[0]))
+
+    def _put_into(self, call: ast.Call) -> Iterator[ast.AST]:
+        yield from (one for given in call.args for one in put_in(given, self.text.tree))
+        yield from (one for given in call.args for one in values_of(given))
 
     def _text_of(self, node: ast.expr) -> str:
         """Return the SQL that an expression makes, with `?` for what is put in."""
@@ -247,40 +273,14 @@ class _OwnLines:
 
     # -- the tenant's name ----------------------------------------------------------------------
 
-    def _tenant_names(self) -> dict[str, str]:
-        """Return the variables, and functions, that hold the schema or name of the tenant."""
-        tree = self.text.tree
-        as_schema = {
-            name
-            for node in ast.walk(tree)
-            for part in self._schemas_in(node)
-            for name in loaded([part])
-        }
-        found: dict[str, str] = {}
-        for node in ast.walk(tree):
-            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-            names = names_of(node) if isinstance(node, ast.Assign | ast.AnnAssign) else []
-            if value is None or len(names) != 1 or is_tenant_env(value):
-                continue
-            key = asked_key(value, tree)
-            if key is not None:
-                of = "schema" if key == "schema" or names[0] in as_schema else "name"
-                found[names[0]] = of
-            elif names[0] in as_schema and not is_fixed(value, tree):
-                found[names[0]] = "schema"
-        for name, function in self.text.functions.items():
-            is_asking = asked_key(function, tree) is not None and not function.args.args
-            if is_asking and not any(called(function, "configure")) and only_returns(function):
-                found[name] = "schema"
-        return found
-
     def _schemas_in(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the expressions in which the tenant's schema stands."""
         match node:
-            case ast.Call() if self._is_own_call(node) and isinstance(node.func, ast.Attribute):
-                yield from (one for call in node.args for one in put_in(call, self.text.tree))
-                yield from (v for a in node.args for v in values_of(a))
-            case ast.keyword(arg="version_table_schema" | "schema_translate_map", value=value):
+            case ast.Call() if self._is_sending_own(node):
+                yield from self._put_into(node)
+            case ast.keyword(arg="schema_translate_map", value=value):
+                yield from mapped_to(value)
+            case ast.keyword(arg="version_table_schema", value=value):
                 yield value
             case ast.Assign(targets=[ast.Attribute(attr="default_schema_name")], value=value):
                 yield value
@@ -372,4 +372,6 @@ def behind_the_tenant(source: str) -> list[str]:
 def is_own_sql(text: str) -> bool:
     """True for SQL that creates the tenant's schema or sets the search path, and nothing else."""
     parts = [part for part in text.split(";") if part.strip() and not ENDING_SQL.fullmatch(part)]
-    return bool(parts) and all(OWN_SQL.match(part) for part in parts)
+    return bool(parts) and all(
+        OWN_SQL.match(part) and not PUT_BEHIND.search(part) for part in parts
+    )

@@ -358,6 +358,143 @@ def test_what_is_more_than_an_own_line_is_refused_whole(lines: str) -> None:
     assert f"env.py, line {line}: env.py sends" in str(caught.value)
 
 
+SHARED = 'SHARED = os.environ["SHARED_SCHEMA"]'
+OTHERS = {
+    "shared is made": (
+        SHARED,
+        f"connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS {{SHARED}}'))\n{SET}",
+        "CREATE SCHEMA IF NOT EXISTS {SHARED}",
+    ),
+    "shared behind": (
+        SHARED,
+        'connection.execute(text(f"SET search_path TO {tenant}, {SHARED}"))',
+        "{tenant}, {SHARED}",
+    ),
+    "shared in a path": (
+        f'{SHARED}\npath = f"{{tenant}}, {{SHARED}}"',
+        'connection.execute(text(f"SET search_path TO {path}"))',
+        "TO {path}",
+    ),
+    "joined": (
+        'path = ", ".join([tenant, "shared"])',
+        'connection.execute(text("SET search_path TO " + path))',
+        'TO " + path',
+    ),
+    "joined there": (
+        "",
+        'connection.execute(text("SET search_path TO " + ", ".join([tenant, "shared"])))',
+        '", ".join(',
+    ),
+    "joined as a parameter": (
+        "",
+        (
+            "connection.execute(text(\"SELECT set_config('search_path', :p, false)\"),"
+            ' {"p": ", ".join([tenant, "shared"])})'
+        ),
+        "set_config",
+    ),
+    "mapped": (
+        SHARED,
+        "connection = connection.execution_options(schema_translate_map={None: tenant, 's': SHARED})",
+        "schema_translate_map",
+    ),
+    "default": (SHARED, "connection.dialect.default_schema_name = SHARED", "default_schema_name"),
+    "in a function": (
+        (
+            f"{SHARED}\n\n\ndef make(connection, schema):\n"
+            '    connection.execute(text(f"CREATE SCHEMA {schema}"))\n\n\n'
+        ),
+        "make(connection, tenant)\nmake(connection, SHARED)",
+        'text(f"CREATE SCHEMA {schema}")',
+    ),
+    "of a loop": (
+        "",
+        (
+            'for schema in ("audit", "shared"):\n'
+            '    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))'
+        ),
+        "EXISTS {schema}",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "lines", "at"), OTHERS.values(), ids=OTHERS)
+def test_another_schema_than_the_tenants_is_refused(first: str, lines: str, at: str) -> None:
+    source = _source(SYNC, f"{TENANT}\n{first}", "", lines, VERSION)
+    with pytest.raises(EnvironmentFileError) as caught:
+        adapt_env(source, "env.py")
+    line = next(i for i, one in enumerate(source.splitlines(), 1) if at in one)
+    assert f"env.py, line {line}: env.py " in str(caught.value)
+
+
+def test_of_two_variables_of_the_environment_none_is_the_tenant() -> None:
+    first = f'SCHEMA = os.environ["SCHEMA"]\n{SHARED}'
+    lines = "".join(f"connection.execute(CreateSchema({name}))\n" for name in ("SCHEMA", "SHARED"))
+    with pytest.raises(EnvironmentFileError, match="sends CreateSchema"):
+        adapt_env(_source(SYNC, first, "", lines, ""), "env.py")
+
+
+def test_a_variable_of_the_environment_beside_the_tenant_stays() -> None:
+    lines = f"{SET}\nnotify(SHARED)"
+    adapted = adapt_env(_source(SYNC, f"{TENANT}\n{SHARED}", "", lines, VERSION), "env.py")
+    assert SHARED in adapted
+    assert "notify(SHARED)" in adapted
+
+
+TWICE = {
+    "another function": "def other():\n    tenant = settings.first\n    return tenant",
+    "a loop": "for tenant in settings.all:\n    notify(tenant)",
+    "the module": 'if settings.DEBUG:\n    tenant = "dev"',
+    "an import": "def other():\n    from myapp import tenant\n    return tenant",
+    "a with": "with settings.one() as tenant:\n    notify(tenant)",
+    "a pair": "tenant, other = settings.pair",
+}
+
+
+@pytest.mark.parametrize("first", TWICE.values(), ids=TWICE)
+def test_a_name_of_two_meanings_is_refused(first: str) -> None:
+    source = _source(SYNC, f"{TENANT}\n{first}", "", SET, VERSION)
+    at = re.compile(
+        r"^ *(from myapp import tenant$|for tenant|with .* as tenant|tenant(, other)? = [s\"])"
+    )
+    line = next(i for i, one in enumerate(source.splitlines(), 1) if at.match(one))
+    with pytest.raises(EnvironmentFileError, match=f"env.py, line {line}: env.py gives tenant"):
+        adapt_env(source, "env.py")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "def other(tenant):\n    return tenant.id",
+        "names = [tenant.id for tenant in settings.all]",
+        "other = lambda tenant: tenant.id",
+    ],
+)
+def test_a_name_of_its_own_stays(first: str) -> None:
+    adapted = adapt_env(_source(SYNC, f"{TENANT}\n{first}", "", SET, VERSION), "env.py")
+    assert first in adapted
+
+
+MADE_OF_IT = {
+    "def get_region():\n    t = {X}.get('tenant')\n    return t.split('-')[0]\n\n\nregion = get_region()": "get('tenant')",
+    "region = {X}.get('tenant').split('-')[0]": "region =",
+    "def get_tenant():\n    t = {X}.get('tenant')\n    return settings.id_of(t)\n\n\nnotify(get_tenant())": "get('tenant')",
+}
+
+
+@pytest.mark.parametrize(("first", "at"), MADE_OF_IT.items())
+def test_what_is_made_of_the_tenant_is_not_its_schema(first: str, at: str) -> None:
+    source = _source(SYNC, first.replace("{X}", X), "", "notify()", "")
+    try:
+        adapted = adapt_env(source, "env.py")
+    except EnvironmentFileError as error:
+        line = next(i for i, one in enumerate(source.splitlines(), 1) if at in one)
+        assert f"line {line}: env.py reads the tenant from -x" in str(error)  # noqa: PT017
+        return
+    assert "tenant.schema" not in adapted.partition(" = TenantEnv(")[0]
+    assert "tenant.name.split" in adapted or "settings.id_of(tenant.name)" in adapted
+
+
 def test_a_listener_with_a_cursor_goes() -> None:
     first = (
         f"{TENANT}\n\n\n"
