@@ -7,6 +7,7 @@ that gives it to Alembic is then of no use, and what it calls keeps env.py from 
 from __future__ import annotations
 
 import ast
+import re
 
 from tenantmig.env_lines import body_of
 from tenantmig.env_names import names_of
@@ -20,6 +21,10 @@ STEPS = 9
 READING = ("get_main_option", "get_section", "get_alembic_option", "file_config", "engine_from")
 AROUND = frozenset({"replace", "unicode_string", "get_secret_value", "render_as_string"})
 """Methods of a URL or its text; a setting needs them not."""
+DRIVER = re.compile(
+    r"(postgres(ql)?)?(\+?(asyncpg|psycopg2?|psycopg_async|psycopg2cffi|pg8000|aiopg))?(:(//)?)?|%%?"
+)
+"""What may be replaced in a URL without another database being meant."""
 
 
 def given_url(tree: ast.AST) -> ast.expr | None:
@@ -34,6 +39,42 @@ def given_url(tree: ast.AST) -> ast.expr | None:
                 if ast.unparse(func).rpartition(".")[2] in ENGINES:
                     return first
     return None
+
+
+def is_certain(tree: ast.Module) -> bool:
+    """True when one place gives the URL, stored once, with nothing but its driver replaced."""
+    givers = [node for node in ast.walk(tree) if _is_giving(node)]
+    if len(givers) > 1:
+        return False
+    value = given_url(tree)
+    pending, seen = [value] if value is not None else [], set[str]()
+    while pending:
+        node = pending.pop()
+        if any(_is_other(call) for call in ast.walk(node) if isinstance(call, ast.Call)):
+            return False
+        for name in loaded([node]) - seen:
+            seen.add(name)
+            if _stores(name, tree) > 1:
+                return False
+            pending += [v for v in (_assigned(name, tree), _returned(name, tree)) if v is not None]
+    return True
+
+
+def _stores(name: str, tree: ast.Module) -> int:
+    """Return how often a text gives a variable a value."""
+    return sum(
+        isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load)
+        for one in ast.walk(tree)
+    )
+
+
+def _is_other(call: ast.Call) -> bool:
+    """True for a replacement by which the text of a URL may come to mean another database."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr in {"replace", "set"}):
+        return False
+    words = [one.value if isinstance(one, ast.Constant) else None for one in call.args[:2]]
+    is_driver = all(isinstance(one, str) and DRIVER.fullmatch(one) for one in words)
+    return call.func.attr == "set" or bool(call.keywords) or len(words) < 2 or not is_driver
 
 
 def url_line(tree: ast.Module, line: int) -> int | None:
@@ -57,7 +98,7 @@ def url_line(tree: ast.Module, line: int) -> int | None:
 def named_source(source: str) -> str | None:
     """Return the expression as the setting `database_url` takes it, `module:object.attribute`."""
     tree = ast.parse(source)
-    value, steps = given_url(tree), 0
+    value, steps = given_url(tree) if is_certain(tree) else None, 0
     while value is not None and (steps := steps + 1) < STEPS:
         match value:
             case ast.Call(func=ast.Name(id=name), args=[]) if found := _returned(name, tree):
@@ -115,7 +156,8 @@ def without_url(source: str) -> str:
     """Take out the lines that give Alembic the URL, unless env.py itself reads the ini."""
     text, unused = _without_sections(source)
     used = {node.attr for node in ast.walk(text.tree) if isinstance(node, ast.Attribute)}
-    if any(name.startswith(READING) for name in used | loaded([text.tree])):
+    is_read = any(name.startswith(READING) for name in used | loaded([text.tree]))
+    if is_read or not is_certain(ast.parse(source)):
         return source
     gone: list[ast.stmt] = [
         one for one in text.tree.body if isinstance(one, ast.Expr) and _is_giving(one.value)

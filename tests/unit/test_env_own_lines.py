@@ -623,3 +623,37 @@ def test_a_url_that_env_py_reads_itself_stays() -> None:
     first = 'config.set_main_option("sqlalchemy.url", settings.url)'
     source = _source(SYNC, first, "", 'notify(config.get_main_option("sqlalchemy.url"))', "")
     assert first in adapt_env(source, "env.py")
+
+
+GIVE = 'config.set_main_option("sqlalchemy.url", '
+UNCERTAIN = {
+    "added to": f'url = settings.url\nurl += "?sslmode=require"\n{GIVE}url)',
+    "of two": f"url = settings.url\nif settings.CI:\n    url = settings.other\n{GIVE}url)",
+    "given twice": f"{GIVE}settings.url)\nif settings.CI:\n    {GIVE}settings.other)",
+    "another host": f'{GIVE}settings.url.replace("@pgbouncer", "@pg-direct"))',
+    "another host before": f'url = settings.url.replace("6432", "5432")\n{GIVE}url)',
+    "of a function": (
+        f'def url():\n    return settings.url.replace("@pgbouncer", "@pg")\n\n\n{GIVE}url())'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", UNCERTAIN.values(), ids=UNCERTAIN)
+def test_a_url_that_is_not_certain_is_not_named_and_stays(first: str) -> None:
+    source = _source(SYNC, first, "", "notify()", "")
+    assert named_source(source) is None
+    assert first in adapt_env(source, "env.py")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        'settings.url.replace("postgres://", "postgresql://", 1)',
+        'settings.url.replace("+asyncpg", "+psycopg")',
+        'str(settings.url).replace("postgresql+asyncpg", "postgresql").replace("%", "%%")',
+    ],
+)
+def test_a_driver_that_is_replaced_means_the_same_database(given: str) -> None:
+    source = _source(SYNC, f"{GIVE}{given})", "", "notify()", "")
+    assert named_source(source) == "myapp:settings.url"
+    assert "sqlalchemy.url" not in adapt_env(source, "env.py")
