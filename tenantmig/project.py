@@ -29,6 +29,7 @@ URL = (
     " name the database: {named}."
 )
 TABLE = "version_table"
+BEHIND = "extension_schemas"
 NO_ALEMBIC = (
     "{folder} has no Alembic environment: neither {ini}, nor [tool.alembic] in a pyproject.toml,"
     " nor migrations/env.py of Flask-Migrate. `tenantmig init` writes a new one."
@@ -149,7 +150,7 @@ def _settings(source: str, adapted: str) -> str:
         lines.append(f'database_url = "{url}"  # where env.py took it from')
     if behind := behind_the_tenant(source):
         listed = ", ".join(f'"{name}"' for name in behind)
-        lines.append(f"extension_schemas = [{listed}]  # as env.py's search_path had them")
+        lines.append(f"{BEHIND} = [{listed}]  # as env.py's search_path had them")
     for call in called(ast.parse(adapted), "configure"):
         named = (_text_of(one.value, adapted) for one in call.keywords if one.arg == TABLE)
         lines += [f'{TABLE} = "{name}"  # as env.py passes it' for name in named if name]
@@ -180,6 +181,12 @@ def _not_set(file: Path, given: str) -> Iterator[str]:
         key, _, value = line.partition("  #")[0].partition(" = ")
         if key == TABLE and known.get(key) != ast.literal_eval(value):
             yield f"Write into {file}: {key} = {value} (env.py passes it)."
+        if key == BEHIND and not _has_all(known.get(key), ast.literal_eval(value)):
+            yield f"Write into {file}: {key} = {value} (env.py's search_path had them)."
+
+
+def _has_all(known: object, wanted: list[str]) -> bool:
+    return isinstance(known, list) and set(wanted) <= {*known}
 
 
 def _url_left_out(source: str, adapted: str) -> str | None:
