@@ -12,7 +12,7 @@ import builtins
 from dataclasses import dataclass, field
 
 from tenantmig.env_ending import by_hand, is_choice, modes, running_functions, with_two_modes
-from tenantmig.env_leftovers import refuse_left
+from tenantmig.env_leftovers import refuse_left, refuse_lost
 from tenantmig.env_names import free_name
 from tenantmig.env_own_lines import NEW, refuse_doubtful, without_own_lines
 from tenantmig.env_text import EnvText, Function, bound, called, loaded, parents
@@ -78,6 +78,7 @@ def adapt_env(source: str, file: str) -> str:
     adapted = _Adaptation(EnvText(text.replace(NEW, name)), file, name).adapted()
     adapted = _without_unused(source, without_url(adapted))
     refuse_left(adapted, source, file)
+    refuse_lost(adapted, source, file)
     return adapted
 
 

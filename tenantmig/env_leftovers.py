@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from tenantmig.env_lines import LOGGING, statements_of
 from tenantmig.env_names import asked_key, is_tenant_env, own_name
+from tenantmig.env_text import bound
 from tenantmig.errors import EnvironmentFileError
 
 PLACING = re.compile(
@@ -25,6 +26,11 @@ CALLED = re.compile(
 LEFT = (
     "{file}, line {line}: env.py {what} by itself, and `init --adapt` cannot tell how to take that"
     " out. Take it out: {remedy}. docs/coming-from/home-made-loops.md prints an env.py whole."
+)
+LOST = (
+    "{file}, line {line}: env.py reads {name}, which does nothing but what tenantmig does already,"
+    " and `init --adapt` cannot tell what is to be in its place. Take this line out."
+    " docs/coming-from/home-made-loops.md prints an env.py whole."
 )
 MADE = (
     "tenantmig makes the tenant's schema and sets its search path; a schema that tenants share is"
@@ -59,6 +65,28 @@ def refuse_left(adapted: str, source: str, file: str) -> None:
         raise EnvironmentFileError(
             LEFT.format(file=file, line=line, what=told, remedy=remedy.format(name=name))
         )
+
+
+def refuse_lost(adapted: str, source: str, file: str) -> None:
+    """Refuse an adapted text that reads a name whose definition was taken out.
+
+    Raises:
+        EnvironmentFileError: the line, as it stands in `source`, and what to do.
+    """
+    tree = ast.parse(adapted)
+    lost = _given(ast.parse(source)) - _given(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in lost:
+            line = _line_of(node, node.id, adapted, source)
+            raise EnvironmentFileError(LOST.format(file=file, line=line, name=node.id))
+
+
+def _given(tree: ast.Module) -> set[str]:
+    """Return every name that a text gives a meaning, anywhere."""
+    nodes = list(ast.walk(tree))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    given = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return stored | given | bound(node for node in nodes if isinstance(node, ast.stmt))
 
 
 def _line_of(node: ast.expr, words: str, adapted: str, source: str) -> int:

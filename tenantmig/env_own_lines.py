@@ -169,6 +169,8 @@ class _OwnLines:
             return False
         if call.func.attr == "run_sync" and call.args:
             return loaded([call.args[0]]) <= self.own_functions and bool(loaded([call.args[0]]))
+        if call.func.attr == "listen" and call.args:
+            return bool(own := loaded([call.args[-1]])) and own <= self.own_functions
         if call.func.attr in SENDING:
             is_tenants = all(map(self.names.is_tenants, self._put_into(call)))
             return is_tenants and self._is_sending_own(call)

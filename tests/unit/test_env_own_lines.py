@@ -427,6 +427,17 @@ def test_another_schema_than_the_tenants_is_refused(first: str, lines: str, at: 
     assert f"env.py, line {line}: env.py " in str(caught.value)
 
 
+def test_what_reads_a_function_that_is_gone_goes_or_is_refused() -> None:
+    first = f"{TENANT}\n\n\ndef place(connection):\n    {SET}\n\n\n"
+    lines = 'event.listen(connection, "begin", place)'
+    adapted = adapt_env(_source(SYNC, first, "", lines, VERSION), "env.py")
+    assert "place" not in _body(adapted)
+    source = _source(SYNC, first, "", "notify(place)", VERSION)
+    line = source.splitlines().index("        notify(place)") + 1
+    with pytest.raises(EnvironmentFileError, match=f"env.py, line {line}: env.py reads place"):
+        adapt_env(source, "env.py")
+
+
 def test_of_two_variables_of_the_environment_none_is_the_tenant() -> None:
     first = f'SCHEMA = os.environ["SCHEMA"]\n{SHARED}'
     lines = "".join(f"connection.execute(CreateSchema({name}))\n" for name in ("SCHEMA", "SHARED"))
