@@ -12,7 +12,7 @@ from tenantmig.plan import Heads, show_heads
 from tenantmig.reference import BuildReferences, Reference, collect, show_fingerprint
 from tenantmig.retry import is_connection_loss
 from tenantmig.revisions import History
-from tenantmig.tenant import UNFINISHED, Tenant
+from tenantmig.tenant import Tenant
 from tenantmig.version_table import ReadVersions, Version
 from tenantmig.wording import is_same
 
@@ -156,12 +156,8 @@ def _order(group: DriftGroup) -> tuple[str, bool, str]:
 
 def _refused(tenant: Tenant, version: Version, history: History) -> TenantDrift | None:
     """Say why a tenant cannot be compared, or None."""
-    problem = tenant.problem or version.problem
-    if tenant.problem is None and tenant.state in UNFINISHED:
-        problem = (
-            f"its {tenant.state} has not ended, or not begun; run `tenantmig {tenant.state.verb}`"
-        )
-    elif problem is None:
+    problem = tenant.problem or tenant.unfinished or version.problem
+    if problem is None:
         try:
             history.check_heads(version.heads)
         except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others

@@ -75,10 +75,8 @@ class FleetReader:
         driver, shared = self._driver, self._shared
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
-            fleet = driver.discover(ledger)
-            tenants = selection.select(fleet)
+            fleet, tenants, nobody = self._select(ledger, selection)
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
-            nobody = None if tenants else driver.describe_nobody(ledger, fleet)
             found = replace(found, nobody=nobody, unborn=_unborn(fleet, selection))
             if shared is not None:
                 place, read = shared.discover(ledger), shared.reader(ledger)
@@ -106,11 +104,14 @@ class FleetReader:
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
         return TenantLife(name, next(iter(found.tenants), None), runs)
 
-    def _select(self, ledger: Ledger, selection: Selection) -> tuple[list[Tenant], str | None]:
-        """Return the selected tenants, or why there are none."""
+    def _select(
+        self, ledger: Ledger, selection: Selection
+    ) -> tuple[list[Tenant], list[Tenant], str | None]:
+        """Return the fleet, the selected tenants, and why there are none if so."""
         fleet = self._driver.discover(ledger)
         tenants = selection.select(fleet)
-        return tenants, None if tenants else self._driver.describe_nobody(ledger, fleet)
+        nobody = None if tenants else self._driver.describe_nobody(ledger, fleet)
+        return fleet, tenants, nobody
 
     @cached_property
     def _shared(self) -> Driver | None:
@@ -230,7 +231,7 @@ class FleetReader:
         """
         driver, history = self._driver, self.history
         with driver.ledger() as ledger:
-            tenants, nobody = self._select(ledger, selection)
+            _, tenants, nobody = self._select(ledger, selection)
             with driver.catalogs(ledger, len(tenants), has_privileges=with_privileges) as reader:
                 read = driver.reader(ledger)
                 found = find_drift(tenants, read, history, reader, driver.references)

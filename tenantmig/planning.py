@@ -11,7 +11,7 @@ from tenantmig.heads import read_heads
 from tenantmig.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind, Way, show_heads
 from tenantmig.records import RunRecord, TenantRecord
 from tenantmig.revisions import History
-from tenantmig.tenant import UNFINISHED, Selection, Tenant
+from tenantmig.tenant import Selection, Tenant
 from tenantmig.version_table import ReadVersions, Version
 
 UNDONE_BY: Mapping[RunKind, RunKind] = {
@@ -74,9 +74,10 @@ class _Planner:
         problem = tenant.problem
         if self.moves is RunKind.STAMP:
             forbidden = version.problem if version.forbids_stamp else None
-            problem = problem or _unfinished(tenant) or forbidden
+            problem = problem or tenant.unfinished or forbidden
         elif self.moves is not RunKind.OFFBOARD:
-            problem = problem or _unfinished(tenant) or version.problem
+            # the next `onboard` would drop what a run did
+            problem = problem or tenant.unfinished or version.problem
             if not problem:
                 self.history.check_heads(version.heads)
         if problem:
@@ -311,12 +312,3 @@ def show_ways(history: History, plan: Plan, known: Mapping[str, str]) -> Plan:
         ways.append(Way(revision, reason is None, reason is not None and is_isolated, reason))
     obstacles = {way.revision: way.reason for way in ways if way.reason}
     return replace(plan, obstacles=obstacles, ways=tuple(ways))
-
-
-def _unfinished(tenant: Tenant) -> str | None:
-    """A tenant that is being born or dropped: the next `onboard` would drop what a run did."""
-    if tenant.state in UNFINISHED:
-        return (
-            f"its {tenant.state} has not ended, or not begun; run `tenantmig {tenant.state.verb}`"
-        )
-    return None

@@ -27,11 +27,6 @@ class TenantState(StrEnum):
     ONBOARDING = "onboarding"
     OFFBOARDING = "offboarding"
 
-    @property
-    def verb(self) -> str:
-        """The command that begins this state."""
-        return self.value.removesuffix("ing")
-
 
 UNFINISHED = frozenset({TenantState.ONBOARDING, TenantState.OFFBOARDING})
 
@@ -47,6 +42,16 @@ class Tenant:
     labels: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
     """What is wrong in its row of the registry: nothing is run for it until that is corrected."""
+
+    @property
+    def unfinished(self) -> str | None:
+        """Say that it is yet to be born or dropped, and by what command; None if it is neither."""
+        match self.state:
+            case TenantState.ONBOARDING:
+                return "its onboarding has not begun, or not ended; run `tenantmig onboard` for it"
+            case TenantState.OFFBOARDING:
+                return "its offboarding was cut off; run `tenantmig offboard` for it again"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
