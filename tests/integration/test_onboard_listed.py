@@ -123,14 +123,19 @@ def test_several_at_once_are_born_where_the_source_has_them(
     assert "already" in fleet_of.refuse("onboard", "Acme")
 
 
-def test_an_onboarding_that_was_cut_off_keeps_its_schema(
-    three: Project, database: Database, ask: Ask, open_fleet: OpenFleet
-) -> None:
+def begin_onboarding(database: Database) -> None:
+    """Leave behind what an onboarding does that is killed at once: acme, in t_1."""
     options = SessionOptions(DatabaseUrl.parse(database.url))
     ledger = Ledger(lambda: connect(options), "tenantmig")
     ledger.create()
     registry.begin_onboarding(ledger.connection, "tenantmig", Tenant("acme", "t_1"))
     ledger.close()
+
+
+def test_an_onboarding_that_was_cut_off_keeps_its_schema(
+    three: Project, database: Database, ask: Ask, open_fleet: OpenFleet
+) -> None:
+    begin_onboarding(database)
     with untouched(database):
         refused = ask(three, "onboard", "acme", "--schema", "acme", expect=2).error
     assert 'with the schema "t_1" was cut off' in refused
@@ -143,11 +148,7 @@ def test_an_onboarding_that_was_cut_off_keeps_its_schema(
 def test_one_cut_off_that_is_listed_with_another_schema_is_led_out(
     three: Project, database: Database, ask: Ask, way: str
 ) -> None:
-    options = SessionOptions(DatabaseUrl.parse(database.url))
-    ledger = Ledger(lambda: connect(options), "tenantmig")
-    ledger.create()
-    registry.begin_onboarding(ledger.connection, "tenantmig", Tenant("acme", "t_1"))
-    ledger.close()
+    begin_onboarding(database)
     listed = three.folder / "tenants.csv"
     listed.write_text("acme,t_2\n")
     use(three, "file", "tenants.csv")
