@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic.util import CommandError, coerce_resource_to_filename
 
@@ -28,6 +30,7 @@ URL = (
     "env.py gives Alembic no URL any more: tenantmig takes it from its settings. Check that they"
     " name the database: {named}."
 )
+DATABASE = "database_url"
 TABLE = "version_table"
 BEHIND = "extension_schemas"
 NO_ALEMBIC = (
@@ -92,7 +95,8 @@ def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adapta
     diff = _diff(folder, env, source, adapted)
     ours = scaffold_files()
     given = _settings(source, adapted)
-    missing = {folder / "tenantmig.toml": given + ours["tenantmig.toml"]}
+    lines = "".join(f"{one}  # {one.why}\n" for one in given) + ("\n" if given else "")
+    missing = {folder / "tenantmig.toml": lines + ours["tenantmig.toml"]}
     missing[found.scripts / "script.py.mako"] = ours["alembic/script.py.mako"]
     if found.new_ini is not None:
         missing[found.ini] = found.new_ini
@@ -142,51 +146,60 @@ def _flask_ini(flask: Path) -> str:
     return FLASK_INI + ours + ("\n" + logging if logging else "")
 
 
-def _settings(source: str, adapted: str) -> str:
-    """Return the settings that follow from what env.py does."""
-    lines = []
-    url = named_source(source)
-    if url is not None and given_url(ast.parse(adapted)) is None:
-        lines.append(f'database_url = "{url}"  # where env.py took it from')
+class _Setting(NamedTuple):
+    """A setting that follows from what env.py does."""
+
+    key: str
+    value: str | list[str]
+    why: str
+
+    def __str__(self) -> str:
+        """Write it as TOML, whose texts are those of JSON."""
+        return f"{self.key} = {json.dumps(self.value, ensure_ascii=False)}"
+
+    def stands_in(self, known: Mapping[str, object]) -> bool:
+        """True when a settings file says the same; of a list it may say more."""
+        given = known.get(self.key)
+        if isinstance(self.value, list):
+            return isinstance(given, list) and set(self.value) <= {*given}
+        return given == self.value
+
+
+def _settings(source: str, adapted: str) -> list[_Setting]:
+    found = []
+    url, tree = named_source(source), ast.parse(adapted)
+    if url is not None and given_url(tree) is None:
+        found.append(_Setting(DATABASE, url, "where env.py took it from"))
     if behind := behind_the_tenant(source):
-        listed = ", ".join(f'"{name}"' for name in behind)
-        lines.append(f"{BEHIND} = [{listed}]  # as env.py's search_path had them")
-    for call in called(ast.parse(adapted), "configure"):
-        named = (_text_of(one.value, adapted) for one in call.keywords if one.arg == TABLE)
-        lines += [f'{TABLE} = "{name}"  # as env.py passes it' for name in named if name]
-    return "".join(f"{line}\n" for line in dict.fromkeys(lines)) + ("\n" if lines else "")
+        found.append(_Setting(BEHIND, behind, "env.py's search_path had them"))
+    for call in called(tree, "configure"):
+        named = (_text_of(one.value, tree) for one in call.keywords if one.arg == TABLE)
+        found += [_Setting(TABLE, name, "env.py passes it") for name in named if name]
+    return [one for at, one in enumerate(found) if one not in found[:at]]
 
 
-def _text_of(value: ast.expr, source: str) -> str | None:
+def _text_of(value: ast.expr, tree: ast.Module) -> str | None:
     """Return a text that stands there, or in a name of the module."""
-    match value:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.Name(id=name):
-            for one in ast.parse(source).body:
-                if isinstance(one, ast.Assign) and name in map(ast.unparse, one.targets):
-                    return _text_of(one.value, "")
+    if isinstance(value, ast.Name):
+        given = (one for one in tree.body if isinstance(one, ast.Assign))
+        found = [one.value for one in given if value.id in map(ast.unparse, one.targets)]
+        value = found[-1] if found else value
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
     return None
 
 
-def _not_set(file: Path, given: str) -> Iterator[str]:
-    """Say which settings that follow from env.py a file has not, or has otherwise."""
+def _not_set(file: Path, given: Sequence[_Setting]) -> Iterator[str]:
+    """Say which settings a file has not, or has otherwise; of the URL `_url_left_out` speaks."""
     if not file.exists():
         return
     try:
         known = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return  # whoever reads the settings says so
-    for line in given.splitlines():
-        key, _, value = line.partition("  #")[0].partition(" = ")
-        if key == TABLE and known.get(key) != ast.literal_eval(value):
-            yield f"Write into {file}: {key} = {value} (env.py passes it)."
-        if key == BEHIND and not _has_all(known.get(key), ast.literal_eval(value)):
-            yield f"Write into {file}: {key} = {value} (env.py's search_path had them)."
-
-
-def _has_all(known: object, wanted: list[str]) -> bool:
-    return isinstance(known, list) and set(wanted) <= {*known}
+    for one in given:
+        if one.key != DATABASE and not one.stands_in(known):
+            yield f"Write into {file}: {one} ({one.why})."
 
 
 def _url_left_out(source: str, adapted: str) -> str | None:
