@@ -134,7 +134,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     number("--large-rounds", default=1)
     parser.add_argument("--only", nargs="+", choices=OPERATIONS, metavar="OPERATION")
     parser.add_argument("--no-fsync", dest="fsync", action="store_false")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write docs/why/performance.md")
     options = parser.parse_args(words)
     options.only = options.only or [o for o in OPERATIONS if options.large or not _is_large(o)]
     if not 0 < options.sample <= options.few < options.tenants or options.rounds < 1:

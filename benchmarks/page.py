@@ -1,4 +1,4 @@
-"""docs/performance.md and its plot, written from a run."""
+"""docs/why/performance.md and its plot, written from a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from benchmarks.operation import Operation
 from benchmarks.plot import svg
 from benchmarks.table import markdown, rows
 
-PAGE = REPOSITORY / "docs" / "performance.md"
-PLOT = REPOSITORY / "docs" / "performance.svg"
+PAGE = REPOSITORY / "docs" / "why" / "performance.md"
+PLOT = REPOSITORY / "docs" / "why" / "performance.svg"
 
 
 def write_page(machine: str, operations: Sequence[Operation]) -> None:

@@ -1,4 +1,4 @@
-"""What was measured, as a table: for a terminal and, with --write, for docs/performance.md."""
+"""What was measured, as a table: for a terminal and, with --write, for docs/why/performance.md."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Driver:
             config, section = self.settings.config, self.settings.shared_section
             raise SettingsError(
                 f"{config} has no section [{section}], so there is no shared lineage; add one with"
-                " its script_location (docs/lineages.md), or set `shared_section`."
+                " its script_location (docs/guides/lineages.md), or set `shared_section`."
             )
         return Driver(self.settings, lineage, self._given_url)
 

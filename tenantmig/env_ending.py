@@ -27,8 +27,8 @@ else:
 """
 BY_HAND = (
     "{file}{where} cannot be adapted by itself: {why}. Write it as one of the two that"
-    " docs/coming-from/home-made-loops.md prints whole, with your imports, target_metadata and"
-    " arguments of context.configure(); `tenantmig init` in an empty folder writes the first."
+    " docs/guides/coming-from/home-made-loops.md prints whole, with your imports, target_metadata"
+    " and arguments of context.configure(); `tenantmig init` in an empty folder writes the first."
 )
 NO_RUN = "it does not call context.run_migrations()"
 NO_CHOICE = "code of the module itself, and no function, runs the migrations"

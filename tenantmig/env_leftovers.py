@@ -25,12 +25,13 @@ CALLED = re.compile(
 """Functions of the project's whose names tell that they place tables."""
 LEFT = (
     "{file}, line {line}: env.py {what} by itself, and `init --adapt` cannot tell how to take that"
-    " out. Take it out: {remedy}. docs/coming-from/home-made-loops.md prints an env.py whole."
+    " out. Take it out: {remedy}."
+    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
 )
 LOST = (
     "{file}, line {line}: env.py reads {name}, which does nothing but what tenantmig does already,"
     " and `init --adapt` cannot tell what is to be in its place. Take this line out."
-    " docs/coming-from/home-made-loops.md prints an env.py whole."
+    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
 )
 MADE = (
     "tenantmig makes the tenant's schema and sets its search path; a schema that tenants share is"

@@ -27,7 +27,7 @@ QUOTING = frozenset(
 OTHER = (
     "{file}, line {line}: env.py gives {name}, which holds the tenant elsewhere, another value, and"
     " `init --adapt` cannot tell the two apart. Give that value a name of its own."
-    " docs/coming-from/home-made-loops.md prints an env.py whole."
+    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
 )
 MAPPED = frozenset({None, "tenant"})
 """The keys of a `schema_translate_map` that stand for the tenant's schema."""

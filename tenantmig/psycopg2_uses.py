@@ -1,6 +1,6 @@
 """What a script uses of psycopg2 that psycopg 3 does otherwise: found in its source, and in errors.
 
-Pure. `docs/psycopg2.md` has the same cases, with what to write instead.
+Pure. `docs/guides/psycopg2.md` has the same cases, with what to write instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psycopg
 
 from tenantmig.script_source import parse_source
 
-PAGE: Final = "docs/psycopg2.md"
+PAGE: Final = "docs/guides/psycopg2.md"
 IN_TUPLE: Final = re.compile(r"\bIN\s+(?::(\w+)|%s|%\((\w+)\)s)", re.IGNORECASE)
 WORDS: Final = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE|MERGE|CREATE|WHERE)\b", re.IGNORECASE)
 PARAMETER: Final = re.compile(r'"\$\d+"')

@@ -25,7 +25,8 @@ ReplayFlag = Annotated[
 
 
 ONCE = (
-    "create it once, outside the tenants, and set extension_schemas (docs/scripts.md, Extensions)"
+    "create it once, outside the tenants, and set extension_schemas"
+    " (docs/guides/autogenerate.md, Extensions)"
 )
 ACCEPT = (
     "Correct what is broken, or accept what was shipped and cannot be changed:"

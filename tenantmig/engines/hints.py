@@ -77,8 +77,8 @@ def _widening(session: TenantSession, options: WorkerOptions) -> str:
     width = options.session.version_length
     return (
         "; the id is longer than the version table's column, which was made before: widen it by a"
-        f" revision before this one (docs/reference.md, Long revision ids), or here with ALTER"
-        f" TABLE {table} ALTER version_num TYPE varchar({width})"
+        " revision before this one (docs/reference/settings.md, Long revision ids), or here with"
+        f" ALTER TABLE {table} ALTER version_num TYPE varchar({width})"
     )
 
 

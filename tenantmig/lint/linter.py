@@ -70,7 +70,7 @@ def lint(
     squawk = Squawk.find(ini.parent, pg_version)
     for rule in choice.only:
         if rule not in OUR_RULES and not squawk.knows(rule):
-            raise SelectionError(f"There is no rule {rule!r}; docs/lint.md lists them.")
+            raise SelectionError(f"There is no rule {rule!r}; docs/guides/lint.md lists them.")
     modules, limit = settings.pure_modules, settings.attempt_timeout
     written = write_history(ini, limit, settings.redact, modules, settings.x)
     told, pieces = _look(written, chosen, settings)

@@ -25,7 +25,7 @@ def test_a_page_is_run_as_it_stands(
     project = Project(tmp_path, database.url)
     project.ini.unlink()
     project.environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    done = run_page(f"coming-from/{page}.md", project)
+    done = run_page(f"guides/coming-from/{page}.md", project)
     assert len(done) >= commands
     assert os.listdir(tmp_path)
 
@@ -36,7 +36,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_the_env_py_that_pages_print_are_what_init_writes() -> None:
     """Whole, so that who cannot be helped by `init --adapt` can copy one."""
     loops, template = (
-        PYTHON.findall((REPOSITORY / "docs" / "coming-from" / f"{page}.md").read_text())
+        PYTHON.findall((REPOSITORY / "docs" / "guides" / "coming-from" / f"{page}.md").read_text())
         for page in ("home-made-loops", "async-template")
     )
     ours, taking = (one for one in loops if "TenantEnv(" in one)

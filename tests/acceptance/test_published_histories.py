@@ -1,4 +1,4 @@
-"""Histories that nobody here wrote, unchanged, tenant by tenant (docs/published-histories.md)."""
+"""Histories that nobody here wrote, unchanged (docs/why/published-histories.md)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LEAST = 0.6
 
 def told() -> dict[str, tuple[int, int]]:
     """What the table of the document says: revisions, and how many of them are pure."""
-    text = (REPOSITORY / "docs" / "published-histories.md").read_text()
+    text = (REPOSITORY / "docs" / "why" / "published-histories.md").read_text()
     section = text.partition("## How many revisions are pure")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \|", section, re.MULTILINE)
     return {name: (int(count), int(pure)) for name, count, pure in rows}

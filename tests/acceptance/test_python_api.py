@@ -1,4 +1,4 @@
-"""The Python API, by the example that docs/api.md shows."""
+"""The Python API, by the example that docs/guides/application.md shows."""
 
 from __future__ import annotations
 

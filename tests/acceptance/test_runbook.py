@@ -34,7 +34,7 @@ RUN_STATES = "SELECT state FROM tenantmig.run WHERE kind = 'upgrade' ORDER BY id
 
 def runbook_sql(begin: str) -> str:
     """The statement of the runbook that begins so, without its comment."""
-    page = (REPOSITORY / "docs" / "runbook.md").read_text()
+    page = (REPOSITORY / "docs" / "guides" / "failures.md").read_text()
     found = page[page.index(begin) :].split(";")[0]
     return " ".join(found.split())
 
@@ -54,7 +54,7 @@ def acme(tmp_path: Path, database: Database) -> Callable[[str], Project]:
 
 
 def test_every_command_of_the_runbook_exists() -> None:
-    page = (REPOSITORY / "docs" / "runbook.md").read_text()
+    page = (REPOSITORY / "docs" / "guides" / "failures.md").read_text()
     lines = {line.strip().partition("#")[0] for line in page.splitlines() if line.startswith("   ")}
     commands = {line.split()[1] for line in lines if line.startswith("tenantmig ")}
     assert {"status", "runs", "show", "resume", "rollback", "restore", "stamp"} <= commands

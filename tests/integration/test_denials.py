@@ -1,4 +1,4 @@
-"""What a role may lack beside the table of docs/grants.md, and the roles that the page proposes."""
+"""What a role may lack beside the table of docs/guides/roles-and-grants.md, and its roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command as a role that owns nothing: the table of docs/grants.md is enough, and needed."""
+"""Every command as a role that owns nothing: docs/guides/roles-and-grants.md is enough."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ def test_every_command_is_on_the_page() -> None:
     for name, command in root.commands.items():
         for full in [f"{name} {sub}" for sub in getattr(command, "commands", ())] or [name]:
             said = f"`{name}`" if name in WITHOUT_DATABASE else f"`tenantmig {full}"
-            assert said in page, f"{full} is not in docs/grants.md"
+            assert said in page, f"{full} is not in docs/guides/roles-and-grants.md"
     assert ROWS.keys() == RESULTS.keys()

@@ -1,4 +1,4 @@
-"""docs/psycopg2.md: lint finds each "before", each "after" runs, and an error names the page."""
+"""docs/guides/psycopg2.md: lint finds each "before"; each "after" runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
 
-PAGE = (REPOSITORY / "docs" / "psycopg2.md").read_text()
+PAGE = (REPOSITORY / "docs" / "guides" / "psycopg2.md").read_text()
 BEFORE, AFTER = (
     re.findall(rf"^{word}:\n\n```python\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
     for word in ("Before", "After")
@@ -95,7 +95,7 @@ def test_an_error_names_the_page_and_what_to_write(tmp_path: Path, database: Dat
         write_history(tmp_path / "history", ("r1", MAKE), ("r2", body))
         told = project.run("upgrade", "--json", expect=3).json["tenants"][0]["error"]
         assert said in told
-        assert "docs/psycopg2.md" in told
+        assert "docs/guides/psycopg2.md" in told
     project.settings('bind_parameters = "client"\n')
     write_history(tmp_path / "history", ("r1", MAKE), ("r2", BEFORE[0]))
     project.run("upgrade")

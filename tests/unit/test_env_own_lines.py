@@ -597,7 +597,7 @@ def test_each_obstacle_has_a_sentence_of_its_own(text: str, said: str) -> None:
     with pytest.raises(EnvironmentFileError) as caught:
         adapt_env(HEAD + text, "env.py")
     assert said in str(caught.value)
-    assert "docs/coming-from/home-made-loops.md prints whole" in str(caught.value)
+    assert "docs/guides/coming-from/home-made-loops.md prints whole" in str(caught.value)
     assert "`tenantmig init` in an empty folder writes the first" in str(caught.value)
 
 

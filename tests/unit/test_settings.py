@@ -255,7 +255,7 @@ def test_what_is_no_duration(written: object) -> None:
 
 
 def test_the_reference_has_every_setting_as_the_model_has_it() -> None:
-    page = (REPOSITORY / "docs" / "reference.md").read_text()
+    page = (REPOSITORY / "docs" / "reference" / "commands.md").read_text()
     assert page == written(page), "run: python -m tests.fixtures.settings_table"
     assert "| `names` | `strict` | `strict` `wide` |" in page
     assert "| `lock_timeout` | `2s` | a duration, 1ms at least |" in page
