@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from tenantmig.script_source import parse_source
+from tenantmig.python_source import parse_source
 
 PAGE: Final = "docs/guides/psycopg2.md"
 IN_TUPLE: Final = re.compile(r"\bIN\s+(?::(\w+)|%s|%\((\w+)\)s)", re.IGNORECASE)

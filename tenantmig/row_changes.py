@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import TypeGuard
 
 from tenantmig.parsing import UnreadableError, parse
-from tenantmig.script_source import is_bytecode, parse_source
+from tenantmig.python_source import parse_source
+from tenantmig.script_source import is_bytecode
 
 OBJECTS = frozenset(
     {"f", "inline_literal", "batch_alter_table"}

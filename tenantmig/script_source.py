@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import marshal
 import re
-import threading
-import tokenize
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
+
+from tenantmig.python_source import parse_source
 
 NO_SOURCE = "there is only its bytecode, of which nothing can be proved"
 
@@ -65,9 +65,6 @@ def _refusal(statement: ast.stmt) -> str | None:
         return None
     words = [a.value for a in call.args if isinstance(a, ast.Constant)]
     return str(words[0]).rstrip(".") if words else "it says so"
-
-
-_PARSING = threading.Lock()
 
 
 class Literal(NamedTuple):
@@ -140,19 +137,3 @@ def _code_of(file: str) -> CodeType:
 def _names(code: CodeType) -> set[str]:
     inner = (each for each in code.co_consts if isinstance(each, CodeType))
     return {*code.co_names, *(name for each in inner for name in _names(each))}
-
-
-def parse_source(file: str) -> ast.Module:
-    """Return the syntax tree of a script.
-
-    One thread at a time: Python 3.11 raises SystemError where two are at it (CPython issue 106905).
-    """
-    source = read_source(file)
-    with _PARSING:
-        return ast.parse(source, file)
-
-
-def read_source(file: str) -> str:
-    """Return the text of a script in the encoding that it says, as Python reads it."""
-    with tokenize.open(file) as source:
-        return source.read()

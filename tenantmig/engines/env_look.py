@@ -35,7 +35,7 @@ from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
 from tenantmig.env_statement import is_setting_alone, judge
 from tenantmig.errors import OutsideError, TenantmigError
 from tenantmig.ini_error import say_error
-from tenantmig.script_source import parse_source, read_source
+from tenantmig.python_source import parse_source, read_source
 from tenantmig.session import TenantSession, translate_map
 from tenantmig.tenant import SCRATCH, Tenant
 

@@ -25,13 +25,13 @@ from tenantmig.connection import (
     refuse_other_server,
 )
 from tenantmig.diagnosis import explain
+from tenantmig.engines.template import Template
 from tenantmig.engines.transactions import TextMaker, Texts
 from tenantmig.failure import Failure, FailureKind, Phase, classify
 from tenantmig.ledger import session_name
 from tenantmig.notices import NoticeListener
 from tenantmig.outcome import DONE, Attempt
 from tenantmig.plan import Assignment
-from tenantmig.recording import Template
 from tenantmig.session_state import left_by_replay
 from tenantmig.sql import query
 

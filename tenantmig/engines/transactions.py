@@ -16,12 +16,12 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tenantmig.connection import SessionOptions, binding
+from tenantmig.engines.template import GAP, SCHEMA, SEPARATOR, Template
 from tenantmig.journal import DONE_OUTCOMES
 from tenantmig.ledger import session_name
 from tenantmig.outcome import DONE
 from tenantmig.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
 from tenantmig.plan import Assignment, Heads, RunKind, show_heads
-from tenantmig.recording import GAP, SCHEMA, SEPARATOR, Template
 from tenantmig.sql import text
 
 NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"

@@ -18,12 +18,12 @@ from tenantmig.lint.source import Reference, references, sql_texts, tables_made,
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements
 from tenantmig.psycopg2_uses import psycopg2_uses
+from tenantmig.python_source import read_source
 from tenantmig.revisions import History
 from tenantmig.script_source import (
     creates_from_models,
     is_bytecode,
     names_in_literals,
-    read_source,
     sql_literals,
 )
 from tenantmig.settings import Settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tenantmig.script_source import parse_source
+from tenantmig.python_source import parse_source
 
 STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 """The folders of Python's own modules."""

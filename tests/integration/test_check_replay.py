@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tenantmig import recording
+from tenantmig.engines import template
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -84,14 +84,14 @@ def test_a_replay_that_differs_is_seen(
 ) -> None:
     """A negative control: what is replayed is made another."""
     Project(tmp_path, database.url, write_history(tmp_path / "history", TABLES, CHANGES, INDEX))
-    template_of = recording.template_of
+    template_of = template.template_of
 
     def other(*recordings: Any) -> Any:
         template = template_of(*recordings)
         texts = (text.replace(*swap) for text in template.texts)
         return replace(template, texts=tuple(texts))
 
-    monkeypatch.setattr(recording, "template_of", other)
+    monkeypatch.setattr(template, "template_of", other)
     report = open_fleet().check_replay()
     assert not report.is_same
     assert all(text.startswith("scratch tenant 3: ") for text in report.differences)

@@ -8,8 +8,9 @@ import pytest
 
 from tenantmig import Fleet
 from tenantmig.autocommit import IN_STEPS, read_statement
+from tenantmig.engines.template import NotReplayable, check_statement
 from tenantmig.parsing import UnreadableError, parse
-from tenantmig.recording import NotReplayable, Sent, check_statement
+from tenantmig.recording import Sent
 from tenantmig.wording import is_same
 from tests.fixtures.command import Project
 from tests.fixtures.history import write_history

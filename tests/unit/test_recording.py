@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.plan import RunKind
-from tenantmig.recording import (
+from tenantmig.engines.template import (
     GAP,
     MOST_WITNESSES,
     SCHEMA,
     NotReplayable,
-    Recording,
-    Sent,
     Templates,
     template_of,
 )
+from tenantmig.plan import RunKind
+from tenantmig.recording import Recording, Sent
 
 
 def recording(schema: str, *statements: str | Sent, **facts: object) -> Recording:

@@ -6,9 +6,9 @@ import pytest
 
 from tenantmig.connection import SessionOptions
 from tenantmig.database_url import DatabaseUrl
+from tenantmig.engines.template import Template
 from tenantmig.engines.transactions import MOST_TOGETHER, TextMaker
 from tenantmig.plan import Assignment, Heads, Path, RunKind
-from tenantmig.recording import Template
 from tenantmig.tenant import Tenant
 
 OPTIONS = SessionOptions(DatabaseUrl.parse("postgresql://host/db"))
