@@ -7,11 +7,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tenantmig.backup import Backups
-from tenantmig.client_programs import find_programs
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.tenant import Tenant
+from tenantmig.backups.backup import Backups
+from tenantmig.backups.client_programs import find_programs
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant
+from tenantmig.postgres.connection import SessionOptions, connect
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tenantmig import Fleet, RunOptions, RunReport, Selection, TenantmigError, TenantOutcome
-from tenantmig.events import Event, TenantFinished
+from tenantmig.domain.events import Event, TenantFinished
 
 
 class SignupError(Exception):

@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING, Any
 from tenantmig.errors import TenantmigError, irreversible
 
 if TYPE_CHECKING:
-    from tenantmig.adoption import Adopted
-    from tenantmig.check_report import CheckReport
-    from tenantmig.draft import Draft, RevisionReport
-    from tenantmig.drift import FleetDrift
-    from tenantmig.fleet import Fleet
-    from tenantmig.lineage import Lineage
+    from tenantmig.domain.draft import Draft, RevisionReport
+    from tenantmig.domain.lineage import Lineage
+    from tenantmig.domain.outcome import Outcome, RunReport, RunState, TenantOutcome
+    from tenantmig.domain.stop_signal import StopSignal
+    from tenantmig.domain.tenant import Selection, Tenant, TenantState
+    from tenantmig.drift.drift import FleetDrift
+    from tenantmig.fleet.adoption import Adopted
+    from tenantmig.fleet.check_report import CheckReport
+    from tenantmig.fleet.fleet import Fleet
+    from tenantmig.fleet.replay_check import ReplayReport
+    from tenantmig.fleet.run_options import RunOptions
     from tenantmig.lint import LintReport
-    from tenantmig.outcome import Outcome, RunReport, RunState, TenantOutcome
-    from tenantmig.replay_check import ReplayReport
-    from tenantmig.run_options import RunOptions
-    from tenantmig.stop_signal import StopSignal
-    from tenantmig.tenant import Selection, Tenant, TenantState
 
 _HOMES = {
-    "Adopted": "adoption",
-    "CheckReport": "check_report",
-    "Draft": "draft",
-    "Fleet": "fleet",
-    "FleetDrift": "drift",
-    "Lineage": "lineage",
+    "Adopted": "fleet.adoption",
+    "CheckReport": "fleet.check_report",
+    "Draft": "domain.draft",
+    "Fleet": "fleet.fleet",
+    "FleetDrift": "drift.drift",
+    "Lineage": "domain.lineage",
     "LintReport": "lint",
-    "Outcome": "outcome",
-    "ReplayReport": "replay_check",
-    "RevisionReport": "draft",
-    "RunOptions": "driver",
-    "RunReport": "outcome",
-    "RunState": "outcome",
-    "Selection": "tenant",
-    "StopSignal": "stop_signal",
-    "Tenant": "tenant",
-    "TenantOutcome": "outcome",
-    "TenantState": "tenant",
+    "Outcome": "domain.outcome",
+    "ReplayReport": "fleet.replay_check",
+    "RevisionReport": "domain.draft",
+    "RunOptions": "fleet.run_options",
+    "RunReport": "domain.outcome",
+    "RunState": "domain.outcome",
+    "Selection": "domain.tenant",
+    "StopSignal": "domain.stop_signal",
+    "Tenant": "domain.tenant",
+    "TenantOutcome": "domain.outcome",
+    "TenantState": "domain.tenant",
 }
 
 __all__ = [

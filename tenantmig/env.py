@@ -20,12 +20,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from psycopg import sql
 
-from tenantmig import embedded, entities
-from tenantmig.connection import SessionOptions, connect, set_limits
-from tenantmig.denial import find_denied
-from tenantmig.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
-from tenantmig.discovery import discover
-from tenantmig.elsewhere import find_elsewhere
+from tenantmig.domain.lineage import SHARED_NAME
+from tenantmig.domain.plan import show_heads
 from tenantmig.errors import (
     PrivilegeError,
     ReadBackError,
@@ -34,13 +30,22 @@ from tenantmig.errors import (
     TenantSessionError,
     UnknownTenantError,
 )
-from tenantmig.ledger import Ledger
-from tenantmig.lineage import SHARED_NAME
-from tenantmig.plan import show_heads
-from tenantmig.session import TenantSession, translate_map
+from tenantmig.history import entities
+from tenantmig.history.translation import (  # also: what Alembic writes itself
+    LENGTH,
+    TenantImpl,
+    derive,
+)
+from tenantmig.ledger.denial import find_denied
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres import embedded
+from tenantmig.postgres.connection import SessionOptions, connect, set_limits
+from tenantmig.postgres.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
+from tenantmig.postgres.elsewhere import find_elsewhere
+from tenantmig.postgres.session import TenantSession, translate_map
+from tenantmig.postgres.version_table import refuse_danger
 from tenantmig.settings import Settings, load_settings
-from tenantmig.translation import LENGTH, TenantImpl, derive  # also: what Alembic writes itself
-from tenantmig.version_table import refuse_danger
+from tenantmig.tenants.discovery import discover
 
 __all__ = ["SharedEnv", "TenantEnv", "TenantImpl", "assert_in_tenant"]
 

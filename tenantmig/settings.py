@@ -26,15 +26,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tenantmig.alembic_ini import import_roots, read_ini, read_option
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.alembic_ini import import_roots, read_ini, read_option
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.password_command import PasswordCommand
+from tenantmig.domain.redaction import find_secrets, redact_line, without_secrets
+from tenantmig.domain.settings_origin import explain, read_files, refuse_unknown_variables
+from tenantmig.domain.tenant import NameRules
+from tenantmig.domain.url_source import find_url, is_named
+from tenantmig.domain.waves import Canary, FailureBudget
 from tenantmig.errors import SettingsError, TenantmigError
-from tenantmig.password_command import PasswordCommand
-from tenantmig.redaction import find_secrets, redact_line, without_secrets
-from tenantmig.settings_origin import explain, read_files, refuse_unknown_variables
-from tenantmig.tenant import NameRules
-from tenantmig.url_source import find_url, is_named
-from tenantmig.waves import Canary, FailureBudget
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 AUTO: Final = "auto"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tenantmig.domain.safe_text import lines
 from tenantmig.lint import SQUAWK, Finding, LintReport
-from tenantmig.safe_text import lines
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.baseline import FILE, NOTHING, Baseline
-from tenantmig.check_report import Checked, CheckReport, Downgrade, RevisionCheck
 from tenantmig.cli import replay_check
 from tenantmig.cli.check_progress import CheckProgress, interruptible
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, open_fleet
 from tenantmig.cli.printing import print_json, say, say_lines
 from tenantmig.errors import SettingsError
+from tenantmig.fleet.baseline import FILE, NOTHING, Baseline
+from tenantmig.fleet.check_report import Checked, CheckReport, Downgrade, RevisionCheck
 
 ReplayFlag = Annotated[
     bool,

@@ -10,9 +10,9 @@ from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tenantmig.check_report import Checked, RevisionCheck
 from tenantmig.cli.exits import CommandInterruptedError
 from tenantmig.cli.printing import console
+from tenantmig.fleet.check_report import Checked, RevisionCheck
 
 LINE_EVERY_S = 10.0
 

@@ -7,9 +7,9 @@ import sys
 import typer
 
 from tenantmig.cli.render import print_plan
-from tenantmig.counting import counted
+from tenantmig.domain.counting import counted
+from tenantmig.domain.plan import Plan, RunKind
 from tenantmig.errors import SelectionError
-from tenantmig.plan import Plan, RunKind
 
 TAKES_AWAY = frozenset({RunKind.DOWNGRADE, RunKind.ROLLBACK, RunKind.OFFBOARD})
 """The kinds of run that are confirmed when they are begun, and again when they are resumed."""

@@ -16,10 +16,10 @@ import psycopg
 import typer
 from psycopg import sql
 
-from tenantmig import embedded
 from tenantmig.cli.printing import console
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError
+from tenantmig.postgres import embedded
 
 BIN = Path(sys.executable).parent
 BROKEN = "customer_17"

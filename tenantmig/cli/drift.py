@@ -11,11 +11,11 @@ from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
 from tenantmig.cli.printing import console, print_json, say_lines, say_sql, table
 from tenantmig.cli.render import SHOWN
-from tenantmig.counting import counted
-from tenantmig.drift import Difference, DriftGroup, FleetDrift, told
+from tenantmig.domain.counting import counted
+from tenantmig.drift.drift import Difference, DriftGroup, FleetDrift, told
+from tenantmig.drift.mending import propose
 from tenantmig.errors import SettingsError
-from tenantmig.fleet import Fleet
-from tenantmig.mending import propose
+from tenantmig.fleet.fleet import Fleet
 
 FEW = 5  # names of tenants in a line
 

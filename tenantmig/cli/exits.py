@@ -17,12 +17,12 @@ from typer.main import get_command
 
 from tenantmig.cli.options import Invocation
 from tenantmig.cli.printing import print_json, say, say_lines, silence
+from tenantmig.domain.ini_error import say_ini_error
+from tenantmig.domain.outcome import RunReport, RunState
+from tenantmig.domain.redaction import redact, redact_line
+from tenantmig.domain.safe_text import lines
 from tenantmig.errors import TenantmigError
-from tenantmig.ini_error import say_ini_error
-from tenantmig.outcome import RunReport, RunState
-from tenantmig.redaction import redact, redact_line
-from tenantmig.retry import is_connection_loss
-from tenantmig.safe_text import lines
+from tenantmig.postgres.retry import is_connection_loss
 
 OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}

@@ -10,8 +10,8 @@ import typer
 from tenantmig.cli.options import DryRunFlag, Invocation
 from tenantmig.cli.printing import say, say_lines
 from tenantmig.errors import ScaffoldError
-from tenantmig.project import adapt_project, has_alembic, write_missing
-from tenantmig.scaffold import scaffold_files, write_scaffold
+from tenantmig.history.adaptation.project import adapt_project, has_alembic, write_missing
+from tenantmig.history.scaffold import scaffold_files, write_scaffold
 
 HAS_ALEMBIC = (
     "{folder} has an Alembic environment already; nothing was written. `tenantmig init --adapt`"

@@ -19,11 +19,11 @@ from tenantmig.cli.options import (
 )
 from tenantmig.cli.progress import reported
 from tenantmig.cli.rollouts import finish, show_plan
-from tenantmig.discovery import read_tenant_file
+from tenantmig.domain.plan import RunKind
+from tenantmig.domain.tenant import Selection, Tenant
 from tenantmig.errors import SelectionError
-from tenantmig.plan import RunKind
-from tenantmig.run_options import RunOptions
-from tenantmig.tenant import Selection, Tenant
+from tenantmig.fleet.run_options import RunOptions
+from tenantmig.tenants.discovery import read_tenant_file
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...")]
 

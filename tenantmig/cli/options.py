@@ -11,12 +11,12 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from tenantmig.discovery import read_tenant_file
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.tenant import EVERYONE, Selection
 from tenantmig.errors import SelectionError
-from tenantmig.fleet import Fleet
-from tenantmig.lineage import Lineage
+from tenantmig.fleet.fleet import Fleet
 from tenantmig.settings import Settings, load_settings
-from tenantmig.tenant import EVERYONE, Selection
+from tenantmig.tenants.discovery import read_tenant_file
 
 
 @dataclass

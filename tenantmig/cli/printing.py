@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tenantmig.cli.sql_text import safe_sql
-from tenantmig.outcome import JSON_VERSION
-from tenantmig.safe_text import escaped_json, is_safe, lines, one_line
+from tenantmig.domain.outcome import JSON_VERSION
+from tenantmig.domain.safe_text import escaped_json, is_safe, lines, one_line
 
 
 class SafeConsole(Console):

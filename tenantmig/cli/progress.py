@@ -22,8 +22,8 @@ from rich.progress import (
 
 from tenantmig.cli.printing import console
 from tenantmig.cli.render import SHOWN, failure_line, undertaking
-from tenantmig.counting import counted
-from tenantmig.events import (
+from tenantmig.domain.counting import counted
+from tenantmig.domain.events import (
     AttemptFailed,
     CatalogsDiffer,
     Event,
@@ -35,9 +35,9 @@ from tenantmig.events import (
     TenantFinished,
     WaveStarted,
 )
-from tenantmig.outcome import Outcome
-from tenantmig.run_options import RunOptions
-from tenantmig.stop_signal import StopSignal
+from tenantmig.domain.outcome import Outcome
+from tenantmig.domain.stop_signal import StopSignal
+from tenantmig.fleet.run_options import RunOptions
 
 LINE_EVERY_S = 2.0
 

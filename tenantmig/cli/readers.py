@@ -27,13 +27,13 @@ from tenantmig.cli.render_status import (
     runs_json,
     status_json,
 )
-from tenantmig.counting import counted
+from tenantmig.domain.counting import counted
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.outcome import RunReport, UnreadableRun
+from tenantmig.domain.plan import Plan, show_heads
 from tenantmig.errors import PrivilegeError
-from tenantmig.fleet import Fleet
-from tenantmig.lineage import Lineage
-from tenantmig.outcome import RunReport, UnreadableRun
-from tenantmig.plan import Plan, show_heads
-from tenantmig.status import FleetStatus, TenantLife
+from tenantmig.fleet.fleet import Fleet
+from tenantmig.fleet.status import FleetStatus, TenantLife
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN|TENANT")]
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from tenantmig.cli.printing import console, table
-from tenantmig.counting import counted
-from tenantmig.lineage import Lineage
-from tenantmig.outcome import DONE, RunReport, TenantOutcome, UnreadableRun
-from tenantmig.plan import RESUMABLE, Plan, RunKind, show_heads
+from tenantmig.domain.counting import counted
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.outcome import DONE, RunReport, TenantOutcome, UnreadableRun
+from tenantmig.domain.plan import RESUMABLE, Plan, RunKind, show_heads
 
 SHOWN = 20
 

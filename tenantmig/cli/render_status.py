@@ -7,9 +7,9 @@ from typing import Any
 
 from tenantmig.cli.printing import console, table
 from tenantmig.cli.render import SHOWN, run_json, show_time, tenant_json, undertaking
-from tenantmig.counting import counted
-from tenantmig.outcome import RunReport, TenantRun, UnreadableRun
-from tenantmig.status import FleetStatus, Standing, TenantLife, TenantStatus
+from tenantmig.domain.counting import counted
+from tenantmig.domain.outcome import RunReport, TenantRun, UnreadableRun
+from tenantmig.fleet.status import FleetStatus, Standing, TenantLife, TenantStatus
 
 NAMED = 10  # tenants behind that are named
 RARE = frozenset({Standing.AHEAD.value, Standing.UNKNOWN.value})

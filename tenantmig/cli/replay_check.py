@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenantmig.cli.printing import say
-from tenantmig.counting import counted
+from tenantmig.domain.counting import counted
 
 if TYPE_CHECKING:
-    from tenantmig.replay_check import ReplayReport
+    from tenantmig.fleet.replay_check import ReplayReport
 
 
 def as_json(report: ReplayReport) -> dict[str, object]:

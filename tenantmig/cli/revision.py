@@ -13,8 +13,8 @@ import typer
 
 from tenantmig.cli.options import JsonFlag, LineageFlag, open_fleet
 from tenantmig.cli.printing import print_json, say, say_lines
-from tenantmig.draft import Draft, RevisionReport
-from tenantmig.lineage import Lineage
+from tenantmig.domain.draft import Draft, RevisionReport
+from tenantmig.domain.lineage import Lineage
 
 LOSING = ("op.drop_column(", "op.drop_table(")
 NOTHING = "The history has all that the models have; no script was written."

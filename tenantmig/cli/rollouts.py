@@ -25,13 +25,13 @@ from tenantmig.cli.options import (
 from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_plan, print_run, run_json
-from tenantmig.fleet import Fleet
-from tenantmig.fleet_reader import DEFAULT
-from tenantmig.lineage import Lineage
-from tenantmig.outcome import RunReport
-from tenantmig.plan import Plan, RunKind
-from tenantmig.run_options import RunOptions
-from tenantmig.tenant import EVERYONE, Selection
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.outcome import RunReport
+from tenantmig.domain.plan import Plan, RunKind
+from tenantmig.domain.tenant import EVERYONE, Selection
+from tenantmig.fleet.fleet import Fleet
+from tenantmig.fleet.reader import DEFAULT
+from tenantmig.fleet.run_options import RunOptions
 
 
 @takes(SelectionFlags, RolloutFlags, WaveFlags)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tenantmig.parsing import UnreadableError, tokens
-from tenantmig.safe_text import COMMAND, MARKED_COMMAND, UNSEEN, is_safe, lines
+from tenantmig.domain.safe_text import COMMAND, MARKED_COMMAND, UNSEEN, is_safe, lines
+from tenantmig.postgres.parsing import UnreadableError, tokens
 
 DOLLAR: Final = re.compile(r"\$[^$]*\$")
 ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)

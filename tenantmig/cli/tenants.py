@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tenantmig.adoption import Adopted
 from tenantmig.cli.drift import difference_json, print_differences
 from tenantmig.cli.exits import INCOMPLETE, OK
 from tenantmig.cli.options import (
@@ -19,8 +18,9 @@ from tenantmig.cli.options import (
     takes,
 )
 from tenantmig.cli.printing import console, print_json, table
+from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.errors import SelectionError
-from tenantmig.tenant import Selection, Tenant, TenantState
+from tenantmig.fleet.adoption import Adopted
 
 SHOWN = 10  # revisions that may write rows; --json has all
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from tenantmig.outcome import Attempt
-from tenantmig.plan import Assignment
+from tenantmig.domain.outcome import Attempt
+from tenantmig.domain.plan import Assignment
 
 
 class Engine(ABC):

@@ -11,6 +11,10 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TypeVar
 
+from tenantmig.domain.failure import Failure, FailureKind, Phase
+from tenantmig.domain.outcome import Attempt
+from tenantmig.domain.plan import Assignment, Path, RunKind
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.children import run_assignment, run_in_child
 from tenantmig.engines.env_look import look_at_env
@@ -25,11 +29,7 @@ from tenantmig.errors import (
     WorkerDiedError,
     WorkerStartError,
 )
-from tenantmig.failure import Failure, FailureKind, Phase
-from tenantmig.outcome import Attempt
-from tenantmig.plan import Assignment, Path, RunKind
-from tenantmig.proofs import HistoryProofs
-from tenantmig.tenant import Tenant
+from tenantmig.history.proofs import HistoryProofs
 
 T = TypeVar("T")
 LOOK_WITHIN_S = 60.0

@@ -10,12 +10,12 @@ from contextlib import closing, redirect_stderr, redirect_stdout
 
 import alembic.command
 
-from tenantmig.diagnosis import explain
+from tenantmig.domain.failure import Failure
 from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.environment import Unheard, WorkerOptions
 from tenantmig.engines.workers import Workers
-from tenantmig.failure import Failure
-from tenantmig.session import TenantSession
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
 
 
 def upgrade_alone(options: WorkerOptions, schema: str, destination: str) -> Failure | None:

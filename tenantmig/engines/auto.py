@@ -12,18 +12,18 @@ from itertools import pairwise
 
 import psycopg
 
-from tenantmig.connection import in_catalog
+from tenantmig.catalog.fingerprint import Outline, read_outlines
+from tenantmig.domain.failure import Failure, FailureKind, Phase
+from tenantmig.domain.notices import Warned
+from tenantmig.domain.outcome import Attempt
+from tenantmig.domain.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.engines import Engine
 from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
 from tenantmig.engines.template import Template, Templates, is_plain
 from tenantmig.errors import TenantmigError
-from tenantmig.failure import Failure, FailureKind, Phase
-from tenantmig.fingerprint import Outline, read_outlines
-from tenantmig.notices import Warned
-from tenantmig.outcome import Attempt
-from tenantmig.plan import Assignment, Path, RunKind, show_heads
-from tenantmig.proofs import HistoryProofs
+from tenantmig.history.proofs import HistoryProofs
+from tenantmig.postgres.connection import in_catalog
 
 SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
 TICK_S = 0.2  # how often who waits for a witness looks whether the run was stopped

@@ -13,9 +13,10 @@ from alembic.autogenerate.render import render_op_text
 from alembic.operations.ops import MigrateOperation, OpContainer
 from alembic.runtime.migration import MigrationContext
 
-from tenantmig.confined import Confinement
-from tenantmig.diagnosis import explain
-from tenantmig.draft import Draft, Rename, RevisionReport
+from tenantmig.domain.draft import Draft, Rename, RevisionReport
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.plan import Heads
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.long_names import cut_names
@@ -30,11 +31,10 @@ from tenantmig.engines.renames import (
 )
 from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import EnvironmentFileError, TenantmigError
-from tenantmig.lineage import Lineage
-from tenantmig.plan import Heads
-from tenantmig.script_writer import ScriptWriter, open_writer
-from tenantmig.session import TenantSession
-from tenantmig.tenant import Tenant
+from tenantmig.history.script_writer import ScriptWriter, open_writer
+from tenantmig.postgres.confined import Confinement
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
 
 NO_MODELS = (
     "env.py gives no models: pass target_metadata (such as Base.metadata) to context.configure()."

@@ -10,9 +10,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from tenantmig.domain.named_function import find_function
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.named_function import find_function
-from tenantmig.session import TenantSession, translate_map
+from tenantmig.postgres.session import TenantSession, translate_map
 
 MADE: Final = sa.text(
     "SELECT FROM pg_catalog.pg_class AS made"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from tenantmig.connection import in_catalog
-from tenantmig.fingerprint import CHUNK, Outline, read_fingerprints
+from tenantmig.catalog.fingerprint import CHUNK, Outline, read_fingerprints
+from tenantmig.postgres.connection import in_catalog
 
 Read = Callable[[Sequence[str]], Mapping[str, Outline]]
 

@@ -19,12 +19,12 @@ from functools import lru_cache
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from tenantmig.domain.outcome import Attempt
+from tenantmig.domain.plan import Assignment
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
 from tenantmig.forking import be_killed_with, end_with
-from tenantmig.outcome import Attempt
-from tenantmig.plan import Assignment
 
 T = TypeVar("T")
 IDLE_S = 1.0  # so long a child that has nothing to do keeps its connection

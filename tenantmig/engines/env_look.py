@@ -29,15 +29,15 @@ from alembic.util.pyfiles import pyc_file_from_path
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
+from tenantmig.domain.ini_error import say_error
+from tenantmig.domain.python_source import parse_source, read_source
+from tenantmig.domain.tenant import SCRATCH, Tenant
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.env_watch import line_in, say_sent
 from tenantmig.engines.environment import WorkerOptions, broken_rules, tell_env
-from tenantmig.env_statement import is_setting_alone, judge
 from tenantmig.errors import OutsideError, TenantmigError
-from tenantmig.ini_error import say_error
-from tenantmig.python_source import parse_source, read_source
-from tenantmig.session import TenantSession, translate_map
-from tenantmig.tenant import SCRATCH, Tenant
+from tenantmig.history.env_statement import is_setting_alone, judge
+from tenantmig.postgres.session import TenantSession, translate_map
 
 OPENS = (
     "it opens a connection of its own instead of using the driver's"

@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from sqlalchemy import event
 
-from tenantmig.env_statement import OF_A_SESSION, judge
+from tenantmig.domain.plan import Heads
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.plan import Heads
-from tenantmig.script_connection import ScriptConnection, ScriptCursor
+from tenantmig.history.env_statement import OF_A_SESSION, judge
+from tenantmig.postgres.script_connection import ScriptConnection, ScriptCursor
 
 SENDS = (
     "{where}: env.py sends {what} by itself, which can put a tenant's tables elsewhere; take the"

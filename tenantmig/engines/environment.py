@@ -19,19 +19,19 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.alembic_config import alembic_config
-from tenantmig.connection import SessionOptions
+from tenantmig.domain.ini_error import say_error
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.plan import Heads, RunKind, show_heads
+from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.safe_text import lines
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.env_watch import EnvWatch, Migrations
 from tenantmig.errors import EnvironmentFileError, TenantmigError
-from tenantmig.ini_error import say_error
-from tenantmig.lineage import Lineage
-from tenantmig.plan import Heads, RunKind, show_heads
-from tenantmig.plan import Path as RevisionPath
-from tenantmig.revisions import History
-from tenantmig.safe_text import lines
-from tenantmig.session import TenantSession, translate_map
-from tenantmig.tenant import Tenant
-from tenantmig.translation import OPTION, TenantImpl, derive
+from tenantmig.history.alembic_config import alembic_config
+from tenantmig.history.revisions import History
+from tenantmig.history.translation import OPTION, TenantImpl, derive
+from tenantmig.postgres.connection import SessionOptions
+from tenantmig.postgres.session import TenantSession, translate_map
 
 MOST_LINES = 200
 

@@ -12,17 +12,17 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from tenantmig.alembic_ini import read_ini
-from tenantmig.connection import in_catalog
-from tenantmig.diagnosis import origin_of
-from tenantmig.elsewhere import UNDEFINED, find_elsewhere, looking
+from tenantmig.domain.alembic_ini import read_ini
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.errors import TenantmigError
-from tenantmig.lineage import Lineage
-from tenantmig.revisions import History
-from tenantmig.session import TenantSession
-from tenantmig.tenant import Tenant
-from tenantmig.version_table import read_versions
+from tenantmig.history.revisions import History
+from tenantmig.postgres.connection import in_catalog
+from tenantmig.postgres.diagnosis import origin_of
+from tenantmig.postgres.elsewhere import UNDEFINED, find_elsewhere, looking
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.version_table import read_versions
 
 NO_SCHEMA = "3F000"
 TOO_LONG = "22001"

@@ -15,9 +15,9 @@ from alembic.operations.ops import MigrateOperation, OpContainer
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.types import SchemaType, TypeEngine
 
-from tenantmig.comparators import compare_first
+from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.engines.written_types import name_unreflected, rendering
-from tenantmig.tenant import PLACEHOLDER
+from tenantmig.history.comparators import compare_first
 
 PLUGIN = "tenantmig.models"
 OPTION = "tenantmig_models"  # where the comparators find the ModelSchemas

@@ -21,15 +21,15 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import Script
 
-from tenantmig.alembic_config import alembic_config
+from tenantmig.domain.ini_error import say_error
+from tenantmig.domain.plan import Heads, RunKind
+from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.engines.environment import Unheard
 from tenantmig.engines.hush import hush
 from tenantmig.engines.workers import READ_TRIES, Workers
 from tenantmig.errors import EnvironmentFileError, TenantmigError, WorkerDiedError
-from tenantmig.ini_error import say_error
-from tenantmig.plan import Heads, RunKind
-from tenantmig.revisions import History
-from tenantmig.tenant import PLACEHOLDER
+from tenantmig.history.alembic_config import alembic_config
+from tenantmig.history.revisions import History
 
 
 class Written(NamedTuple):

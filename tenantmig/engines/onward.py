@@ -13,14 +13,14 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.connection import set_limits
+from tenantmig.domain.failure import Failure, FailureKind
+from tenantmig.domain.plan import Assignment, Heads, Memo, Path, RunKind, show_heads
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import VersionTableError
-from tenantmig.failure import Failure, FailureKind
-from tenantmig.plan import Assignment, Heads, Memo, Path, RunKind, show_heads
-from tenantmig.revisions import History
-from tenantmig.session import TenantSession
-from tenantmig.session_state import SessionState
+from tenantmig.history.revisions import History
+from tenantmig.postgres.connection import set_limits
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.session_state import SessionState
 
 
 class Onward:

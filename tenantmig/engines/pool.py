@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
+from tenantmig.domain.plan import RunKind
+from tenantmig.domain.tenant import SCRATCH, Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.auto import AutoEngine
@@ -16,9 +18,7 @@ from tenantmig.engines.statements import StatementsEngine
 from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.workers import Workers
 from tenantmig.errors import EnvironmentDiedError, EnvironmentFileError
-from tenantmig.plan import RunKind
-from tenantmig.proofs import HistoryProofs
-from tenantmig.tenant import SCRATCH, Tenant
+from tenantmig.history.proofs import HistoryProofs
 
 NOBODY = Tenant(f"{SCRATCH}nobody", f"{SCRATCH}nobody")  # for whom env.py is run without a tenant
 WITHOUT_SCRIPTS = frozenset({RunKind.STAMP, RunKind.OFFBOARD})

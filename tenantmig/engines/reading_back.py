@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tenantmig.journal import read_back, read_back_gone
-from tenantmig.plan import Assignment, Heads, RunKind
-from tenantmig.session import TenantSession
+from tenantmig.domain.plan import Assignment, Heads, RunKind
+from tenantmig.ledger.journal import read_back, read_back_gone
+from tenantmig.postgres.session import TenantSession
 
 
 def read_back_outcome(

@@ -22,7 +22,7 @@ from alembic.operations.ops import (
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.types import NullType
 
-from tenantmig.draft import Rename
+from tenantmig.domain.draft import Rename
 
 
 class RenameColumn(AlterColumnOp):

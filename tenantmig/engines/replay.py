@@ -16,7 +16,14 @@ from typing import Any
 
 import psycopg
 
-from tenantmig.connection import (
+from tenantmig.domain.failure import Failure, FailureKind, Phase, classify
+from tenantmig.domain.notices import NoticeListener
+from tenantmig.domain.outcome import DONE, Attempt
+from tenantmig.domain.plan import Assignment
+from tenantmig.engines.template import Template
+from tenantmig.engines.transactions import TextMaker, Texts
+from tenantmig.ledger.ledger import session_name
+from tenantmig.postgres.connection import (
     GRACE_S,
     BoundedConnection,
     SessionOptions,
@@ -24,16 +31,9 @@ from tenantmig.connection import (
     connect,
     refuse_other_server,
 )
-from tenantmig.diagnosis import explain
-from tenantmig.engines.template import Template
-from tenantmig.engines.transactions import TextMaker, Texts
-from tenantmig.failure import Failure, FailureKind, Phase, classify
-from tenantmig.ledger import session_name
-from tenantmig.notices import NoticeListener
-from tenantmig.outcome import DONE, Attempt
-from tenantmig.plan import Assignment
-from tenantmig.session_state import left_by_replay
-from tenantmig.sql import query
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session_state import left_by_replay
+from tenantmig.postgres.sql import query
 
 READ_OTHERWISE = Failure(
     FailureKind.PERMANENT,
@@ -152,7 +152,7 @@ class ReplayEngine:
     ) -> Attempt:
         """The COMMIT was acknowledged, and what was committed is not there: claim nothing."""
         facts = {"run": assignment.run, "epoch": assignment.epoch, "tenant": assignment.tenant.name}
-        connection.execute(query("withdraw_step", self.maker.ledger), facts)
+        connection.execute(query("ledger/withdraw_step", self.maker.ledger), facts)
         self.hang_up()
         message = (
             f"replay: all was committed, but version, journal and schema are {found} afterwards and"

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from psycopg import sql
 
-from tenantmig.client_programs import ClientPrograms
-from tenantmig.connection import SessionOptions, connect, refuse_other_server
-from tenantmig.diagnosis import explain
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.backups.restore import RestorePlan, rendered, restore
+from tenantmig.domain.failure import FailureKind
+from tenantmig.domain.outcome import DONE, Attempt
+from tenantmig.domain.plan import Assignment
 from tenantmig.engines import Engine
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import ReadBackError, TenantSchemaMissingError
-from tenantmig.failure import FailureKind
-from tenantmig.journal import begin_attempt, step_facts
-from tenantmig.ledger import session_name
-from tenantmig.outcome import DONE, Attempt
-from tenantmig.plan import Assignment
-from tenantmig.restore import RestorePlan, rendered, restore
-from tenantmig.session import TenantSession
-from tenantmig.sql import query
+from tenantmig.ledger.journal import begin_attempt, step_facts
+from tenantmig.ledger.ledger import session_name
+from tenantmig.postgres.connection import SessionOptions, connect, refuse_other_server
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.sql import query
 
 
 class RestoringEngine(Engine):
@@ -52,12 +52,12 @@ class RestoringEngine(Engine):
                     return Attempt(recorded)
                 step = rendered(
                     connection,
-                    query("record_step", self.ledger),
+                    query("ledger/record_step", self.ledger),
                     step_facts(assignment, assignment.path.target),
                 )
                 check = rendered(
                     connection,
-                    query("assert_restored", self.ledger),
+                    query("engines/assert_restored", self.ledger),
                     {"run": assignment.run, "tenant": assignment.tenant.name},
                 )
             plan = replace(

@@ -13,21 +13,21 @@ from dataclasses import dataclass, replace
 import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.confined import Confinement
-from tenantmig.diagnosis import explain
+from tenantmig.domain.failure import Failure
+from tenantmig.domain.plan import Heads, RunKind, show_heads
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import OutsideError, VersionTableError
-from tenantmig.failure import Failure
-from tenantmig.plan import Heads, RunKind, show_heads
-from tenantmig.revisions import MigrationsFunction
-from tenantmig.session import TenantSession
-from tenantmig.step_watch import end_mode_with
-from tenantmig.tenant import Tenant
-from tenantmig.version_table import read_versions, write_version
+from tenantmig.history.revisions import MigrationsFunction
+from tenantmig.postgres.confined import Confinement
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.step_watch import end_mode_with
+from tenantmig.postgres.version_table import read_versions, write_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,23 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from tenantmig.blockers import find_blockers
-from tenantmig.connection import SessionOptions, refuse_other_server
-from tenantmig.denial import find_denied
-from tenantmig.diagnosis import explain
+from tenantmig.domain.outcome import DONE, Attempt
+from tenantmig.domain.plan import Assignment, RunKind
+from tenantmig.domain.tenant import TenantState
 from tenantmig.engines import Engine
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import LedgerError
-from tenantmig.journal import begin_attempt, record_step
-from tenantmig.ledger import session_name
-from tenantmig.outcome import DONE, Attempt
-from tenantmig.plan import Assignment, RunKind
-from tenantmig.registry import remove_tenant
-from tenantmig.session import TenantSession
-from tenantmig.tenant import TenantState
-from tenantmig.tenant_extensions import home_of
-from tenantmig.tenant_schema import drop_schema
-from tenantmig.version_table import write_version
+from tenantmig.ledger.denial import find_denied
+from tenantmig.ledger.journal import begin_attempt, record_step
+from tenantmig.ledger.ledger import session_name
+from tenantmig.postgres.blockers import find_blockers
+from tenantmig.postgres.connection import SessionOptions, refuse_other_server
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.tenant_extensions import home_of
+from tenantmig.postgres.tenant_schema import drop_schema
+from tenantmig.postgres.version_table import write_version
+from tenantmig.tenants.registry import remove_tenant
 
 
 class StatementsEngine(Engine):

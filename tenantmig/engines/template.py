@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tenantmig.parsing import UnreadableError, enum_name, parse, tokens
-from tenantmig.plan import Heads, Memo, RunKind
-from tenantmig.recording import AUTOCOMMIT, Recording, Sent
-from tenantmig.sql import text
+from tenantmig.domain.plan import Heads, Memo, RunKind
+from tenantmig.domain.recording import AUTOCOMMIT, Recording, Sent
+from tenantmig.postgres.parsing import UnreadableError, enum_name, parse, tokens
+from tenantmig.postgres.sql import text
 
 MOST_WITNESSES = 5
 GAP = "\0"  # PostgreSQL allows no such character anywhere in SQL
@@ -100,7 +100,7 @@ def template_of(first: Recording, second: Recording) -> Template:
         if sent.is_outside:
             stretches += [[filled], []]
         elif sent.is_empty:
-            stretches[-1].append(text("replay_empty").format(select=filled))
+            stretches[-1].append(text("engines/replay_empty").format(select=filled))
         else:
             stretches[-1].append(filled)
     return Template(

@@ -15,14 +15,14 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tenantmig.connection import SessionOptions, binding
+from tenantmig.domain.outcome import DONE
+from tenantmig.domain.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.engines.template import GAP, SCHEMA, SEPARATOR, Template
-from tenantmig.journal import DONE_OUTCOMES
-from tenantmig.ledger import session_name
-from tenantmig.outcome import DONE
-from tenantmig.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
-from tenantmig.plan import Assignment, Heads, RunKind, show_heads
-from tenantmig.sql import text
+from tenantmig.ledger.journal import DONE_OUTCOMES
+from tenantmig.ledger.ledger import session_name
+from tenantmig.postgres.connection import SessionOptions, binding
+from tenantmig.postgres.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
+from tenantmig.postgres.sql import text
 
 NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"
 """Gaps for literals, beside those of a recording."""
@@ -127,14 +127,14 @@ class TextMaker:
             " WHERE pg_catalog.current_setting(name, true) IS NOT NULL)"
         ).format(named)
         return self._format(
-            text("replay_left"), run=run, marked=marked if named else sql.SQL(", false")
+            text("engines/replay_left"), run=run, marked=marked if named else sql.SQL(", false")
         )
 
     def _limits(self, waits: int) -> sql.Composed:
         """All waits of a transaction together last `lock_timeout` at most."""
         limits = binding(self.options, (), "")
         share = max(1, round(self.options.lock_timeout_s * 1000 / waits))
-        return sql.SQL(text("replay_limits").strip()).format(
+        return sql.SQL(text("engines/replay_limits").strip()).format(
             lock_timeout=f"{share}ms",
             statement_timeout=limits["statement_timeout"],
             idle_timeout=limits["idle_timeout"],
@@ -149,7 +149,7 @@ class TextMaker:
         rest = [quoted.format(name) for name in (*self.options.extension_schemas, "pg_temp")]
         path = sql.SQL("").join(rest)
         return self._format(
-            text("replay_enter"),
+            text("engines/replay_enter"),
             run=run,
             path=path,
             limits=limits,
@@ -220,7 +220,7 @@ class TextMaker:
         self, assignment: Assignment, source: Heads, target: Heads, *, is_done: bool
     ) -> str:
         return self._format(
-            text("replay_reached"),
+            text("engines/replay_reached"),
             run=assignment.run,
             epoch=assignment.epoch,
             stands=show_heads(target or source),
@@ -230,7 +230,7 @@ class TextMaker:
         )
 
     def _birth(self) -> str:
-        return self._format(text("replay_birth"), length=self.options.version_length)
+        return self._format(text("engines/replay_birth"), length=self.options.version_length)
 
     def _end_birth(self) -> str:
         if self.is_registry_source:

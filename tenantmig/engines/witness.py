@@ -19,13 +19,13 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultExecutionContext
 
-from tenantmig.connection import in_catalog, version_length
+from tenantmig.catalog.fingerprint import read_fingerprints, read_outlines
+from tenantmig.domain.plan import Heads, Memo, RunKind
+from tenantmig.domain.recording import AUTOCOMMIT, Recording, Sent
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
-from tenantmig.fingerprint import read_fingerprints, read_outlines
-from tenantmig.literals import Literals, UnwritableError
-from tenantmig.plan import Heads, Memo, RunKind
-from tenantmig.recording import AUTOCOMMIT, Recording, Sent
-from tenantmig.script_connection import ScriptConnection
+from tenantmig.postgres.connection import in_catalog, version_length
+from tenantmig.postgres.literals import Literals, UnwritableError
+from tenantmig.postgres.script_connection import ScriptConnection
 
 VERSION_TABLE = ("version_num VARCHAR({}) NOT NULL", "PRIMARY KEY (version_num)")
 READING = ("standard_conforming_strings", "client_encoding")

@@ -17,10 +17,14 @@ from typing import Any
 import psycopg
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
-from tenantmig.blockers import find_blockers
-from tenantmig.connection import in_catalog, refuse_other_server
-from tenantmig.denial import find_denied, refuse_role
-from tenantmig.diagnosis import explain, is_read_only
+from tenantmig.domain.failure import FailureKind
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.notices import NoticeListener
+from tenantmig.domain.outcome import DONE, Attempt, Outcome
+from tenantmig.domain.plan import Assignment, Heads, RunKind, show_heads
+from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.redaction import redact
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
 from tenantmig.engines.hints import find_hint, say_taken
@@ -33,23 +37,19 @@ from tenantmig.errors import (
     PartialRevisionError,
     VersionTableError,
 )
-from tenantmig.failure import FailureKind
-from tenantmig.journal import begin_attempt, record_step
-from tenantmig.ledger import session_name
-from tenantmig.lineage import Lineage
-from tenantmig.notices import NoticeListener
-from tenantmig.outcome import DONE, Attempt, Outcome
-from tenantmig.parts import RevisionParts
-from tenantmig.plan import Assignment, Heads, RunKind, show_heads
-from tenantmig.plan import Path as RevisionPath
-from tenantmig.redaction import redact
-from tenantmig.registry import begin_onboarding, end_onboarding
-from tenantmig.session import TenantSession
-from tenantmig.sql import query
-from tenantmig.step_watch import end_mode_with
-from tenantmig.tenant import Tenant
-from tenantmig.tenant_extensions import home_of
-from tenantmig.version_table import read_versions, write_version
+from tenantmig.ledger.denial import find_denied, refuse_role
+from tenantmig.ledger.journal import begin_attempt, record_step
+from tenantmig.ledger.ledger import session_name
+from tenantmig.ledger.parts import RevisionParts
+from tenantmig.postgres.blockers import find_blockers
+from tenantmig.postgres.connection import in_catalog, refuse_other_server
+from tenantmig.postgres.diagnosis import explain, is_read_only
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.sql import query
+from tenantmig.postgres.step_watch import end_mode_with
+from tenantmig.postgres.tenant_extensions import home_of
+from tenantmig.postgres.version_table import read_versions, write_version
+from tenantmig.tenants.registry import begin_onboarding, end_onboarding
 
 
 def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
@@ -351,6 +351,8 @@ class Worker(ScriptEnvironment):
     def _look_at_locks(self, session: TenantSession, tenant: Tenant) -> None:
         """Note a table outside the tenant schema that the revision keeps others from."""
         facts = {"schema": tenant.schema}
-        found = session.driver.execute(query("shared_locks", self.options.ledger), facts).fetchone()
+        found = session.driver.execute(
+            query("engines/shared_locks", self.options.ledger), facts
+        ).fetchone()
         if found and self.running:
             self.shared_locks[self.running] = str(found[0])

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.lint import Told
 from tenantmig.lint.rules import Revision
 from tenantmig.lint.statements import Statement, enum_name, nodes, strings, walk
-from tenantmig.tenant import PLACEHOLDER
 
 BY_SCHEMA = frozenset(
     """

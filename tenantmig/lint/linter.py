@@ -6,8 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from tenantmig.domain.python_source import read_source
+from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
 from tenantmig.errors import HistoryError, SelectionError
+from tenantmig.history.revisions import History
+from tenantmig.history.script_source import (
+    creates_from_models,
+    is_bytecode,
+    names_in_literals,
+    sql_literals,
+)
 from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Told
 from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_allowances
 from tenantmig.lint.catalogs import catalog_without_schema
@@ -17,17 +26,8 @@ from tenantmig.lint.rules import RULES, Revision, told_only_in_public
 from tenantmig.lint.source import Reference, references, sql_texts, tables_made, unnamed_drops
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements
-from tenantmig.psycopg2_uses import psycopg2_uses
-from tenantmig.python_source import read_source
-from tenantmig.revisions import History
-from tenantmig.script_source import (
-    creates_from_models,
-    is_bytecode,
-    names_in_literals,
-    sql_literals,
-)
+from tenantmig.postgres.psycopg2_uses import psycopg2_uses
 from tenantmig.settings import Settings
-from tenantmig.tenant import PLACEHOLDER
 
 NOT_OFFLINE = "not-offline"
 NO_SQL = "unreadable-sql"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tenantmig.autocommit import read_statement
+from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.lint import Told
 from tenantmig.lint.names import CREATES, KnownNames, Name, Role, names_in
 from tenantmig.lint.statements import Statement, Statements, enum_name, nodes, option, strings
-from tenantmig.tenant import PLACEHOLDER
+from tenantmig.postgres.autocommit import read_statement
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
 LOCKING = frozenset(

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tenantmig.python_source import parse_source
+from tenantmig.domain.python_source import parse_source
 
 DROPS = {"drop_constraint": "constraint_name", "drop_index": "index_name"}
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import postgast
 
-from tenantmig.parsing import UnreadableError, parse
+from tenantmig.postgres.parsing import UnreadableError, parse
 
 BEGINS = ("TRANS_STMT_BEGIN", "TRANS_STMT_START")
 ENDS = ("TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK")

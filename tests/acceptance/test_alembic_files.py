@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.driver import Driver
+from tenantmig.domain.lineage import Lineage
 from tenantmig.errors import HistoryError, SettingsError
-from tenantmig.lineage import Lineage
-from tenantmig.revisions import History
+from tenantmig.fleet.driver import Driver
+from tenantmig.history.revisions import History
 from tenantmig.settings import load_settings
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database

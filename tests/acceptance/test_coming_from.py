@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.env_adaptation import adapt_env
-from tenantmig.scaffold import scaffold_files
+from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.scaffold import scaffold_files
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.pages import run_page

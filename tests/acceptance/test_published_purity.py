@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.purity import Purity
+from tenantmig.history.purity import Purity
 from tests.fixtures.command import REPOSITORY
 from tests.fixtures.published import CACHE, PublishedHistory
 

@@ -62,7 +62,7 @@ ALIVE = """
 RECORD = "        self.xid = record_step(connection, self.options.ledger, assignment, heads)"
 RECORD_APART = """
         from contextlib import closing
-        from tenantmig.connection import connect
+        from tenantmig.postgres.connection import connect
         with closing(connect(self.options.session)) as other:
             self.xid = record_step(
                 other, self.options.ledger, assignment, heads, is_bound=False
@@ -95,14 +95,14 @@ class Control(NamedTuple):
 
 # The journal's row, held by a transaction that is being committed, tells of the doubt as well.
 UNHELD = Patch(
-    "ledger.py",
+    "ledger/ledger.py",
     "            return replace(outcome, outcome=Outcome.IN_DOUBT)",
     "            return outcome",
 )
 SCRIPTS = "tests/faults/test_random_scripts.py::test_random_scripts_are_as_plain_alembic[0]"
 ISOLATION = "tests/integration/test_isolation.py::test_as_plain_alembic_alone"
 UNISOLATED = Patch(
-    "proofs.py",
+    "history/proofs.py",
     "            impure = self.of(kind, revision).impure\n",
     "            impure = None\n",
 )
@@ -113,7 +113,7 @@ CONTROLS = (
         (
             UNISOLATED,
             Patch(
-                "proofs.py",
+                "history/proofs.py",
                 '        return f"{OWN_PROCESS}{proof.impure}" if proof.impure'
                 " else proof.not_replayed",
                 "        return None",
@@ -134,7 +134,7 @@ CONTROLS = (
         "parameters are typed, in random scripts",
         (
             Patch(
-                "literals.py",
+                "postgres/literals.py",
                 "        given = _used(statement, parameters)",
                 "        return self._cursor.mogrify(statement.encode(), parameters)",
             ),
@@ -145,7 +145,7 @@ CONTROLS = (
     Control(
         "P1",
         "the tenant's lock",
-        (Patch("session.py", "while not _try_lock(connection, schema):", "while False:"),),
+        (Patch("postgres/session.py", "while not _try_lock(connection, schema):", "while False:"),),
         (f"{ROLLOUT}a_tenant_locked_by_plain_alembic_is_waited_for",),
         "'failed': 1",
     ),
@@ -154,7 +154,7 @@ CONTROLS = (
         "current_schema() asserted, by the journal and by env.py",
         (
             Patch(
-                "sql/record_step.sql",
+                "ledger/sql/record_step.sql",
                 "OR pg_catalog.current_schema() OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.text",
                 "OR true",
             ),
@@ -166,7 +166,7 @@ CONTROLS = (
     Control(
         "P2",
         "DISCARD ALL between tenants",
-        (Patch("session.py", '            connection.execute("DISCARD ALL")\n', ""),),
+        (Patch("postgres/session.py", '            connection.execute("DISCARD ALL")\n', ""),),
         (f"{ROLLOUT}what_one_tenant_leaves_on_the_connection_is_gone_for_the_next",),
         '.seen" does not exist',  # of b or c, whichever is given the used session
     ),
@@ -181,9 +181,9 @@ CONTROLS = (
         "P3",
         "the epoch that fences an overtaken driver out",
         (
-            Patch("sql/begin_attempt.sql", FENCE, ""),
-            Patch("sql/record_outcome.sql", FENCE, ""),
-            Patch("sql/finish_run.sql", " AND epoch = %(epoch)s", ""),
+            Patch("ledger/sql/begin_attempt.sql", FENCE, ""),
+            Patch("ledger/sql/record_outcome.sql", FENCE, ""),
+            Patch("ledger/sql/finish_run.sql", " AND epoch = %(epoch)s", ""),
         ),
         tuple(
             f"{LATER}a_driver_that_was_overtaken_writes_nothing[{how}]"
@@ -194,14 +194,19 @@ CONTROLS = (
     Control(
         "P3",
         "only the next leg goes on with an attempt that has begun",
-        (Patch("sql/begin_attempt.sql", "OR %(is_onward)s AND attempts =", "OR attempts ="),),
+        (
+            Patch(
+                "ledger/sql/begin_attempt.sql",
+                "OR %(is_onward)s AND attempts =", "OR attempts =",
+            ),
+        ),
         (f"{LEDGER}only_the_next_leg_goes_on_with_an_attempt",),
         "DID NOT RAISE",
     ),
     Control(
         "P7",
         "a tenant in trouble is no canary",
-        (Patch("run.py", "canary.healthy(rest) or rest", "rest"),),
+        (Patch("rollout/run.py", "canary.healthy(rest) or rest", "rest"),),
         ("tests/integration/test_sick_tenants.py::test_a_stuck_tenant_goes_last_and_blocks_no_release",),
         "AssertionError",
     ),
@@ -210,7 +215,7 @@ CONTROLS = (
         "what goes wrong while one tenant is planned is its own problem",
         (
             Patch(
-                "planning.py",
+                "rollout/planning.py",
                 "except Exception as error:  # noqa: BLE001  what is wrong",
                 "except OSError as error:  # what is wrong",
             ),
@@ -233,7 +238,7 @@ CONTROLS = (
         "the server's own options are no part of a catalog",
         (
             Patch(
-                "sql/catalog_objects.sql",
+                "catalog/sql/catalog_objects.sql",
                 "split_part(option, '=', 1) = ANY(%(of_columns)s::text[])",
                 "%(of_columns)s::text[] IS NOT NULL",
             ),
@@ -244,7 +249,7 @@ CONTROLS = (
     Control(
         "P3",
         "a tenant that was left out stays in the report",
-        (Patch("refusals.py", "list(plan.left_out) + [", "["),),
+        (Patch("rollout/refusals.py", "list(plan.left_out) + [", "["),),
         ("tests/integration/test_rollback.py::test_a_rollback_that_leaves_tenants_says_so",),
         "RunState.COMPLETE",
     ),
@@ -265,7 +270,7 @@ CONTROLS = (
     Control(
         "P4",
         "the parts of an autocommit_block, remembered",
-        (Patch("parts.py", "= read_parts(connection, ledger, schema)", "= ()"),),
+        (Patch("ledger/parts.py", "= read_parts(connection, ledger, schema)", "= ()"),),
         (f"{LATER}a_statement_outside_a_transaction_is_not_run_twice",),
         "assert 2 == 1",
     ),
@@ -274,7 +279,7 @@ CONTROLS = (
         "one run begins at a time",
         (
             Patch(
-                "ledger.py",
+                "ledger/ledger.py",
                 "self.connection.execute(FLEET_LOCK, ",
                 "(lambda *_: None)(FLEET_LOCK, ",
             ),
@@ -285,14 +290,14 @@ CONTROLS = (
     Control(
         "P5",
         "one lock timeout for all waits of a transaction",
-        (Patch("session.py", "                self._cap_lock_wait()\n", ""),),
+        (Patch("postgres/session.py", "                self._cap_lock_wait()\n", ""),),
         (f"{LATER}the_waits_of_one_transaction_share_the_lock_timeout",),
         "assert 1000 <",
     ),
     Control(
         "P6",
         "the server looks whether its client lives",
-        (Patch("sql/bind_session.sql", "check_interval', '1s'", "check_interval', '0'"),),
+        (Patch("postgres/sql/bind_session.sql", "check_interval', '1s'", "check_interval', '0'"),),
         (f"{LATER}nothing_of_a_killed_driver_goes_on",),
         "its statement goes on",
     ),
@@ -309,7 +314,7 @@ CONTROLS = (
     Control(
         "P7",
         "the keys of locks are secret",
-        (Patch("connection.py", "        connection.lock_salt = row", "        _ = row"),),
+        (Patch("postgres/connection.py", "        connection.lock_salt = row", "        _ = row"),),
         (f"{HOLDER}who_cannot_read_the_ledger_is_in_nobodys_way[alembic]",),
         "assert 4 == 0",
     ),
@@ -323,14 +328,14 @@ CONTROLS = (
     Control(
         "P3",
         "an adoption read back",
-        (Patch("adoption.py", "        if left != wanted:", "        if False:"),),
+        (Patch("fleet/adoption.py", "        if left != wanted:", "        if False:"),),
         ("tests/integration/test_adopt.py::test_an_adoption_is_read_back[True]",),
         "exit 0",
     ),
     Control(
         "P6",
         "a run has its lock or does not begin",
-        (Patch("ledger.py", "!= (True,):", "== ():"),),
+        (Patch("ledger/ledger.py", "!= (True,):", "== ():"),),
         (f"{HOLDER}a_stranger_holds_the_next_run",),
         "assert 0 == 4",
     ),
@@ -389,7 +394,7 @@ CONTROLS = (
     Control(
         "P6",
         "a run lives no longer than its driver's lock",
-        (Patch("sql/live_runs.sql", ALIVE, ""),),
+        (Patch("ledger/sql/live_runs.sql", ALIVE, ""),),
         (f"{LATER}a_dead_drivers_run_keeps_nobody_out",),
         "FleetBusyError",
     ),
@@ -398,7 +403,7 @@ CONTROLS = (
         "the run's advisory lock",
         (
             Patch(
-                "ledger.py",
+                "ledger/ledger.py",
                 "SELECT pg_try_advisory_lock_shared({RUN_LOCK})",
                 "SELECT {RUN_LOCK} IS NOT NULL",
             ),
@@ -411,7 +416,7 @@ CONTROLS = (
         "an index that was not built is dropped",
         (
             Patch(
-                "parts.py",
+                "ledger/parts.py",
                 "            if not known.is_atomic:\n"
                 "                known.prepare(connection, self.schema)\n",
                 "",
@@ -437,7 +442,7 @@ CONTROLS = (
     Control(
         "P3",
         "Alembic told of the transaction after a commit() of the script",
-        (Patch("step_watch.py", "known is None or known is current", "True"),),
+        (Patch("postgres/step_watch.py", "known is None or known is current", "True"),),
         (f"{READ_BACK}plain_alembic_keeps_the_version_row_of_a_script_that_commits[acme]",),
         "version table says r1, not r2",
     ),
@@ -446,7 +451,7 @@ CONTROLS = (
         "a commit() of the script, journaled",
         (
             Patch(
-                "session.py",
+                "postgres/session.py",
                 "self._watcher is not None and not is_whole",
                 "self._watcher is None and not is_whole",
             ),
@@ -457,7 +462,7 @@ CONTROLS = (
     Control(
         "P8",
         "the parts of an autocommit_block, remembered",
-        (Patch("parts.py", "= read_parts(connection, ledger, schema)", "= ()"),),
+        (Patch("ledger/parts.py", "= read_parts(connection, ledger, schema)", "= ()"),),
         (f"{CUT_OFF}a_part_that_was_committed_is_not_run_again_after_a_kill",),
         "<Outcome.FAILED: 'failed'> is <Outcome.IN_DOUBT: 'in_doubt'>",
     ),
@@ -474,7 +479,7 @@ CONTROLS = (
         (
             UNHELD,
             Patch(
-                "failure.py",
+                "domain/failure.py",
                 "return FailureKind.LOST_COMMIT if is_open else FailureKind.TRANSIENT",
                 "return FailureKind.TRANSIENT",
             ),
@@ -487,7 +492,7 @@ CONTROLS = (
         "the version row, compared before a replay sets it",
         (
             Patch(
-                "sql/replay_reached.sql",
+                "engines/sql/replay_reached.sql",
                 "SELECT version_num OPERATOR(pg_catalog.=) {stands}\n"
                 "                AND xmin OPERATOR(pg_catalog.=)"
                 " pg_catalog.pg_current_xact_id()::pg_catalog.xid\n               FROM {table}",
@@ -537,14 +542,19 @@ CONTROLS = (
     Control(
         "P1",
         "version rows of which none is beneath another",
-        (Patch("heads.py", "if others or len(beneath) > 1:", "if False:"),),
+        (Patch("history/heads.py", "if others or len(beneath) > 1:", "if False:"),),
         (f"{PATHS}any_state_goes_to_exactly_any_other_above_or_below_it[2]",),
         "its version rows would be others",
     ),
     Control(
         "P2",
         "an extension that others use is not dropped with a failed onboarding",
-        (Patch("tenant_extensions.py", "DROP EXTENSION {} RESTRICT", "DROP EXTENSION {} CASCADE"),),
+        (
+            Patch(
+                "postgres/tenant_extensions.py",
+                "DROP EXTENSION {} RESTRICT", "DROP EXTENSION {} CASCADE",
+            ),
+        ),
         (f"{EXTENSIONS}what_another_tenant_uses_is_moved[True]",),
         "AssertionError",
     ),
@@ -558,14 +568,19 @@ CONTROLS = (
     Control(
         "P9",
         "passwords taken out of messages",
-        (Patch("database_url.py", "return redact_line(text, self.secrets)", "return text"),),
+        (Patch("domain/database_url.py", "return redact_line(text, self.secrets)", "return text"),),
         (f"{LATER}a_refused_connection_tells_no_password",),
         "hunter2",
     ),
     Control(
         "P9",
         "the newest passwords of the command taken out of messages",
-        (Patch("database_url.py", "(*self.fixed_secrets, *produced)", "self.fixed_secrets"),),
+        (
+            Patch(
+                "domain/database_url.py",
+                "(*self.fixed_secrets, *produced)", "self.fixed_secrets",
+            ),
+        ),
         (f"{SOURCES}a_command_gives_the_password_anew_each_time",),
         "a token-",
     ),
@@ -602,14 +617,19 @@ CONTROLS = (
     Control(
         "P7",
         "a thread that a full server refuses leaves",
-        (Patch("run.py", "elif is_full(", "elif False and ("),),
+        (Patch("rollout/run.py", "elif is_full(", "elif False and ("),),
         tuple(f"{LIMITS}a_refused_thread_leaves_at_once[{way}]" for way in ("auto", "alembic")),
         "they do not leave",
     ),
     Control(
         "P7",
         "a server that restarts is not taken for full",
-        (Patch("activity.py", "free_connections(ledger.connection) + int(idle) <= 0", "True"),),
+        (
+            Patch(
+                "ledger/activity.py",
+                "free_connections(ledger.connection) + int(idle) <= 0", "True",
+            ),
+        ),
         (
             f"{CAPACITY}a_server_that_is_gone_is_not_full",
             f"{CAPACITY}a_server_is_full_when_it_answers_and_has_no_connection_left",
@@ -619,42 +639,57 @@ CONTROLS = (
     Control(
         "P7",
         "who finds the lock table full is tried again alone",
-        (Patch("attempts.py", "with self._turns.alone(PATIENCE_S):", "if True:"),),
+        (Patch("rollout/attempts.py", "with self._turns.alone(PATIENCE_S):", "if True:"),),
         (f"{LIMITS}the_lock_table_has_room_for_fewer[0.6-told0]",),
         "room_for_fewer",
     ),
     Control(
         "P2",
         "only a schema that says so is a scratch schema",
-        (Patch("sql/abandoned_scratch.sql", "= %(mark)s", "IS NOT NULL OR %(mark)s = ''"),),
+        (Patch("drift/sql/abandoned_scratch.sql", "= %(mark)s", "IS NOT NULL OR %(mark)s = ''"),),
         (f"{SCRATCH}a_schema_that_only_has_such_a_name_stays",),
         "of_mine",
     ),
     Control(
         "P2",
         "what a transaction in a scratch schema touched is looked up before its COMMIT",
-        (Patch("confined.py", "() if self.refusal else self._outside", "() and self._outside"),),
+        (
+            Patch(
+                "postgres/confined.py",
+                "() if self.refusal else self._outside", "() and self._outside",
+            ),
+        ),
         (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
         "3 sound",
     ),
     Control(
         "P2",
         "an observer knows what was dropped there",
-        (Patch("touched.py", " + ask(self._observing, locks, facts, is_prepared=True)", ""),),
+        (
+            Patch(
+                "postgres/touched.py",
+                " + ask(self._observing, locks, facts, is_prepared=True)", "",
+            ),
+        ),
         (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
         "The check cannot go on: revision r2 touches public.regions",
     ),
     Control(
         "P2",
         "what is written there without a lock is found in the catalogs",
-        (Patch("touched.py", " | self._written(connection, facts)", ""),),
+        (Patch("postgres/touched.py", " | self._written(connection, facts)", ""),),
         (f"{CONFINED}what_reaches_out_is_not_tried_and_what_stays_is[database]",),
         "revision out_type: type",
     ),
     Control(
         "P2",
         "a statement outside a transaction gets one there",
-        (Patch("confined.py", "if not self.autocommit or is_alone or is_open:", "if True:"),),
+        (
+            Patch(
+                "postgres/confined.py",
+                "if not self.autocommit or is_alone or is_open:", "if True:",
+            ),
+        ),
         (f"{CONFINED}what_reaches_out_is_not_tried_and_what_stays_is[database]",),
         "revision out_value: enum label",
     ),
@@ -685,7 +720,7 @@ CONTROLS = (
     Control(
         "P2",
         "no new script names a scratch schema",
-        (Patch("script_writer.py", "is not None and absent in line", "== line"),),
+        (Patch("history/script_writer.py", "is not None and absent in line", "== line"),),
         (f"{TYPES}a_script_that_names_the_scratch_schema_is_refused",),
         "DID NOT RAISE",
     ),
@@ -694,7 +729,7 @@ CONTROLS = (
         "a scratch schema that is in use stays, one that is not goes",
         (
             Patch(
-                "sql/abandoned_scratch.sql",
+                "drift/sql/abandoned_scratch.sql",
                 "pg_try_advisory_lock(hashtextextended('tenantmig.scratch:' || nspname, %(salt)s))",
                 "true",
             ),
@@ -705,7 +740,7 @@ CONTROLS = (
     Control(
         "P7",
         "no tenant is touched after the shared lineage failed",
-        (Patch("fleet.py", "shared is not None and not shared.is_complete", "False"),),
+        (Patch("fleet/fleet.py", "shared is not None and not shared.is_complete", "False"),),
         (f"{LINEAGES}if_it_fails_no_tenant_is_touched",),
         "exit 0",
     ),
@@ -714,7 +749,7 @@ CONTROLS = (
         "a parameter is replayed with the type that it had",
         (
             Patch(
-                "literals.py",
+                "postgres/literals.py",
                 "        given = _used(statement, parameters)",
                 "        return self._cursor.mogrify(statement.encode(), parameters)",
             ),
@@ -740,8 +775,8 @@ CONTROLS = (
         "P2",
         "the session is cleared before each tenant of a replay",
         (
-            Patch("sql/replay_enter.sql", "RESET ALL;\n", ""),
-            Patch("sql/replay_enter.sql", "DISCARD TEMP;\n", ""),
+            Patch("engines/sql/replay_enter.sql", "RESET ALL;\n", ""),
+            Patch("engines/sql/replay_enter.sql", "DISCARD TEMP;\n", ""),
             Patch("engines/replay.py", "            if is_marked:\n", "            if False:\n"),
         ),
         (f"{STATE}what_is_left_never_reaches_the_next_tenant[newest]",),
@@ -750,7 +785,7 @@ CONTROLS = (
     Control(
         "P11",
         "looking at the session keeps no snapshot in Alembic's transaction",
-        (Patch("session_state.py", "psycopg.ClientCursor(driver)", "driver.cursor()"),),
+        (Patch("postgres/session_state.py", "psycopg.ClientCursor(driver)", "driver.cursor()"),),
         (f"{OWN}a_kill_after_a_commit_never_does_the_first_half_twice[alembic]",),
         "failed",
     ),
@@ -777,7 +812,7 @@ CONTROLS = (
     Control(
         "P10",
         "a limit of our own on every answer",
-        (Patch("connection.py", "timeout or self.answer_within_s)", "timeout)"),),
+        (Patch("postgres/connection.py", "timeout or self.answer_within_s)", "timeout)"),),
         (f"{LATER}a_server_that_never_answers_is_given_up",),
         "Timeout",
     ),
@@ -806,7 +841,7 @@ CONTROLS = (
         "secrets of the environment known",
         (
             Patch(
-                "redaction.py",
+                "domain/redaction.py",
                 "[environment[key] for key in SECRET_VARIABLES if key in environment]",
                 "[]",
             ),
@@ -817,7 +852,7 @@ CONTROLS = (
     Control(
         "P12",
         "the gate's environment without secrets",
-        (Patch("gate.py", "            env=dict(self.environment),\n", ""),),
+        (Patch("rollout/gate.py", "            env=dict(self.environment),\n", ""),),
         (f"{FOREIGN}the_gate_gets_no_secret",),
         "PGPASSWORD",
     ),
@@ -826,7 +861,7 @@ CONTROLS = (
         "a version table read with care",
         (
             Patch(
-                "version_table.py",
+                "postgres/version_table.py",
                 "wrong or _problem(facts, version_table)",
                 "_problem(facts, version_table)",
             ),
@@ -839,7 +874,7 @@ CONTROLS = (
         "no tenant moved by a row of the ledger that is wrong",
         (
             Patch(
-                "ledger_rows.py",
+                "ledger/rows.py",
                 "(not isinstance(value, str) or not value)",
                 "not isinstance(value, str)",
             ),
@@ -850,7 +885,7 @@ CONTROLS = (
     Control(
         "P12",
         "brackets refused in names",
-        (Patch("tenant.py", 'if "[" in name or "]" in name:', "if False:"),),
+        (Patch("domain/tenant.py", 'if "[" in name or "]" in name:', "if False:"),),
         (f"{WIDE}a_bracket_is_refused_before_anything_is_made[a[b]]",),
         "",
     ),
@@ -859,7 +894,7 @@ CONTROLS = (
         "a tenant whose role could run code is refused",
         (
             Patch(
-                "version_table.py",
+                "postgres/version_table.py",
                 "        if schema in found and not trusts(connection, schema)\n",
                 "        if False\n",
             ),
@@ -870,7 +905,7 @@ CONTROLS = (
     Control(
         "P12",
         "Alembic's version statements name their operator",
-        (Patch("translation.py", "qualify(construct)", "construct"),),
+        (Patch("history/translation.py", "qualify(construct)", "construct"),),
         (f"{NOT_CALLED}[newest-alembic]",),
         "varchar=varchar",
     ),
@@ -879,7 +914,7 @@ CONTROLS = (
         "looking for the version table names its operators",
         (
             Patch(
-                "script_engine.py",
+                "postgres/script_engine.py",
                 "    engine.dialect.has_table = has_table  # type: ignore[method-assign]\n",
                 "",
             ),
@@ -917,7 +952,10 @@ CONTROLS = (
         "P12",
         "a policy that hides rows fails the revision",
         (
-            Patch("connection.py", '"row_security": options.row_security', '"row_security": "on"'),
+            Patch(
+                "postgres/connection.py",
+                '"row_security": options.row_security', '"row_security": "on"',
+            ),
             Patch(
                 "engines/transactions.py",
                 "row_security=self.options.row_security",
@@ -932,7 +970,7 @@ CONTROLS = (
         "a dump lists all that the schema holds",
         (
             Patch(
-                "dump.py",
+                "backups/dump.py",
                 "missing = len(relay.listed - listed) if relay.listed is not None else None",
                 "missing = 0",
             ),
@@ -947,7 +985,7 @@ CONTROLS = (
         "the relay refuses what it does not know",
         (
             Patch(
-                "dump_wire.py",
+                "backups/dump_wire.py",
                 '        if kind != b"Q":',
                 "        if False:",
             ),
@@ -958,14 +996,14 @@ CONTROLS = (
     Control(
         "P2",
         "the relay's own questions mean PostgreSQL's operators",
-        (Patch("dump_relay.py", "            connection.execute(BARE_PATH)\n", ""),),
+        (Patch("backups/dump_relay.py", "            connection.execute(BARE_PATH)\n", ""),),
         (f"{DUMP}a_tenant_cannot_stand_in_the_way_of_the_relay",),
         "trap",
     ),
     Control(
         "P2",
         "pg_dump is told no password",
-        (Patch("client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
+        (Patch("backups/client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
         ("tests/integration/test_backup.py::test_pg_dump_is_told_no_secret",),
         "assert SECRET not in given",
     ),
@@ -974,7 +1012,7 @@ CONTROLS = (
         "a dump does not read the other tenants",
         (
             Patch(
-                "dump_relay.py",
+                "backups/dump_relay.py",
                 "self._scope.narrow(question.decode()).encode()",
                 "question",
             ),
@@ -987,7 +1025,7 @@ CONTROLS = (
         "pg_dump sees a user's own objects in pg_catalog",
         (
             Patch(
-                "sql/dump_scope.sql",
+                "backups/sql/dump_scope.sql",
                 "    SELECT classid, objid FROM touched -- of what",
                 "    SELECT classid, objid FROM touched WHERE false -- of what",
             ),
@@ -998,14 +1036,14 @@ CONTROLS = (
     Control(
         "P2",
         "a relay that cannot begin is told",
-        (Patch("dump.py", "            tell(relay.problem)\n", "            pass\n"),),
+        (Patch("backups/dump.py", "            tell(relay.problem)\n", "            pass\n"),),
         (f"{DUMP}a_relay_without_a_place_for_its_socket_is_told",),
         "assert [] == [True]",
     ),
     Control(
         "P2",
         "what the server refuses to pg_dump is an error, not a reason for the slow way",
-        (Patch("dump.py", "if relay.is_refused or limits.problem:", "if limits.problem:"),),
+        (Patch("backups/dump.py", "if relay.is_refused or limits.problem:", "if limits.problem:"),),
         (f"{DUMP}what_the_server_refuses_is_not_asked_again",),
         "assert [True, False] == [True]",
     ),
@@ -1014,12 +1052,12 @@ CONTROLS = (
         "a backup is read before a restore",
         (
             Patch(
-                "restore_script.py",
+                "backups/restore_script.py",
                 "        for statement in statements:\n            wall.look(statement)",
                 "        for _ in statements:\n            pass",
             ),
             Patch(
-                "dump_wall.py",
+                "backups/dump_wall.py",
                 "        except ForeignNameError as error:\n            raise BackupRefusedError(",
                 "        except ForeignNameError as error:\n            return Turn.MAKE\n"
                 "            raise BackupRefusedError(",
@@ -1033,7 +1071,7 @@ CONTROLS = (
         "a backup names only its own schema",
         (
             Patch(
-                "dump_names.py",
+                "backups/dump_names.py",
                 "        if schema not in (*SYSTEM, self.schema) and schema not in self.outside:",
                 "        if False:",
             ),
@@ -1046,7 +1084,7 @@ CONTROLS = (
         "rows end where the reader says",
         (
             Patch(
-                "dump_script.py",
+                "backups/dump_script.py",
                 '        if line.startswith(b"\\\\.") or b"\\0" in line'
                 ' or not line.endswith(b"\\n"):\n'
                 "            break\n",
@@ -1063,7 +1101,7 @@ CONTROLS = (
         "a proof of a backup is asked for",
         (
             Patch(
-                "recovery.py",
+                "fleet/recovery.py",
                 "        if not trust_file:\n            raise\n",
                 "",
             ),
@@ -1076,7 +1114,7 @@ CONTROLS = (
         "a tenant's code cannot leave its role (SET ROLE alone)",
         (
             Patch(
-                "restore_script.py",
+                "backups/restore_script.py",
                 "        self._settle()\n        self.session.run(call)",
                 '        self._run("SET ROLE {role}")\n        self.session.run(text)\n'
                 '        self.session.run("RESET ROLE")',
@@ -1090,7 +1128,7 @@ CONTROLS = (
         "a tenant's code runs as the tenant",
         (
             Patch(
-                "restore_roles.py",
+                "backups/restore_roles.py",
                 "    return next((role for role in candidates if role not in barred), None)",
                 "    return None",
             ),
@@ -1101,28 +1139,28 @@ CONTROLS = (
     Control(
         "P2",
         "no trigger of the tenant waits for the COMMIT",
-        (Patch("restore_script.py", "            self._refuse_deferred()\n", ""),),
+        (Patch("backups/restore_script.py", "            self._refuse_deferred()\n", ""),),
         (f"{FORGED}a_trigger_that_waits_for_the_commit_is_refused",),
         "DID NOT RAISE",
     ),
     Control(
         "P2",
         "owners are roles of the tenant",
-        (Patch("restore_roles.py", "    if strangers:", "    if False:"),),
+        (Patch("backups/restore_roles.py", "    if strangers:", "    if False:"),),
         (f"{FORGED}an_owner_who_is_a_stranger_is_refused",),
         "DID NOT RAISE",
     ),
     Control(
         "P3",
         "a failed restore is read back",
-        (Patch("restore.py", "    if after == before:", "    if True:"),),
+        (Patch("backups/restore.py", "    if after == before:", "    if True:"),),
         (f"{FORGED}what_a_failed_restore_says_is_read_back",),
         "Regex pattern did not match",
     ),
     Control(
         "P1",
         "a % in a name is no placeholder",
-        (Patch("restore_statements.py", "parameters or None", "parameters"),),
+        (Patch("backups/restore_statements.py", "parameters or None", "parameters"),),
         (f"{FORGED}every_wide_name_goes_and_comes_back",),
         "AssertionError",
     ),
@@ -1131,7 +1169,7 @@ CONTROLS = (
         "a tenant's code changes nothing that others get",
         (
             Patch(
-                "restore_script.py",
+                "backups/restore_script.py",
                 "        if self.session.ask(query) != before:",
                 "        if False:",
             ),
@@ -1144,9 +1182,9 @@ CONTROLS = (
         "a reader does not write",
         (
             Patch(
-                "status.py",
+                "fleet/status.py",
                 "    troubles, partial =",
-                '    ledger.query("fence_dead_runs", {"kinds": [], "alive": []})\n'
+                '    ledger.query("ledger/fence_dead_runs", {"kinds": [], "alive": []})\n'
                 "    troubles, partial =",
             ),
         ),
@@ -1158,7 +1196,7 @@ CONTROLS = (
         "a run asks for all its rights on the ledger before it begins",
         (
             Patch(
-                "run.py",
+                "rollout/run.py",
                 "    ledger_rights.require(ledger, ledger_rights.needs_of_run(plan))\n",
                 "",
             ),
@@ -1169,14 +1207,14 @@ CONTROLS = (
     Control(
         "P3",
         "a version table that may not be read is not stamped",
-        (Patch("version_table.py", " or self.is_unsafe or self.is_forbidden", ""),),
+        (Patch("postgres/version_table.py", " or self.is_unsafe or self.is_forbidden", ""),),
         (f"{GRANTED}[tenantmig stamp r2 -t acme]",),
         "AssertionError",
     ),
     Control(
         "P12",
         "what the server denies is told with the GRANT that is lacking",
-        (Patch("denial.py", "    return _sentence(rows)", '    return ""'),),
+        (Patch("ledger/denial.py", "    return _sentence(rows)", '    return ""'),),
         (
             f"{GRANTED}[tenantmig tenants adopt delta]",
             f"{DENIED}nobody_is_told_to_become_a_superuser",
@@ -1186,7 +1224,7 @@ CONTROLS = (
     Control(
         "P12",
         "nobody is told to become a superuser",
-        (Patch("sql/missing_in_tenant.sql", "           WHEN rolsuper THEN ''\n", ""),),
+        (Patch("ledger/sql/missing_in_tenant.sql", "           WHEN rolsuper THEN ''\n", ""),),
         (f"{DENIED}nobody_is_told_to_become_a_superuser",),
         "AssertionError",
     ),
@@ -1200,21 +1238,21 @@ CONTROLS = (
     Control(
         "P7",
         "a move in a scratch schema is made again when its worker was killed",
-        (Patch("scratch.py", "reversed(range(MOVE_TRIES))", "(0,)"),),
+        (Patch("drift/scratch.py", "reversed(range(MOVE_TRIES))", "(0,)"),),
         (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[drift-child]",),
         "worker process died",
     ),
     Control(
         "P7",
         "a move that is made again ends as it did",
-        (Patch("scratch.py", "!= is_whole:", "!= is_whole and False:"),),
+        (Patch("drift/scratch.py", "!= is_whole:", "!= is_whole and False:"),),
         (f"{DYING}a_move_that_is_made_again_and_fails_is_no_answer",),
         "could not be made anew",
     ),
     Control(
         "P7",
         "and in a schema that is made anew",
-        (Patch("scratch.py", "        _drop(self.connection, self.schema)\n", ""),),
+        (Patch("drift/scratch.py", "        _drop(self.connection, self.schema)\n", ""),),
         (f"{DYING}a_kill_while_the_history_runs_in_a_scratch_schema[check-child]",),
         "exit 2",
     ),
@@ -1223,7 +1261,7 @@ CONTROLS = (
         "a script's SQL runs behind the owner's wall (SET ROLE alone)",
         (
             Patch(
-                "owner_wall.py",
+                "postgres/owner_wall.py",
                 "        row = _own(connection, call).fetchone()\n",
                 """
         _own(connection, sql.SQL("SET ROLE {}").format(sql.Identifier(self.owner)))
@@ -1253,7 +1291,7 @@ CONTROLS = (
         "no cursor of the tenant's code runs at the COMMIT",
         (
             Patch(
-                "sql/lower_wall.sql",
+                "postgres/sql/lower_wall.sql",
                 "CLOSE ALL;\nSELECT {wall}.run('SET CONSTRAINTS ALL IMMEDIATE');\nCLOSE ALL;",
                 "SELECT {wall}.run('SET CONSTRAINTS ALL IMMEDIATE');",
             ),
@@ -1264,7 +1302,7 @@ CONTROLS = (
     Control(
         "P2",
         "nothing of the tenant's is left to run after its revision",
-        (Patch("sql/refuse_leftovers.sql", "IF found IS NOT NULL THEN", "IF false THEN"),),
+        (Patch("postgres/sql/refuse_leftovers.sql", "IF found IS NOT NULL THEN", "IF false THEN"),),
         (
             f"{NO_MORE}[alembic-newest]",
             f"{RUN_AS}a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written",
@@ -1274,28 +1312,38 @@ CONTROLS = (
     Control(
         "P2",
         "what runs outside the wall calls nothing before it takes the owner's rights",
-        (Patch("owner_wall.py", "        self._refuse_early(connection, statement)\n", ""),),
+        (
+            Patch(
+                "postgres/owner_wall.py",
+                "        self._refuse_early(connection, statement)\n", "",
+            ),
+        ),
         (f"{EARLY}[array-16]", f"{EARLY}[row-16]", f"{EARLY}[key-16]"),
         "AssertionError",
     ),
     Control(
         "P2",
         "what tenantmig sends between a script's statements names PostgreSQL's own functions",
-        (Patch("literals.py", "pg_catalog.format_type(%s::pg_catalog.oid", "format_type(%s::oid"),),
+        (
+            Patch(
+                "postgres/literals.py",
+                "pg_catalog.format_type(%s::pg_catalog.oid", "format_type(%s::oid",
+            ),
+        ),
         (f"{EARLY}[binding-16]",),
         "is_called",
     ),
     Control(
         "P2",
         "no search path of the tenant's code outlasts the wall",
-        (Patch("sql/refuse_leftovers.sql", "WHERE first <> 'pg_catalog'", "WHERE false"),),
+        (Patch("postgres/sql/refuse_leftovers.sql", "WHERE first <> 'pg_catalog'", "WHERE false"),),
         (f"{EARLY}[committing-16]", f"{EARLY}[temporary-16]"),
         "AssertionError",
     ),
     Control(
         "P2",
         "no trigger of another tenant's waits for the COMMIT",
-        (Patch("sql/refuse_leftovers.sql", "AND relation >= 16384", "AND false"),),
+        (Patch("postgres/sql/refuse_leftovers.sql", "AND relation >= 16384", "AND false"),),
         (f"{EARLY}[colluding-16]",),
         "AssertionError",
     ),
@@ -1311,7 +1359,7 @@ CONTROLS = (
         "owners are checked before anything is touched",
         (
             Patch(
-                "driver.py",
+                "fleet/driver.py",
                 "        check_ownership(ledger.connection, plan, self.session_options)\n",
                 "",
             ),
@@ -1324,7 +1372,7 @@ CONTROLS = (
         "no cursor of a backup's code runs at the COMMIT of a restore",
         (
             Patch(
-                "restore_script.py",
+                "backups/restore_script.py",
                 '        self.session.run("CLOSE ALL")  #',
                 "        #",
             ),
@@ -1344,7 +1392,7 @@ CONTROLS = (
         "a transaction that changed how literals are read is not committed",
         (
             Patch(
-                "sql/replay_reached.sql",
+                "engines/sql/replay_reached.sql",
                 "AND pg_catalog.current_setting('standard_conforming_strings')",
                 "AND {strings} IS NOT NULL AND {strings}",
             ),

@@ -169,7 +169,7 @@ def _stops(rng: random.Random, last: int, joined: set[int]) -> Iterator[int]:
 def write(history: History, folder: Path) -> None:
     """Write a history into a folder, with the env.py of `tenantmig init`."""
     (folder / "versions").mkdir(parents=True)
-    env = (REPOSITORY / "tenantmig" / "templates" / "env.py.txt").read_text()
+    env = (REPOSITORY / "tenantmig" / "history" / "templates" / "env.py.txt").read_text()
     assert ENV_ANCHOR in env
     added = f"\n{history.env}{ENV_ANCHOR}" if history.env else ENV_ANCHOR
     (folder / "env.py").write_text(env.replace(ENV_ANCHOR, added, 1))

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.plan import Assignment, Plan, PlanGroup, RunKind
+from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import PartialRevisionError
-from tenantmig.journal import begin_attempt
-from tenantmig.ledger import Ledger
-from tenantmig.plan import Assignment, Plan, PlanGroup, RunKind
-from tenantmig.plan import Path as RevisionPath
-from tenantmig.tenant import Tenant
+from tenantmig.ledger.journal import begin_attempt
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.faults import COUNT, R1, R3, TENANTS, fleet_on

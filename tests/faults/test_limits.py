@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from tenantmig import Fleet, RunOptions, RunReport
-from tenantmig.events import AttemptFailed, FewerAtOnce
-from tenantmig.failure import Phase
+from tenantmig.domain.events import AttemptFailed, FewerAtOnce
+from tenantmig.domain.failure import Phase
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.faults import COUNT, R3, TENANTS, TWO

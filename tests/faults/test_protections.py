@@ -14,16 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from tenantmig import Fleet
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.outcome import Outcome, RunState, TenantOutcome
+from tenantmig.domain.plan import Assignment, Plan, PlanGroup, RunKind
+from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import ConnectError, FleetBusyError, OvertakenError
-from tenantmig.journal import begin_attempt
-from tenantmig.ledger import Ledger, RunClaim
-from tenantmig.outcome import Outcome, RunState, TenantOutcome
-from tenantmig.plan import Assignment, Plan, PlanGroup, RunKind
-from tenantmig.plan import Path as RevisionPath
-from tenantmig.session import TenantSession
-from tenantmig.tenant import Tenant
+from tenantmig.ledger.journal import begin_attempt
+from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.postgres.session import TenantSession
 from tests.faults.protections import CONTROLS, Control
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.draft import Draft, Rename, RevisionReport
+from tenantmig.domain.draft import Draft, Rename, RevisionReport
 from tenantmig.errors import EnvironmentFileError, HistoryError, ScratchError
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database

@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 import pytest
 
-from tenantmig.backup import Backups
-from tenantmig.backup_file import read_backup
-from tenantmig.client_programs import ClientPrograms, Connecting, Limits, find_programs
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.backups.backup import Backups
+from tenantmig.backups.backup_file import read_backup
+from tenantmig.backups.client_programs import ClientPrograms, Connecting, Limits, find_programs
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import BackupError, BackupFileError, ClientProgramError
-from tenantmig.tenant import Tenant
+from tenantmig.postgres.connection import SessionOptions
 from tests.fixtures.client_programs import arguments, embedded_programs, programs_for, wrapped
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import untouched_mark

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.postgres.connection import SessionOptions
 from tenantmig.settings import load_settings
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from tenantmig import Fleet, RunOptions, driver
-from tenantmig.activity import is_full
-from tenantmig.capacity import (
+from tenantmig import Fleet, RunOptions
+from tenantmig.domain.events import RunStarted
+from tenantmig.fleet import driver
+from tenantmig.fleet.driver import Driver
+from tenantmig.ledger.activity import is_full
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.capacity import (
     LOCKED_BY_READER,
     MOST,
     OWN_LOCKS,
@@ -22,11 +26,8 @@ from tenantmig.capacity import (
     free_connections,
     reading_helpers,
 )
-from tenantmig.driver import Driver
-from tenantmig.events import RunStarted
-from tenantmig.ledger import Ledger
+from tenantmig.postgres.version_table import Version, read_versions
 from tenantmig.settings import load_settings
-from tenantmig.version_table import Version, read_versions
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history

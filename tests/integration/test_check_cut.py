@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.check_report import Checked, Downgrade
-from tenantmig.driver import Driver
+from tenantmig.drift.scratch import Scratch
 from tenantmig.errors import ScratchError
-from tenantmig.scratch import Scratch
+from tenantmig.fleet.check_report import Checked, Downgrade
+from tenantmig.fleet.driver import Driver
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

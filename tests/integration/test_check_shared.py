@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.scratch_database import MARK
+from tenantmig.fleet.scratch_database import MARK
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

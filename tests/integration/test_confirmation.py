@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from tenantmig.cli.confirmation import confirm
+from tenantmig.domain.plan import Plan, RunKind
 from tenantmig.errors import SelectionError
-from tenantmig.plan import Plan, RunKind
 from tests.fixtures.command import BIN, Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

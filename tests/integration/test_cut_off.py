@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, Outcome, RunOptions, RunState, Selection, StopSignal, Tenant
-from tenantmig.events import AttemptFailed, Event
-from tenantmig.registry import begin_onboarding
+from tenantmig.domain.events import AttemptFailed, Event
+from tenantmig.tenants.registry import begin_onboarding
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.discovery import discover
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import SourceError, TenantNameError
-from tenantmig.ledger import Ledger
-from tenantmig.registry import add_tenant
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.settings import load_settings
-from tenantmig.tenant import Tenant, TenantState
+from tenantmig.tenants.discovery import discover
+from tenantmig.tenants.registry import add_tenant
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 
@@ -206,7 +206,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "return ['beta', 'acme']",
         "return (('acme', 'acme'), ('beta', 'beta'))",
         "yield {'name': 'beta'}; yield {'name': 'acme', 'schema': None, 'state': 'active'}",
-        "from tenantmig.tenant import Tenant; return [Tenant('acme', 'acme'), 'beta']",
+        "from tenantmig import Tenant; return [Tenant('acme', 'acme'), 'beta']",
     ],
 )
 def test_a_callable_gives_names_pairs_rows_or_tenants(

@@ -11,11 +11,11 @@ import pytest
 from psycopg import sql
 
 from tenantmig import Fleet, Selection
-from tenantmig.drift import FleetDrift, told
-from tenantmig.driver import Driver
-from tenantmig.mending import propose
-from tenantmig.run_options import RunOptions
-from tenantmig.version_table import Version
+from tenantmig.drift.drift import FleetDrift, told
+from tenantmig.drift.mending import propose
+from tenantmig.fleet.driver import Driver
+from tenantmig.fleet.run_options import RunOptions
+from tenantmig.postgres.version_table import Version
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

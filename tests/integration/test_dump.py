@@ -13,18 +13,18 @@ import pytest
 from psycopg.pq.abc import PGresult
 
 from tenantmig import Fleet, RunOptions, Selection
-from tenantmig.backup import Backups
+from tenantmig.backups.backup import Backups
+from tenantmig.backups.client_programs import ClientPrograms, Connecting, Limits
+from tenantmig.backups.dump import literal_pattern
+from tenantmig.backups.dump_relay import DumpRelay
+from tenantmig.backups.dump_scope import DumpScope
+from tenantmig.backups.dump_wire import Wire
 from tenantmig.cli.progress import Reporter
-from tenantmig.client_programs import ClientPrograms, Connecting, Limits
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.dump import literal_pattern
-from tenantmig.dump_relay import DumpRelay
-from tenantmig.dump_scope import DumpScope
-from tenantmig.dump_wire import Wire
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.events import Event, SlowBackup
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import BackupError, ClientProgramError
-from tenantmig.events import Event, SlowBackup
-from tenantmig.tenant import Tenant
+from tenantmig.postgres.connection import SessionOptions
 from tests.fixtures.client_programs import programs_for, wrapped
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
@@ -289,7 +289,7 @@ def test_a_relay_without_a_place_for_its_socket_is_told(
 ) -> None:
     place = tmp_path / ("long" * 50)
     place.mkdir()
-    monkeypatch.setattr("tenantmig.dump_relay._private_folder", lambda: place)
+    monkeypatch.setattr("tenantmig.backups.dump_relay._private_folder", lambda: place)
     assert "CREATE TABLE acme.users" in folder.save()
     assert folder.is_relayed == [False]
     assert ["no place for a socket" in told for told in folder.told] == [True]

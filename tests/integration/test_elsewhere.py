@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tenantmig import Fleet, Selection, elsewhere
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.elsewhere import NAMES, find_elsewhere
-from tenantmig.session import TenantSession
+from tenantmig import Fleet, Selection
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.postgres import elsewhere
+from tenantmig.postgres.connection import SessionOptions
+from tenantmig.postgres.elsewhere import NAMES, find_elsewhere
+from tenantmig.postgres.session import TenantSession
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

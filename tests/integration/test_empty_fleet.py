@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tenantmig.domain.tenant import EVERYONE
 from tenantmig.errors import EmptyFleetError
-from tenantmig.tenant import EVERYONE
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

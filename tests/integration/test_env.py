@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.session import TenantSession
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.postgres.connection import SessionOptions
+from tenantmig.postgres.session import TenantSession
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import catalog, content, untouched_mark

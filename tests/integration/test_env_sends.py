@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, Tenant
-from tenantmig.env_adaptation import adapt_env
+from tenantmig.history.adaptation.adaptation import adapt_env
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
 from tests.fixtures.in_process import Ask
 
-ENV = (REPOSITORY / "tenantmig" / "templates" / "env.py.txt").read_text()
+ENV = (REPOSITORY / "tenantmig" / "history" / "templates" / "env.py.txt").read_text()
 SESSION = "    with tenant.session() as connection:\n"
 RUN = "            context.run_migrations()\n"
 HEAD = "import sqlalchemy as sa\nfrom sqlalchemy import text\n"

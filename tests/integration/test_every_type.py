@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from tenantmig import Fleet
-from tenantmig.draft import Draft, RevisionReport
+from tenantmig.domain.draft import Draft, RevisionReport
 from tenantmig.errors import HistoryError
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database

@@ -11,19 +11,20 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tenantmig import Fleet, registry
-from tenantmig.backup import Backups
-from tenantmig.backup_file import read_backup
-from tenantmig.backup_proof import signature_file
-from tenantmig.client_programs import ClientPrograms, Limits
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig import Fleet
+from tenantmig.backups.backup import Backups
+from tenantmig.backups.backup_file import read_backup
+from tenantmig.backups.client_programs import ClientPrograms, Limits
+from tenantmig.backups.proof import signature_file
+from tenantmig.backups.restore import RestorePlan, restore
+from tenantmig.backups.restore_session import RestoreSession
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Selection, Tenant
 from tenantmig.errors import BackupFileError, RestoreError, UntrustedBackupError
-from tenantmig.ledger import Ledger
-from tenantmig.restore import RestorePlan, restore
-from tenantmig.restore_session import RestoreSession
-from tenantmig.run_options import RunOptions
-from tenantmig.tenant import Selection, Tenant
+from tenantmig.fleet.run_options import RunOptions
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.tenants import registry
 from tests.fixtures.client_programs import programs_for
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.plan import RunKind
-from tenantmig.tenant import EVERYONE
+from tenantmig.domain.plan import RunKind
+from tenantmig.domain.tenant import EVERYONE
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history

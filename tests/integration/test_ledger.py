@@ -10,9 +10,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from tenantmig.activity import cancel_statements
-from tenantmig.connection import SessionOptions, connect, salt_of
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.outcome import DONE, Outcome, RunState, TenantOutcome
+from tenantmig.domain.plan import Assignment, Path, Plan, PlanGroup, RunKind
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import (
     LedgerError,
     OvertakenError,
@@ -20,12 +21,11 @@ from tenantmig.errors import (
     TenantSessionError,
     UnknownRunError,
 )
-from tenantmig.journal import begin_attempt, record_step
-from tenantmig.ledger import Ledger, RunClaim, session_name
-from tenantmig.ledger_schema import LEDGER_VERSION
-from tenantmig.outcome import DONE, Outcome, RunState, TenantOutcome
-from tenantmig.plan import Assignment, Path, Plan, PlanGroup, RunKind
-from tenantmig.tenant import Tenant
+from tenantmig.ledger.activity import cancel_statements
+from tenantmig.ledger.journal import begin_attempt, record_step
+from tenantmig.ledger.ledger import Ledger, RunClaim, session_name
+from tenantmig.ledger.schema import LEDGER_VERSION
+from tenantmig.postgres.connection import SessionOptions, connect, salt_of
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import untouched_mark
 from tests.fixtures.processes import wait_until

@@ -236,7 +236,9 @@ def modelled(fleet: Project) -> Project:
         models = f"import runpy\ntarget_metadata = runpy.run_path({path!r})['metadata']\n"
         assert none in env.read_text()
         env.write_text(env.read_text().replace(none, models))
-        shutil.copy(REPOSITORY / "tenantmig/templates/script.py.mako", fleet.folder / folder)
+        shutil.copy(
+            REPOSITORY / "tenantmig/history/templates/script.py.mako", fleet.folder / folder
+        )
     (fleet.folder / "models.py").write_text(MODELS)
     return fleet
 

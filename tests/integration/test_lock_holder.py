@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tenantmig import ledger_schema
+from tenantmig.ledger import schema as ledger_schema
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tenantmig.capacity import READERS
+from tenantmig.postgres.capacity import READERS
 from tests.fixtures.command import Project, Result
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tenantmig import Selection, version_table
+from tenantmig import Selection
+from tenantmig.domain.plan import Heads, Path, RunKind
 from tenantmig.errors import OlderCodeError
-from tenantmig.plan import Heads, Path, RunKind
-from tenantmig.revisions import History
+from tenantmig.history.revisions import History
+from tenantmig.postgres import version_table
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -7,8 +7,8 @@ import pytest
 
 from tenantmig import Fleet, RunState
 from tenantmig.errors import LedgerError
-from tenantmig.ledger_schema import LEDGER_VERSION
-from tenantmig.sql import query
+from tenantmig.ledger.schema import LEDGER_VERSION
+from tenantmig.postgres.sql import query
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.rollouts import OpenFleet, by_name, outcomes, stands
@@ -38,7 +38,7 @@ def old(three: Project, database: Database) -> Database:
     """A ledger of version 1, with two tenants and three runs; the last one's driver died."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA tenantmig")
-        connection.execute(query("ledger_v1", "tenantmig"))
+        connection.execute(query("ledger/ledger_v1", "tenantmig"))
         connection.execute(RUNS)
         for schema, revision in TENANTS.items():
             name = psycopg.sql.Identifier(schema).as_string(connection)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig import registry
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import SourceError
-from tenantmig.ledger import Ledger
-from tenantmig.tenant import Tenant
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.tenants import registry
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.in_process import Ask
@@ -17,7 +17,7 @@ from tests.fixtures.rollouts import OpenFleet, stands
 
 ROWS = {"Stark Industries": "tenant_stark", "Acme": "tenant_acme", "plain": "plain"}
 LISTING = f"""
-from tenantmig.tenant import Tenant
+from tenantmig.domain.tenant import Tenant
 
 
 def listing():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tenantmig import RunOptions, RunReport, RunState, Selection, StopSignal
+from tenantmig.domain.events import Event, TenantFinished
 from tenantmig.errors import FleetBusyError, OlderCodeError
-from tenantmig.events import Event, TenantFinished
 from tests.fixtures.command import INI, Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.outcome import Outcome, RunState, TenantOutcome
+from tenantmig.domain.plan import Assignment, Path, Plan, PlanGroup, RunKind
+from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import FleetBusyError, OvertakenError, TenantSessionError
-from tenantmig.journal import begin_attempt, record_step
-from tenantmig.ledger import Ledger, RunClaim
-from tenantmig.outcome import Outcome, RunState, TenantOutcome
-from tenantmig.plan import Assignment, Path, Plan, PlanGroup, RunKind
-from tenantmig.tenant import Tenant
+from tenantmig.ledger.journal import begin_attempt, record_step
+from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.postgres.connection import SessionOptions, connect
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.processes import wait_until

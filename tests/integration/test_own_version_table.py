@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.env_adaptation import adapt_env
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.history.adaptation.adaptation import adapt_env
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

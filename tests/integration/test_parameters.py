@@ -18,7 +18,7 @@ from psycopg.dbapi20 import Binary
 from psycopg.types import json, multirange, numeric
 from psycopg.types import range as ranged
 
-from tenantmig.literals import Literals, UnwritableError
+from tenantmig.postgres.literals import Literals, UnwritableError
 from tests.fixtures.server import AnyServer
 
 EXAMPLES = 12

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, RunOptions, Selection
-from tenantmig.events import SharedLock
+from tenantmig.domain.events import SharedLock
 from tests.fixtures.command import Project
 from tests.fixtures.database import INVALID_INDEXES, Database
 from tests.fixtures.history import write_history

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.psycopg2_uses import psycopg2_uses
+from tenantmig.postgres.psycopg2_uses import psycopg2_uses
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

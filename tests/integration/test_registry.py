@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tenantmig import registry
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import TenantExistsError
-from tenantmig.ledger import Ledger
-from tenantmig.tenant import Tenant, TenantState
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.tenants import registry
 from tests.fixtures.database import Database
 
 LEDGER = 'own "ledger"'

@@ -15,23 +15,23 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tenantmig import registry
-from tenantmig.backup import Backups
-from tenantmig.backup_file import BackupFacts, read_backup
-from tenantmig.client_programs import ClientPrograms, Limits
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.backups.backup import Backups
+from tenantmig.backups.backup_file import BackupFacts, read_backup
+from tenantmig.backups.client_programs import ClientPrograms, Limits
+from tenantmig.backups.restore import RestorePlan, restore
+from tenantmig.backups.restore_session import RestoreSession
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import (
     DependentObjectsError,
     RestoreError,
     TenantExistsError,
     TenantLockedError,
 )
-from tenantmig.ledger import Ledger
-from tenantmig.restore import RestorePlan, restore
-from tenantmig.restore_session import RestoreSession
-from tenantmig.session import TenantSession
-from tenantmig.tenant import Tenant, TenantState
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.postgres.session import TenantSession
+from tenantmig.tenants import registry
 from tests.fixtures.client_programs import arguments, embedded_programs, programs_for, wrapped
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import catalog, content, untouched_mark
@@ -360,12 +360,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 from psycopg import sql
-from tenantmig.backup_file import BackupFacts
-from tenantmig.client_programs import ClientPrograms
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.restore import RestorePlan, restore
-from tenantmig.connection import SessionOptions
-from tenantmig.tenant import Tenant
+from tenantmig.backups.backup_file import BackupFacts
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.backups.restore import RestorePlan, restore
+from tenantmig.postgres.connection import SessionOptions
+from tenantmig.domain.tenant import Tenant
 url, folder, file = sys.argv[1:]
 facts = BackupFacts(Path(file), "acme")
 plan = RestorePlan(Tenant("acme", "acme"), facts, "tenantmig", sql.SQL("SELECT 1"), 100.0)

@@ -24,7 +24,7 @@ mark.options = REVISION_SCRIPT_FILENAME
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     history = write_history(tmp_path / "history", ("r1", "pass"), ("r2", "pass"))
-    shutil.copy(REPOSITORY / "tenantmig" / "templates" / "script.py.mako", history)
+    shutil.copy(REPOSITORY / "tenantmig" / "history" / "templates" / "script.py.mako", history)
     return Project(tmp_path, NOWHERE, history)
 
 

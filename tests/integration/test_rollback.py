@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tenantmig import Fleet, RunOptions, RunReport, RunState, Selection
+from tenantmig.domain.plan import RunKind
 from tenantmig.errors import IrreversibleRevisionError, SelectionError
-from tenantmig.plan import RunKind
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tenantmig import Fleet, Outcome, RunOptions, RunState, Selection
-from tenantmig.events import AttemptFailed, Event
+from tenantmig.domain.events import AttemptFailed, Event
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

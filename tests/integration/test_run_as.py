@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, RunReport
+from tenantmig.domain.tenant import EVERYONE, Selection
 from tenantmig.errors import PrivilegeError, SettingsError
-from tenantmig.run_options import RunOptions
+from tenantmig.fleet.run_options import RunOptions
 from tenantmig.settings import load_settings
-from tenantmig.tenant import EVERYONE, Selection
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.tenant import Selection
+from tenantmig.domain.tenant import Selection
 from tests.fixtures.rollouts import stands
 from tests.integration import test_run_as
 from tests.integration.test_run_as import EVIL, WALLS, Estate, done

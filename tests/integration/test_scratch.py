@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.driver import Driver
+from tenantmig.domain.tenant import SCRATCH
+from tenantmig.drift.scratch import MARK
 from tenantmig.errors import ScratchError, TenantNameError
-from tenantmig.scratch import MARK
+from tenantmig.fleet.driver import Driver
 from tenantmig.settings import load_settings
-from tenantmig.tenant import SCRATCH
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -27,7 +27,7 @@ from tests.fixtures.rollouts import ASLEEP, CREATE, adding
 SCRATCHES = f"SELECT nspname FROM pg_namespace WHERE nspname LIKE '{SCRATCH}%'"
 STAY = """
 import sys, time
-from tenantmig.driver import Driver
+from tenantmig.fleet.driver import Driver
 from tenantmig.settings import load_settings
 if __name__ == "__main__":
     settings = load_settings(config=sys.argv[1], database_url=sys.argv[2])

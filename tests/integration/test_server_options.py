@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.fingerprint import read_fingerprints
+from tenantmig.catalog.fingerprint import read_fingerprints
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -12,9 +12,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from tenantmig.connection import SessionOptions, connect
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.diagnosis import explain
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.failure import FailureKind, Phase
 from tenantmig.errors import (
     ConnectError,
     DatabaseUrlError,
@@ -25,8 +24,9 @@ from tenantmig.errors import (
     TenantSchemaMissingError,
     TenantSessionError,
 )
-from tenantmig.failure import FailureKind, Phase
-from tenantmig.session import TenantSession
+from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.session import TenantSession
 from tests.fixtures.database import Database
 from tests.fixtures.pooler import Pooler
 from tests.fixtures.processes import wait_until

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tenantmig.errors import DependentObjectsError
-from tenantmig.tenant_schema import drop_schema, schema_exists
+from tenantmig.postgres.tenant_schema import drop_schema, schema_exists
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -10,7 +10,12 @@ from tenantmig.errors import (
     TenantExistsError,
     TenantNameError,
 )
-from tenantmig.tenant_schema import create_schema, drop_schema, outside_dependents, schema_exists
+from tenantmig.postgres.tenant_schema import (
+    create_schema,
+    drop_schema,
+    outside_dependents,
+    schema_exists,
+)
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.oracles import catalog, content, untouched_mark

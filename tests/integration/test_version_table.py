@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tenantmig import version_table
-from tenantmig.version_table import Version, read_versions, write_version
+from tenantmig.postgres import version_table
+from tenantmig.postgres.version_table import Version, read_versions, write_version
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, Row
 from tests.fixtures.oracles import catalog

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, RunReport
-from tenantmig.notices import Warned
+from tenantmig.domain.notices import Warned
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

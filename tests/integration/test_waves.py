@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from tenantmig import RunOptions, RunState, Selection
+from tenantmig.domain.events import AttemptFailed, Event, TenantFinished, WaveStarted
 from tenantmig.errors import SelectionError
-from tenantmig.events import AttemptFailed, Event, TenantFinished, WaveStarted
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, Selection
+from tenantmig.domain.outcome import RunReport
+from tenantmig.domain.tenant import EVERYONE, NameRules, TenantState
 from tenantmig.errors import SettingsError, TenantNameError
-from tenantmig.outcome import RunReport
-from tenantmig.tenant import EVERYONE, NameRules, TenantState
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.goldens import describe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.autocommit import (
+from tenantmig.postgres.autocommit import (
     EnumValue,
     IndexBuild,
     IndexDrop,

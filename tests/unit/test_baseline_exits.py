@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.check_report import CheckReport, Downgrade, RevisionCheck
 from tenantmig.cli.app import app
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK, run
-from tenantmig.fleet import Fleet
-from tenantmig.replay_check import ReplayReport
+from tenantmig.fleet.check_report import CheckReport, Downgrade, RevisionCheck
+from tenantmig.fleet.fleet import Fleet
+from tenantmig.fleet.replay_check import ReplayReport
 
 NOT_TRIED = RevisionCheck("r1", Downgrade.NOT_TRIED, "it acts", is_passed=False, accepted="why")
 

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from tenantmig.claims import Claims, Turns
+from tenantmig.rollout.claims import Claims, Turns
 
 
 def claims_of(batch: str, threads: int) -> tuple[Claims[str], Event]:

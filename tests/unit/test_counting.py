@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from tenantmig.canary import canary_order, has_failed_newly, healthy, in_trouble
-from tenantmig.counting import counted, joined
-from tenantmig.failure import Failure, FailureKind
-from tenantmig.outcome import Attempt, Outcome, Trouble
-from tenantmig.plan import Leg, Path
-from tenantmig.retry import Retry, RetryPolicy
-from tenantmig.tenant import Tenant
-from tenantmig.tenant_work import TenantWork
+from tenantmig.domain.counting import counted, joined
+from tenantmig.domain.failure import Failure, FailureKind
+from tenantmig.domain.outcome import Attempt, Outcome, Trouble
+from tenantmig.domain.plan import Leg, Path
+from tenantmig.domain.tenant import Tenant
+from tenantmig.postgres.retry import Retry, RetryPolicy
+from tenantmig.rollout.canary import canary_order, has_failed_newly, healthy, in_trouble
+from tenantmig.rollout.tenant_work import TenantWork
 
 R2 = 'revision r2: relation "x" does not exist'
 STUCK = Trouble(3, Outcome.FAILED, R2, "42P01")

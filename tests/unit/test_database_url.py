@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.errors import DatabaseUrlError
 
 # a head and a tail that stand in no host or user name; NUL cannot be in a libpq parameter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.dump_scope import DumpScope
-from tenantmig.parsing import parse
+from tenantmig.backups.dump_scope import DumpScope
+from tenantmig.postgres.parsing import parse
 
 SCOPE = DumpScope(schemas="{11,7}", parts="{70}", classes="{1259}", members="{7,70}")
 NARROWED = {

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from tenantmig.dump_kinds import Turn
-from tenantmig.dump_script import read_script
-from tenantmig.dump_wall import Wall
+from tenantmig.backups.dump_kinds import Turn
+from tenantmig.backups.dump_script import read_script
+from tenantmig.backups.dump_wall import Wall
 from tenantmig.errors import BackupRefusedError, UnreadableScriptError
 
 HEAD = """--

@@ -8,8 +8,8 @@ from pathlib import Path
 import alembic
 import pytest
 
-from tenantmig.env_adaptation import adapt_env
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.history.adaptation.adaptation import adapt_env
 
 TEMPLATES = Path(alembic.__file__).parent / "templates"
 END = """

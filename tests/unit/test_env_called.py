@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.env_leftovers import CALLED
+from tenantmig.history.adaptation.leftovers import CALLED
 
 PLACING = (
     "set_search_path",

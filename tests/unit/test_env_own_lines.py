@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from tenantmig.env_adaptation import adapt_env
-from tenantmig.env_own_lines import behind_the_tenant
-from tenantmig.env_url import named_source
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.own_lines import behind_the_tenant
+from tenantmig.history.adaptation.url import named_source
 
 HEAD = """\
 import asyncio

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.project import adapt_project
-from tenantmig.scaffold import scaffold_files
+from tenantmig.history.adaptation.project import adapt_project
+from tenantmig.history.scaffold import scaffold_files
 
 PATH = """\
 schema = context.get_x_argument(as_dictionary=True).get("schema")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.env_statement import judge
+from tenantmig.history.env_statement import judge
 
 PATH = ("a b", "ext")
 HARMLESS = (

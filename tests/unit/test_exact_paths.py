@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig.domain.plan import Heads, RunKind
 from tenantmig.errors import UnknownRevisionError
-from tenantmig.plan import Heads, RunKind
-from tenantmig.revisions import History
+from tenantmig.history.revisions import History
 from tests.fixtures.command import INI
 from tests.fixtures.history import write_history, write_revision
 

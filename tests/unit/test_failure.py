@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.diagnosis import explain
-from tenantmig.failure import Failure, FailureKind, Phase, classify
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.failure import Failure, FailureKind, Phase, classify
+from tenantmig.postgres.diagnosis import explain
 
 K, P = FailureKind, Phase
 BEFORE_COMMIT = [P.PREPARE, P.TRANSACTION]

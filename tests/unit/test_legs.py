@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.plan import Leg, RunKind
-from tenantmig.revisions import History
+from tenantmig.domain.plan import Leg, RunKind
+from tenantmig.history.revisions import History
 from tests.fixtures.command import INI
 from tests.fixtures.history import write_history
 

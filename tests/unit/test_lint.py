@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tenantmig.errors import EnvironmentFileError, SelectionError, SquawkError, UnknownRevisionError
-from tenantmig.fleet import Fleet
+from tenantmig.fleet.fleet import Fleet
+from tenantmig.history.revisions import History
 from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Severity
 from tenantmig.lint.linter import CHOICE, EVERY_RULE, NO_SQL, NOT_OFFLINE, OF_PSYCOPG2, UNNAMED
-from tenantmig.revisions import History
 from tests.fixtures.command import INI, REPOSITORY, Project
 from tests.fixtures.history import write_history, write_revision
 
@@ -686,7 +686,7 @@ def test_histories_of_every_shape(shape: str, tmp_path: Path) -> None:
 def _shape(shape: str, folder: Path) -> Fleet:
     """A copy of a history of `scenarios/shapes`, with the env.py of `tenantmig init`."""
     shutil.copytree(SHAPES / shape, folder / shape)
-    template = REPOSITORY / "tenantmig" / "templates" / "env.py.txt"
+    template = REPOSITORY / "tenantmig" / "history" / "templates" / "env.py.txt"
     (folder / shape / "env.py").write_text(template.read_text())
     return Fleet.open(folder / shape / "alembic.ini")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.catalog import CatalogObject
-from tenantmig.catalog_ddl import NOTHING
-from tenantmig.drift import Difference
-from tenantmig.mending import propose
-from tenantmig.tenant import Tenant
+from tenantmig.catalog.catalog import CatalogObject
+from tenantmig.catalog.catalog_ddl import NOTHING
+from tenantmig.domain.tenant import Tenant
+from tenantmig.drift.drift import Difference
+from tenantmig.drift.mending import propose
 
 
 def proposed(reference: CatalogObject | None, found: CatalogObject | None) -> list[str]:

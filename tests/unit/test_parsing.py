@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet
-from tenantmig.autocommit import IN_STEPS, read_statement
+from tenantmig.catalog.wording import is_same
+from tenantmig.domain.recording import Sent
 from tenantmig.engines.template import NotReplayable, check_statement
-from tenantmig.parsing import UnreadableError, parse
-from tenantmig.recording import Sent
-from tenantmig.wording import is_same
+from tenantmig.postgres.autocommit import IN_STEPS, read_statement
+from tenantmig.postgres.parsing import UnreadableError, parse
 from tests.fixtures.command import Project
 from tests.fixtures.history import write_history
 

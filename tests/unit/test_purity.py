@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.purity import EnvironmentProof, Proof, Purity
-from tenantmig.recording import AUTOCOMMIT
-from tenantmig.revisions import History
+from tenantmig.domain.recording import AUTOCOMMIT
+from tenantmig.history.purity import EnvironmentProof, Proof, Purity
+from tenantmig.history.revisions import History
 from tests.fixtures.command import REPOSITORY
 
 HELPERS = '''
@@ -498,7 +498,7 @@ def test_this_repository_is_proved() -> None:
     assert {reason for reason in reasons if reason} <= {AUTOCOMMIT}
 
 
-ENV = (REPOSITORY / "tenantmig" / "templates" / "env.py.txt").read_text()
+ENV = (REPOSITORY / "tenantmig" / "history" / "templates" / "env.py.txt").read_text()
 ONLINE = "def run_migrations_online"
 ENVIRONMENTS = {
     "the environment": ('import os\nos.environ["T"] = tenant.name\n', True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.reach import INSIDE, Reach, may_grant, reach
+from tenantmig.postgres.reach import INSIDE, Reach, may_grant, reach
 
 BODY = "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN {}; END $$"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tenantmig.domain.plan import RunKind
+from tenantmig.domain.recording import Recording, Sent
 from tenantmig.engines.template import (
     GAP,
     MOST_WITNESSES,
@@ -12,8 +14,6 @@ from tenantmig.engines.template import (
     Templates,
     template_of,
 )
-from tenantmig.plan import RunKind
-from tenantmig.recording import Recording, Sent
 
 
 def recording(schema: str, *statements: str | Sent, **facts: object) -> Recording:

@@ -9,8 +9,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tenantmig.database_url import DatabaseUrl
-from tenantmig.redaction import find_secrets, redact, redact_line, without_secrets
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.redaction import find_secrets, redact, redact_line, without_secrets
 from tenantmig.settings import load_settings
 
 SECRET = "Zq'p\\ w/ö%41\"🦊qZ"  # noqa: S105  no one's

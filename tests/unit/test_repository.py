@@ -47,7 +47,7 @@ def test_only_the_command_line_prints(module: Path) -> None:
 
 
 def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
-    files = {path.stem for path in (PACKAGE / "sql").glob("*.sql")}
+    files = {f"{path.parts[-3]}/{path.stem}" for path in PACKAGE.glob("*/sql/*.sql")}
     named = {
         node.args[0].value
         for module in MODULES
@@ -56,7 +56,7 @@ def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
         and ast.unparse(node.func).split(".")[-1] in {"query", "text", "_sql"}
         and node.args
         and isinstance(node.args[0], ast.Constant)
-        and str(node.args[0].value).isidentifier()
+        and re.fullmatch(r"\w+/\w+", str(node.args[0].value))
     }
     assert named == files
 

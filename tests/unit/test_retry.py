@@ -9,10 +9,10 @@ from threading import Event
 import psycopg
 import pytest
 
+from tenantmig.domain.failure import Failure, FailureKind, Phase
+from tenantmig.domain.outcome import Attempt, Outcome
 from tenantmig.errors import ConnectError, HistoryError
-from tenantmig.failure import Failure, FailureKind, Phase
-from tenantmig.outcome import Attempt, Outcome
-from tenantmig.retry import Retry, RetryPolicy, is_worth_deferring, survive_restart
+from tenantmig.postgres.retry import Retry, RetryPolicy, is_worth_deferring, survive_restart
 
 DONE = Attempt(Outcome.UPGRADED)
 FAILED = {kind: Attempt(failure=Failure(kind, "no")) for kind in FailureKind}

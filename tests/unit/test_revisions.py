@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tenantmig.domain.plan import RunKind
 from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
-from tenantmig.plan import RunKind
-from tenantmig.revisions import History
+from tenantmig.history.revisions import History
 
 REPOSITORY = Path(__file__).parents[2]
 SHAPES = REPOSITORY / "tests" / "scenarios" / "shapes"

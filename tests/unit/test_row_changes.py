@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.row_changes import may_write_rows
+from tenantmig.history.row_changes import may_write_rows
 
 HEAD = """
 import sqlalchemy as sa

@@ -17,8 +17,8 @@ from rich.console import Console
 from tenantmig.cli.annotations import github_lines
 from tenantmig.cli.printing import table
 from tenantmig.cli.sql_text import safe_sql
+from tenantmig.domain.safe_text import escaped_json, lines, one_line
 from tenantmig.lint import Finding, LintReport
-from tenantmig.safe_text import escaped_json, lines, one_line
 from tests.fixtures.command import REPOSITORY
 from tests.fixtures.hostile import HOSTILE, assert_harmless
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.alembic_ini import read_ini
+from tenantmig.domain.alembic_ini import read_ini
+from tenantmig.domain.lineage import Lineage
 from tenantmig.errors import ScaffoldError
-from tenantmig.lineage import Lineage
-from tenantmig.revisions import History
-from tenantmig.scaffold import FILES, SHARED_FILES, write_scaffold
+from tenantmig.history.revisions import History
+from tenantmig.history.scaffold import FILES, SHARED_FILES, write_scaffold
 from tenantmig.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).parents[2]

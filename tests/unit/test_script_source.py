@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 
 import pytest
 
-from tenantmig.script_source import has_autocommit_block, irreversible_reason
+from tenantmig.history.script_source import has_autocommit_block, irreversible_reason
 
 
 def script(folder: Path, upgrade: str = "pass", downgrade: str = "pass") -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.alembic_ini import read_ini
+from tenantmig.domain.alembic_ini import read_ini
 from tenantmig.errors import SettingsError
 from tenantmig.settings import load_settings, parse_duration, parse_parallel
 from tests.fixtures.command import REPOSITORY

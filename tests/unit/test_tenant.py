@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tenantmig.domain.tenant import NameRules, Selection, Tenant, TenantState
 from tenantmig.errors import SelectionError, TenantNameError, UnknownTenantError
-from tenantmig.tenant import NameRules, Selection, Tenant, TenantState
 
 RESERVED = frozenset({"tenantmig", "extensions"})
 STRICT = NameRules(reserved=RESERVED)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.connection import SessionOptions
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.plan import Assignment, Heads, Path, RunKind
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.template import Template
 from tenantmig.engines.transactions import MOST_TOGETHER, TextMaker
-from tenantmig.plan import Assignment, Heads, Path, RunKind
-from tenantmig.tenant import Tenant
+from tenantmig.postgres.connection import SessionOptions
 
 OPTIONS = SessionOptions(DatabaseUrl.parse("postgresql://host/db"))
 MAKER = TextMaker("ledger", "alembic_version", OPTIONS, is_registry_source=True)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
-import tenantmig.translation  # noqa: F401  what is tested
+import tenantmig.history.translation  # noqa: F401  what is tested
 
 HOME = {"version_table_schema": "acme"}
 MAP = {"schema_translate_map": {"tenant": "beta"}}

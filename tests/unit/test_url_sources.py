@@ -11,10 +11,10 @@ import pytest
 
 from tenantmig.cli.app import app
 from tenantmig.cli.exits import BUG, run
+from tenantmig.domain.password_command import KEPT, PasswordCommand
 from tenantmig.errors import ConnectError, DatabaseUrlError, SettingsError
-from tenantmig.fleet import Fleet
-from tenantmig.password_command import KEPT, PasswordCommand
-from tenantmig.revisions import History
+from tenantmig.fleet.fleet import Fleet
+from tenantmig.history.revisions import History
 from tenantmig.settings import load_settings
 
 INI = "[alembic]\nscript_location = %(here)s/alembic\n"

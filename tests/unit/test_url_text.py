@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenantmig.database_url import DatabaseUrl
+from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.errors import DatabaseUrlError
 
 TWO = {"dbname": "d", "host": "A,B"}

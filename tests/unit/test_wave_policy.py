@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tenantmig.domain.plan import Path
+from tenantmig.domain.tenant import Tenant
+from tenantmig.domain.waves import Canary, FailureBudget, chunks, first_to_go
 from tenantmig.errors import SettingsError
-from tenantmig.plan import Path
 from tenantmig.settings import load_settings
-from tenantmig.tenant import Tenant
-from tenantmig.waves import Canary, FailureBudget, chunks, first_to_go
 
 
 @pytest.mark.parametrize(

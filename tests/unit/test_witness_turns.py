@@ -6,11 +6,11 @@ import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
+from tenantmig.domain.outcome import Attempt, Outcome
+from tenantmig.domain.plan import Assignment, Path, RunKind
+from tenantmig.domain.tenant import Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.auto import AutoEngine
-from tenantmig.outcome import Attempt, Outcome
-from tenantmig.plan import Assignment, Path, RunKind
-from tenantmig.tenant import Tenant
 
 DONE = Attempt(Outcome.UPGRADED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmig.wording import is_same
+from tenantmig.catalog.wording import is_same
 
 MADE = "CHECK (s::text = ANY (ARRAY['a'::character varying, 'b'::character varying]::text[]))"
 READ = "CHECK (s::text = ANY (ARRAY['a'::character varying::text, 'b'::character varying::text]))"

@@ -1,0 +1,155 @@
+"""What proves that a backup file is ours: a signature beside it, or its hash in the ledger.
+
+The signature is an HMAC-SHA256 over the file's SHA-256, with the key of the setting `backup_key`.
+The ledger keeps the SHA-256 of each backup that a run took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tenantmig.errors import BackupFileError, PrivilegeError, UntrustedBackupError
+from tenantmig.postgres.rights import missing_grants
+
+VERSION = "tenantmig-backup-v1"
+SUFFIX = ".sig"
+TABLE = "backup_file"
+
+
+def signature_file(file: Path) -> Path:
+    """Return where the signature of a backup lies."""
+    return file.with_name(file.name + SUFFIX)
+
+
+def hash_file(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        BackupFileError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise BackupFileError(
+            f"{file} cannot be read as a backup: {error.strerror}. Nothing was touched."
+        ) from error
+
+
+def write_signature(file: Path, digest: str, key: str) -> None:
+    """Put the signature of a file that is about to have this name beside it, and keep it."""
+    target = signature_file(file)
+    descriptor, partial = tempfile.mkstemp(prefix=".signature-", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(_signature(digest, key) + "\n")
+            opened.flush()
+            os.fsync(descriptor)
+        Path(partial).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(partial).unlink()
+        raise
+
+
+def check_proof(file: Path, digest: str, key: str | None, *, is_known: bool) -> None:
+    """Make sure that a file is a backup of ours. `is_known`: the ledger has its hash.
+
+    Raises:
+        UntrustedBackupError: nothing proves it, or its signature is wrong.
+    """
+    signed = _read_signature(signature_file(file))
+    if key is not None and signed is not None:
+        if hmac.compare_digest(signed.encode(), _signature(digest, key).encode()):
+            return
+        raise UntrustedBackupError(
+            f"The signature of {file} is wrong: the file was changed, or was signed with another"
+            " key. Say --trust-file if you know that it is yours. Nothing was touched."
+        )
+    if is_known:
+        return
+    why = f"it has no signature ({signature_file(file).name})"
+    if signed is not None:
+        why = "there is no backup_key to check its signature with"
+    raise UntrustedBackupError(
+        f"Nothing proves that {file} is a backup of yours: {why}, and the ledger does not know"
+        " it. Say --trust-file if you know that it is yours. Nothing was touched."
+    )
+
+
+def _read_signature(path: Path) -> str | None:
+    try:
+        return path.read_bytes()[:1000].decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UntrustedBackupError(
+            f"The signature {path} cannot be read: {error.strerror}. Nothing was touched."
+        ) from error
+
+
+def _signature(digest: str, key: str) -> str:
+    text = f"{VERSION}\n{digest}\n".encode()
+    return f"{VERSION} {hmac.new(key.encode(), text, hashlib.sha256).hexdigest()}"
+
+
+def prepare_record(connection: psycopg.Connection, ledger: str) -> bool:
+    """Make the table of the ledger that knows backups, if it is missing; false if that is not ours
+    to do. It is no part of the ledger's version: an older tenantmig has no use for it.
+    """
+    table = sql.Identifier(ledger, TABLE)
+    if is_recorded(connection, ledger):
+        return True
+    with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName):
+        connection.execute(
+            sql.SQL(
+                "CREATE TABLE IF NOT EXISTS {} (sha256 text PRIMARY KEY, run bigint NOT NULL,"
+                " tenant text NOT NULL, created_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+            ).format(table)
+        )
+    return is_recorded(connection, ledger)
+
+
+def is_recorded(connection: psycopg.Connection, ledger: str) -> bool:
+    """True when the ledger has the table that knows backups."""
+    named = sql.SQL("SELECT to_regclass({}) IS NOT NULL").format(
+        sql.Literal(sql.Identifier(ledger, TABLE).as_string(connection))
+    )
+    row = connection.execute(named).fetchone()
+    return bool(row and row[0])
+
+
+def record_hash(
+    connection: psycopg.Connection, ledger: str, digest: str, run: int, tenant: str
+) -> None:
+    """Let the ledger know a backup."""
+    statement = sql.SQL(
+        "INSERT INTO {} (sha256, run, tenant) VALUES ({}, {}, {}) ON CONFLICT DO NOTHING"
+    ).format(sql.Identifier(ledger, TABLE), *map(sql.Literal, (digest, run, tenant)))
+    connection.execute(statement)
+
+
+def is_known_hash(connection: psycopg.Connection, ledger: str, digest: str) -> bool:
+    """True when a run of this ledger took the backup with this hash."""
+    if not is_recorded(connection, ledger):
+        return False
+    statement = sql.SQL("SELECT count(*) FROM {} WHERE sha256 = {}").format(
+        sql.Identifier(ledger, TABLE), sql.Literal(digest)
+    )
+    try:
+        row = connection.execute(statement).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        grants = missing_grants(connection, ledger, {TABLE: frozenset({"SELECT"})})
+        raise PrivilegeError(
+            f"The role {connection.info.user} may not look whether the ledger knows the backup:"
+            f" {error.diag.message_primary}. Grant it: {grants} Nothing was touched."
+        ) from error
+    return bool(row and row[0])

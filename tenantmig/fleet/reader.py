@@ -1,0 +1,355 @@
+"""What can be read of a fleet, and what runs would do to it. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tenantmig.domain.lineage import Lineage
+from tenantmig.domain.outcome import RunReport, UnreadableRun
+from tenantmig.domain.plan import Plan, PlanGroup, RunKind
+from tenantmig.domain.tenant import EVERYONE, Selection, Tenant, TenantState
+from tenantmig.drift.drift import FleetDrift, find_drift
+from tenantmig.errors import SelectionError, UnknownTenantError
+from tenantmig.fleet import recovery
+from tenantmig.fleet.baseline import NOTHING, Baseline
+from tenantmig.fleet.check import check_history
+from tenantmig.fleet.check_report import CheckReport, Watch, ignore
+from tenantmig.fleet.driver import Driver
+from tenantmig.fleet.run_options import RunOptions
+from tenantmig.fleet.scratch_database import beside_shared
+from tenantmig.fleet.status import FleetStatus, TenantLife, read_status
+from tenantmig.history.revisions import History
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.lint import Choice, LintReport
+from tenantmig.lint.linter import CHOICE, lint
+from tenantmig.postgres.owner_wall import SCHEMA_OWNER
+from tenantmig.rollout import planning, refusals
+from tenantmig.settings import Settings, load_settings
+from tenantmig.tenants import onboarding, registry
+
+if TYPE_CHECKING:
+    from tenantmig.fleet.replay_check import ReplayReport
+
+DEFAULT = RunOptions()
+
+
+class FleetReader:
+    """All tenants of one database, to be looked at; see `Fleet`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._driver = Driver(settings)
+
+    @classmethod
+    def open(cls, config: str | Path = "alembic.ini", **settings: object) -> Self:
+        """Open the fleet of an Alembic ini; keyword arguments are settings (`Settings`).
+
+        Raises:
+            SettingsError: a setting cannot be used.
+        """
+        return cls(load_settings(config=Path(config), **settings))
+
+    @property
+    def history(self) -> History:
+        """The migration history, loaded once.
+
+        Raises:
+            HistoryError: it is broken.
+        """
+        return self._driver.history
+
+    def tenants(self, selection: Selection | None = None) -> list[Tenant]:
+        """Return the tenants of the source; without a selection all of them, whatever their state.
+
+        Raises:
+            SourceError, TenantNameError: the source cannot be read.
+        """
+        with self._driver.ledger() as ledger:
+            fleet = self._driver.discover(ledger)
+        return fleet if selection is None else selection.select(fleet)
+
+    def status(self, selection: Selection = EVERYONE) -> FleetStatus:
+        """Return where the selected tenants stand, and beside it what is wrong with env.py."""
+        driver, shared = self._driver, self._shared
+        _ = driver.history  # a broken one is told before a database is asked
+        with driver.ledger() as ledger:
+            fleet, tenants, nobody = self._select(ledger, selection)
+            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+            found = replace(found, nobody=nobody, unborn=_unborn(fleet, selection))
+            if shared is not None:
+                place, read = shared.discover(ledger), shared.reader(ledger)
+                found = replace(found, shared=read_status(ledger, read, shared.history, place))
+        problems = [driver.engines.look_at_env(tenants)]
+        problems += [shared.engines.look_at_env(place)] if shared is not None else []
+        return replace(found, env_problem=" ".join(filter(None, problems)) or None)
+
+    def tenant(self, name: str, limit: int = 20) -> TenantLife:
+        """Return how one tenant stands, and the newest runs that had it.
+
+        Raises:
+            UnknownTenantError: neither the source nor the ledger knows the name.
+        """
+        driver = self._driver
+        _ = driver.history
+        with driver.ledger() as ledger:
+            tenants = [tenant for tenant in driver.discover(ledger) if tenant.name == name]
+            runs = ledger.tenant_runs(name, limit)
+            if not tenants and not runs:
+                raise UnknownTenantError(
+                    f'There is no tenant "{name}", and no run had one of this name;'
+                    " `tenantmig tenants list` shows the tenants, `tenantmig runs` the runs."
+                )
+            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
+        return TenantLife(name, next(iter(found.tenants), None), runs)
+
+    def _select(
+        self, ledger: Ledger, selection: Selection
+    ) -> tuple[list[Tenant], list[Tenant], str | None]:
+        """Return the fleet, the selected tenants, and why there are none if so."""
+        fleet = self._driver.discover(ledger)
+        tenants = selection.select(fleet)
+        nobody = None if tenants else self._driver.describe_nobody(ledger, fleet)
+        return fleet, tenants, nobody
+
+    @cached_property
+    def _shared(self) -> Driver | None:
+        """The driver of the shared lineage, if there is one."""
+        return self._driver.of(Lineage.SHARED) if self.settings.has_shared_lineage else None
+
+    def runs(self, limit: int = 20) -> tuple[RunReport, ...]:
+        """Return the newest runs, newest first, without their tenants."""
+        with self._driver.ledger() as ledger:
+            return ledger.runs(limit)
+
+    def all_runs(self, limit: int = 20) -> tuple[RunReport | UnreadableRun, ...]:
+        """Return the same, with those whose row in the ledger cannot be used in their places."""
+        with self._driver.ledger() as ledger:
+            return ledger.all_runs(limit)
+
+    def run(self, run: int) -> RunReport:
+        """Return one run with what it did to each tenant.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
+        with self._driver.ledger() as ledger:
+            return ledger.run(run)
+
+    def failed_in(self, run: int) -> Selection:
+        """Select the tenants that a run did not bring to its target and that are still active.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            SelectionError: every tenant of the run arrived.
+        """
+        report = self.run(run)
+        behind = {t.tenant for t in report.tenants if not t.outcome.is_at_target}
+        if not behind:
+            raise SelectionError(f"Every tenant of run {run} is at its target.")
+        names = tuple(tenant.name for tenant in self.tenants(EVERYONE) if tenant.name in behind)
+        if not names:
+            raise SelectionError(f"The tenants that run {run} left behind are no longer active.")
+        return Selection(names=names)
+
+    def plan(
+        self,
+        target: str = "head",
+        selection: Selection = EVERYONE,
+        kind: RunKind = RunKind.UPGRADE,
+        options: RunOptions = DEFAULT,
+        lineage: Lineage | None = None,
+    ) -> Plan:
+        """Return what a run would do; nothing is changed. For upgrade, downgrade, stamp, offboard.
+
+        Without `lineage` it is that of the tenants, and an upgrade brings the shared one, if there
+        is one, to its heads first.
+
+        Raises:
+            UnknownRevisionError, HistoryError: the target is unusable.
+            UnknownTenantError: the selection names a tenant that does not exist.
+        """
+        driver = self._driver.of(lineage or Lineage.TENANT)
+        with self._driver.ledger() as ledger:
+            plan = driver.plan(ledger, target, selection, kind)
+            known = ledger.known_obstacles()
+            if lineage is None and kind is RunKind.UPGRADE and self._shared is not None:
+                plan = replace(plan, shared=self._shared.plan(ledger, "heads", EVERYONE))
+        driver.require_fit_env(plan)
+        if plan.shared is not None and plan.shared.pending and self._shared is not None:
+            self._shared.require_fit_env(plan.shared)
+        plan = planning.show_ways(driver.history, plan, known)
+        return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
+
+    def require_tenants(self, plan: Plan) -> None:
+        """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.
+
+        Raises:
+            EmptyFleetError: naming the source.
+        """
+        self._driver.require_tenants(plan)
+
+    def refuse_unfit(self, plan: Plan) -> None:
+        """Refuse a plan as the run would, and that of the shared lineage which goes before.
+
+        Raises:
+            EmptyFleetError: it selects nobody; naming the source.
+            OlderCodeError: this history lacks the revision at which tenants are.
+            UnknownRevisionError: it leads a tenant beyond base or head; naming the tenants.
+        """
+        self._driver.of(plan.lineage).refuse_unfit(plan)
+        if plan.shared is not None:
+            self.refuse_unfit(plan.shared)
+
+    def plan_sql(self, plan: Plan) -> Iterator[tuple[PlanGroup, str]]:
+        """Write the SQL of an upgrade for the first tenant of each group, by Alembic's `--sql`.
+
+        That of the shared lineage comes first.
+
+
+        Raises:
+            EnvironmentFileError: a script of the path cannot be written offline.
+        """
+        if plan.shared is not None:
+            yield from self.plan_sql(plan.shared)
+        with self._driver.of(plan.lineage).engines.alembic(1) as engine:
+            for group in plan.groups:
+                yield group, engine.render_sql(group.tenants[0], group.path)
+
+    def drift(
+        self, selection: Selection = EVERYONE, *, with_privileges: bool = False
+    ) -> FleetDrift:
+        """Compare the catalog of each selected tenant with what the history makes at its revision.
+
+        Runs the history in a scratch schema. `with_privileges` compares owners and grants as well.
+        Where the history presumes what it does not make, there is no reference: that is the problem
+        of each tenant concerned.
+
+        Raises:
+            ScratchError: the history cannot be run there for another reason.
+        """
+        driver, history = self._driver, self.history
+        with driver.ledger() as ledger:
+            _, tenants, nobody = self._select(ledger, selection)
+            with driver.catalogs(ledger, len(tenants), has_privileges=with_privileges) as reader:
+                read = driver.reader(ledger)
+                found = find_drift(tenants, read, history, reader, driver.references)
+        return replace(found, nobody=nobody)
+
+    def check_replay(self) -> ReplayReport:
+        """Compare the default engine with plain Alembic, in scratch schemas with made-up rows.
+
+        Raises:
+            HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
+        """
+        from tenantmig.fleet.replay_check import check_replay  # noqa: PLC0415  no run needs it
+
+        with beside_shared(self._driver) as driver:
+            return check_replay(driver)
+
+    def check(
+        self,
+        begin: str | None = None,
+        watch: Watch = ignore,
+        baseline: Baseline = NOTHING,
+    ) -> CheckReport:
+        """Compare the models with the history's head, and run each revision up, down and up.
+
+        With `begin` the revisions that it stands on are run and not checked. `watch` is told of
+        each revision once it is checked, so also where an error ends the check later. What
+        `baseline` accepts is no finding. If the database is empty and there is a shared lineage,
+        both are run in a scratch database.
+
+        Raises:
+            UnknownRevisionError: `begin` is not in the history.
+            HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
+        """
+        with beside_shared(self._driver) as driver:
+            return check_history(driver, begin, watch, baseline)
+
+    def lint(
+        self,
+        revision_range: str | None = None,
+        pg_version: str | None = None,
+        choice: Choice = CHOICE,
+    ) -> LintReport:
+        """Look for unsafe SQL in a range of revisions, in all without one. Asks no database.
+
+        Raises:
+            SelectionError: `choice` names a rule that there is not.
+            UnknownRevisionError: the range names a revision that is not there.
+            SquawkError: squawk is not installed.
+            EnvironmentFileError: env.py cannot be run offline.
+        """
+        return lint(self.settings, self.history, revision_range, pg_version, choice)
+
+    # -- what other runs would do --------------------------------------------------------------
+
+    def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
+        """Check that these tenants can be born, and return the plan; changes nothing.
+
+        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it,
+        else one of its own name.
+        """
+        if isinstance(tenants, str):
+            raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
+        born = [Tenant(t, "") if isinstance(t, str) else t for t in tenants]
+        if not born:
+            raise SelectionError("No tenant is named to onboard.")
+        settings, rules = self.settings, self.settings.name_rules
+        if settings.birth and settings.run_as == SCHEMA_OWNER:
+            raise SelectionError(
+                "The setting `birth` does not go with run_as = schema_owner: what it makes would"
+                " belong to the connected role. Nothing was touched."
+            )
+        for tenant in born:
+            rules.check(tenant.name)
+        plan = planning.plan_onboarding(self.history, to, born, settings.birth)
+        with self._driver.ledger() as ledger:
+            fleet = self._driver.discover(ledger)
+            born = onboarding.settle_schemas(born, fleet)
+            if settings.source != "registry":
+                onboarding.check_listed(settings, ledger, born, fleet)
+            onboarding.refuse_older_code(ledger, self.history)
+            onboarding.check_new_tenants(
+                ledger.connection, born, registry.list_tenants(ledger), rules, settings.source
+            )
+        groups = tuple(replace(group, tenants=tuple(born)) for group in plan.groups)
+        return replace(plan, groups=groups)
+
+    def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
+        """Return what `rollback` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_rollback(self._driver, ledger, run, options)
+
+    def resumable(self, run: int | None = None) -> RunReport:
+        """Return the run that `resume` would finish.
+
+        Raises:
+            UnknownRunError, SelectionError: there is nothing to resume.
+        """
+        with self._driver.ledger() as ledger:
+            return recovery.find_run(ledger, run).report
+
+    def plan_resumption(self, run: int | None = None, options: RunOptions = DEFAULT) -> Plan:
+        """Return what `resume` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            record = recovery.find_run(ledger, run)
+            return recovery.plan_resumption(self._driver, ledger, record, options)
+
+    def plan_restore(self, name: str, backup: str | Path, *, trust_file: bool = False) -> Plan:
+        """Return what `restore` would do; nothing is changed."""
+        with self._driver.ledger() as ledger:
+            return recovery.plan_restore(
+                self._driver, ledger, name, Path(backup), trust_file=trust_file
+            ).plan
+
+
+def _unborn(fleet: Sequence[Tenant], selection: Selection) -> tuple[str, ...]:
+    """Name who waits for an onboarding, or is in one, if the whole fleet is looked at."""
+    if not selection.is_everyone:
+        return ()
+    return tuple(sorted(one.name for one in fleet if one.state is TenantState.ONBOARDING))

@@ -1,0 +1,73 @@
+"""Proofs of one history: which revisions may share a process, and which may be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+from alembic.util.pyfiles import pyc_file_from_path
+
+from tenantmig.domain.plan import RunKind
+from tenantmig.history.purity import EnvironmentProof, Proof, Purity
+from tenantmig.history.script_source import NO_SOURCE, is_bytecode
+
+OWN_PROCESS = "each tenant needs a process of its own: "
+
+
+class HistoryProofs:
+    """What is proved of the scripts of a history and of its env.py. Runs none of them."""
+
+    def __init__(
+        self, script: ScriptDirectory, roots: Sequence[str], vouched: Sequence[str]
+    ) -> None:
+        self._script = script
+        self._purity = Purity(roots, vouched)
+        self._known: dict[tuple[RunKind, str], Proof] = {}
+
+    def of(self, kind: RunKind, revision: str) -> Proof:
+        """Return the proof of what a run of this kind runs of a revision; asked for each tenant."""
+        if (kind, revision) not in self._known:
+            script = self._script.get_revision(revision)
+            assert script is not None
+            function = "downgrade" if kind is RunKind.DOWNGRADE else "upgrade"
+            file = str(script.path)
+            proof = Proof(NO_SOURCE) if is_bytecode(file) else self._purity.prove(file, function)
+            self._known[kind, revision] = proof
+        return self._known[kind, revision]
+
+    @cached_property
+    def environment(self) -> EnvironmentProof:
+        """The proof of env.py."""
+        file = Path(self._script.env_py_location)
+        if not file.is_file() and pyc_file_from_path(file) is not None:
+            return EnvironmentProof(NO_SOURCE, NO_SOURCE)
+        if not file.is_file():
+            return EnvironmentProof()  # whoever runs it will say so
+        return self._purity.prove_environment(str(file))
+
+    @cached_property
+    def loading(self) -> str | None:
+        """Say what loading the scripts does beside defining things, or None."""
+        files = [str(script.path) for script in self._script.walk_revisions()]
+        if any(map(is_bytecode, files)):
+            return NO_SOURCE
+        return self._purity.what_loading_does(files)
+
+    def why_isolated(self, kind: RunKind, revisions: Iterable[str]) -> str | None:
+        """Say why these revisions need a process that has seen no other tenant, or None."""
+        if self.environment.unshared:
+            return f"env.py: {self.environment.unshared}"
+        for revision in revisions:
+            impure = self.of(kind, revision).impure
+            if impure:
+                return f"revision {revision}: {impure}"
+        return None
+
+    def obstacle(self, kind: RunKind, revision: str) -> str | None:
+        """Say why the code of a revision keeps it from being replayed, or None."""
+        if self.environment.by_tenant:
+            return f"env.py: {self.environment.by_tenant}"
+        proof = self.of(kind, revision)
+        return f"{OWN_PROCESS}{proof.impure}" if proof.impure else proof.not_replayed
