@@ -53,7 +53,7 @@ random-kills: install ## 500 random kills of workers, their children and the for
 	RANDOM_KILLS=500 $(BIN)/pytest tests/faults/test_random_kills.py -m '' -n 2 --timeout 1200
 
 corruptions: install ## 2,000 damaged ledgers and version tables, told in words
-	CORRUPTIONS=2000 $(BIN)/pytest tests/integration/test_damaged_ledger.py -k random -n 2 --timeout 14400
+	CORRUPTIONS=2000 $(BIN)/pytest tests/integration/ledger/test_damaged_ledger.py -k random -n 2 --timeout 14400
 
 soak: install ## 300 random kills in commands of all kinds over 30 tenants
 	$(BIN)/python -m tests.faults.soak

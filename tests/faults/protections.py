@@ -9,48 +9,48 @@ from __future__ import annotations
 from typing import NamedTuple
 
 LATER = "tests/faults/test_protections.py::test_"
-ROLLOUT = "tests/integration/test_rollout.py::test_"
-CUT_OFF = "tests/integration/test_cut_off.py::test_"
-READ_BACK = "tests/integration/test_read_back.py::test_"
-OWN = "tests/integration/test_own_commits.py::test_"
-LEDGER = "tests/integration/test_ledger.py::test_"
-HOLDER = "tests/integration/test_lock_holder.py::test_"
-PATHS = "tests/unit/test_exact_paths.py::test_"
-EXTENSIONS = "tests/integration/test_tenant_extensions.py::test_"
-EXACT = "tests/integration/test_rollback_exact.py::test_"
-TRAPS = "tests/integration/test_replay_traps.py::test_"
-STATE = "tests/integration/test_session_state.py::test_"
+ROLLOUT = "tests/integration/rollout/test_rollout.py::test_"
+CUT_OFF = "tests/integration/rollout/test_cut_off.py::test_"
+READ_BACK = "tests/integration/engines/test_read_back.py::test_"
+OWN = "tests/integration/engines/test_own_commits.py::test_"
+LEDGER = "tests/integration/ledger/test_ledger.py::test_"
+HOLDER = "tests/integration/postgres/test_lock_holder.py::test_"
+PATHS = "tests/unit/history/test_exact_paths.py::test_"
+EXTENSIONS = "tests/integration/postgres/test_tenant_extensions.py::test_"
+EXACT = "tests/integration/fleet/test_rollback_exact.py::test_"
+TRAPS = "tests/integration/engines/test_replay_traps.py::test_"
+STATE = "tests/integration/engines/test_session_state.py::test_"
 LIMITS = "tests/faults/test_limits.py::test_"
-CAPACITY = "tests/integration/test_capacity.py::test_"
-TYPES = "tests/integration/test_every_type.py::test_"
-SCRATCH = "tests/integration/test_scratch.py::test_"
-OPTIONS = "tests/integration/test_server_options.py::test_"
-CONFINED = "tests/integration/test_confined.py::test_"
-LINEAGES = "tests/integration/test_lineages.py::test_"
-FOREIGN = "tests/integration/test_foreign_text.py::test_"
-DAMAGED = "tests/integration/test_damaged_ledger.py::test_"
+CAPACITY = "tests/integration/postgres/test_capacity.py::test_"
+TYPES = "tests/integration/fleet/test_every_type.py::test_"
+SCRATCH = "tests/integration/drift/test_scratch.py::test_"
+OPTIONS = "tests/integration/drift/test_server_options.py::test_"
+CONFINED = "tests/integration/drift/test_confined.py::test_"
+LINEAGES = "tests/integration/fleet/test_lineages.py::test_"
+FOREIGN = "tests/integration/cli/test_foreign_text.py::test_"
+DAMAGED = "tests/integration/ledger/test_damaged_ledger.py::test_"
 EMPTIED = "UPDATE acme.alembic_version SET version_num = ''"
-SENDS = "tests/integration/test_env_sends.py::test_"
-WIDE = "tests/integration/test_wide_names.py::test_"
+SENDS = "tests/integration/engines/test_env_sends.py::test_"
+WIDE = "tests/integration/rollout/test_wide_names.py::test_"
 DRAWING = "engines/autogenerate_worker.py"
-SESSION = "tests/integration/test_session.py::test_"
+SESSION = "tests/integration/postgres/test_session.py::test_"
 SOURCES = "tests/unit/test_url_sources.py::test_"
-WORKERS = "tests/unit/test_workers.py::test_"
+WORKERS = "tests/unit/engines/test_workers.py::test_"
 DYING = "tests/faults/test_dying_processes.py::test_"
 TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
-HOSTILE = "tests/integration/test_hostile_tenants.py::test_"
+HOSTILE = "tests/integration/postgres/test_hostile_tenants.py::test_"
 BY_NAME = f"{HOSTILE}a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs"
 NOT_CALLED = f"{HOSTILE}what_a_trusted_schema_holds_is_not_called_for_versions_either"
-FORGED = "tests/integration/test_forged_backups.py::test_"
-DUMP = "tests/integration/test_dump.py::test_"
-WALL = "tests/unit/test_dump_wall.py::test_"
-GRANTED = "tests/integration/test_grants.py::test_a_role_with_these_grants_and_no_other"
-DENIED = "tests/integration/test_denials.py::test_"
+FORGED = "tests/integration/backups/test_forged_backups.py::test_"
+DUMP = "tests/integration/backups/test_dump.py::test_"
+WALL = "tests/unit/backups/test_dump_wall.py::test_"
+GRANTED = "tests/integration/cli/test_grants.py::test_a_role_with_these_grants_and_no_other"
+DENIED = "tests/integration/cli/test_denials.py::test_"
 OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
-EARLIER = "tests/integration/test_run_as_early.py::test_"
+EARLIER = "tests/integration/postgres/test_run_as_early.py::test_"
 EARLY = f"{EARLIER}nothing_of_a_tenant_runs_as_the_migrator_early_or_late"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
-RUN_AS = "tests/integration/test_run_as.py::test_"
+RUN_AS = "tests/integration/postgres/test_run_as.py::test_"
 NO_MORE = f"{RUN_AS}a_tenants_code_can_do_no_more_than_the_tenant"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
@@ -100,7 +100,7 @@ UNHELD = Patch(
     "            return outcome",
 )
 SCRIPTS = "tests/faults/test_random_scripts.py::test_random_scripts_are_as_plain_alembic[0]"
-ISOLATION = "tests/integration/test_isolation.py::test_as_plain_alembic_alone"
+ISOLATION = "tests/integration/engines/test_isolation.py::test_as_plain_alembic_alone"
 UNISOLATED = Patch(
     "history/proofs.py",
     "            impure = self.of(kind, revision).impure\n",
@@ -207,7 +207,7 @@ CONTROLS = (
         "P7",
         "a tenant in trouble is no canary",
         (Patch("rollout/run.py", "canary.healthy(rest) or rest", "rest"),),
-        ("tests/integration/test_sick_tenants.py::test_a_stuck_tenant_goes_last_and_blocks_no_release",),
+        ("tests/integration/rollout/test_sick_tenants.py::test_a_stuck_tenant_goes_last_and_blocks_no_release",),
         "AssertionError",
     ),
     Control(
@@ -220,7 +220,7 @@ CONTROLS = (
                 "except OSError as error:  # what is wrong",
             ),
         ),
-        ("tests/integration/test_older_code.py::test_no_tenant_ends_a_command_for_the_fleet",),
+        ("tests/integration/fleet/test_older_code.py::test_no_tenant_ends_a_command_for_the_fleet",),
         "VersionTableError",
     ),
     Control(
@@ -230,7 +230,7 @@ CONTROLS = (
             Patch("cli/confirmation.py", "    if json or not is_terminal:", "    if False:"),
             Patch("cli/confirmation.py", "    if plan.pending:", "    if False:"),
         ),
-        ("tests/integration/test_confirmation.py::test_without_a_terminal_it_needs_yes",),
+        ("tests/integration/cli/test_confirmation.py::test_without_a_terminal_it_needs_yes",),
         "exit 0",
     ),
     Control(
@@ -250,7 +250,7 @@ CONTROLS = (
         "P3",
         "a tenant that was left out stays in the report",
         (Patch("rollout/refusals.py", "list(plan.left_out) + [", "["),),
-        ("tests/integration/test_rollback.py::test_a_rollback_that_leaves_tenants_says_so",),
+        ("tests/integration/fleet/test_rollback.py::test_a_rollback_that_leaves_tenants_says_so",),
         "RunState.COMPLETE",
     ),
     Control(
@@ -329,7 +329,7 @@ CONTROLS = (
         "P3",
         "an adoption read back",
         (Patch("fleet/adoption.py", "        if left != wanted:", "        if False:"),),
-        ("tests/integration/test_adopt.py::test_an_adoption_is_read_back[True]",),
+        ("tests/integration/fleet/test_adopt.py::test_an_adoption_is_read_back[True]",),
         "exit 0",
     ),
     Control(
@@ -588,7 +588,7 @@ CONTROLS = (
         "P9",
         "no value of the ini told where it cannot be read",
         (Patch("engines/env_look.py", "str(say_error(error))", "str(error)"),),
-        ("tests/integration/test_env_look.py::test_no_value_of_the_ini_is_told",),
+        ("tests/integration/engines/test_env_look.py::test_no_value_of_the_ini_is_told",),
         "hunter2",
     ),
     Control(
@@ -1004,7 +1004,7 @@ CONTROLS = (
         "P2",
         "pg_dump is told no password",
         (Patch("backups/client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
-        ("tests/integration/test_backup.py::test_pg_dump_is_told_no_secret",),
+        ("tests/integration/backups/test_backup.py::test_pg_dump_is_told_no_secret",),
         "assert SECRET not in given",
     ),
     Control(

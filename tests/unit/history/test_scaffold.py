@@ -14,7 +14,7 @@ from tenantmig.history.revisions import History
 from tenantmig.history.scaffold import FILES, SHARED_FILES, write_scaffold
 from tenantmig.settings import Settings, load_settings
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def _files(folder: Path) -> dict[str, str]:

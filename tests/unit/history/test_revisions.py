@@ -12,7 +12,7 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
 from tenantmig.history.revisions import History
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SHAPES = REPOSITORY / "tests" / "scenarios" / "shapes"
 UP, DOWN = RunKind.UPGRADE, RunKind.DOWNGRADE
 

@@ -392,7 +392,7 @@ def test_nothing_outlives_a_killed_driver(tmp_path: Path, task: str) -> None:
         f"Workers(1).call({task}, {str(marker)!r}, timeout_s=60)"
     )
     driver = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], process_group=0
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], process_group=0
     )
     wait_until(lambda: marker.exists() and marker.read_text() != "", "it does not begin", LIMIT_S)
     driver.kill()

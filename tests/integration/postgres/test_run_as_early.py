@@ -7,8 +7,8 @@ import pytest
 from tenantmig import Fleet
 from tenantmig.domain.tenant import Selection
 from tests.fixtures.rollouts import stands
-from tests.integration import test_run_as
-from tests.integration.test_run_as import EVIL, WALLS, Estate, done
+from tests.integration.postgres import test_run_as
+from tests.integration.postgres.test_run_as import EVIL, WALLS, Estate, done
 
 estate = test_run_as.estate
 
