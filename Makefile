@@ -68,6 +68,10 @@ lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/house.py --check
+
+picture: install ## draw docs/house.svg from the imports in the code
+	$(BIN)/python tools/house.py
 
 $(RIVALS)/ready: requirements/bench.txt
 	$(PYTHON) -m venv $(RIVALS)
@@ -86,4 +90,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
 .PRECIOUS: .venv-%/ready
-.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint bench lock
+.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint picture bench lock
