@@ -61,7 +61,7 @@ soak: install ## 300 random kills in commands of all kinds over 30 tenants
 controls: install ## take each protection away and see the tests go red
 	$(BIN)/python -m tests.faults.controls
 
-check: install lint test test-debian test-faults ## what CI runs: lint, types, floors, tests, fault tests
+check: install lint docs test test-debian test-faults ## what CI runs: lint, types, floors, documents, tests, fault tests
 
 lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -72,6 +72,9 @@ lint: install ## ruff, mypy, import-linter
 
 picture: install ## draw docs/house.svg from the imports in the code
 	$(BIN)/python tools/house.py
+
+docs: install ## build the documents as a site in build/site; a broken link fails
+	$(BIN)/python -m tools.site
 
 $(RIVALS)/ready: requirements/bench.txt
 	$(PYTHON) -m venv $(RIVALS)
@@ -90,4 +93,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
 .PRECIOUS: .venv-%/ready
-.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint picture bench lock
+.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint picture docs bench lock

@@ -1,0 +1,1 @@
+"""Programs that write and check the documents; no part of the package."""
