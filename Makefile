@@ -76,6 +76,9 @@ picture: install ## draw docs/house.svg from the imports in the code
 docs: install ## build the documents as a site in build/site; a broken link fails
 	$(BIN)/python -m tools.site
 
+reference: install ## write the generated parts of docs/reference anew
+	$(BIN)/python -m tools.reference
+
 $(RIVALS)/ready: requirements/bench.txt
 	$(PYTHON) -m venv $(RIVALS)
 	$(RIVALS)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/bench.txt
@@ -93,4 +96,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
 .PRECIOUS: .venv-%/ready
-.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint picture docs bench lock
+.PHONY: help install demo test test-debian test-lowest test-newest test-all test-faults sweeps random-scripts random-kills corruptions soak controls check lint picture docs reference bench lock

@@ -51,7 +51,7 @@ def write_scaffold(folder: Path, *, is_shared: bool = False) -> list[Path]:
     if there:
         raise ScaffoldError(
             f"{folder / there[0]} exists already; nothing was written. Move it away, or compare"
-            " it with docs/reference/commands.md."
+            " it with docs/reference/settings.md (What env.py must do)."
         )
     if (folder / "alembic" / "__init__.py").exists():
         raise ScaffoldError(

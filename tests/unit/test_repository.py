@@ -6,12 +6,8 @@ import ast
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
-
-from tenantmig.cli.app import app
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "tenantmig"
@@ -76,16 +72,3 @@ def test_the_lowest_versions_are_those_that_are_promised() -> None:
     for path in (REPOSITORY / "requirements").glob("*.txt"):
         assert "index-url" not in path.read_text()
         assert "://" not in path.read_text().replace("https://pip.pypa.io", "")
-
-
-def test_every_flag_of_the_command_line_stands_in_the_reference() -> None:
-    reference = (REPOSITORY / "docs" / "reference" / "commands.md").read_text()
-
-    def missing(command: Any, words: list[str]) -> list[str]:
-        if hasattr(command, "commands"):
-            inner = command.commands.items()
-            return [each for name, one in inner for each in missing(one, [*words, name])]
-        flags = [flag for each in command.params for flag in each.opts if flag[:2] == "--"]
-        return [f"{words} {flag}" for flag in flags if flag not in reference]
-
-    assert missing(get_command(app), []) == []

@@ -10,8 +10,6 @@ import pytest
 from tenantmig.domain.alembic_ini import read_ini
 from tenantmig.errors import SettingsError
 from tenantmig.settings import load_settings, parse_duration, parse_parallel
-from tests.fixtures.command import REPOSITORY
-from tests.fixtures.settings_table import written
 
 INI = "[alembic]\nscript_location = %(here)s/alembic\n"
 
@@ -252,11 +250,3 @@ def test_durations(written: object, seconds: float) -> None:
 def test_what_is_no_duration(written: object) -> None:
     with pytest.raises(ValueError, match="write a duration like"):
         parse_duration(written)
-
-
-def test_the_reference_has_every_setting_as_the_model_has_it() -> None:
-    page = (REPOSITORY / "docs" / "reference" / "commands.md").read_text()
-    assert page == written(page), "run: python -m tests.fixtures.settings_table"
-    assert "| `names` | `strict` | `strict` `wide` |" in page
-    assert "| `lock_timeout` | `2s` | a duration, 1ms at least |" in page
-    assert "| `parallel` | `auto` | " in page
