@@ -3,7 +3,7 @@
 A failure is classified by the phase it happened in, by whether the connection broke, and by its
 SQLSTATE; never by exception class (psycopg gives `sqlstate=None` for each connect failure and for a
 crashed server, and InternalError for some lost connections). The table follows PostgreSQL docs,
-appendix A, and what was measured for each code (docs/why/design.md, "Failures").
+appendix A, and what was measured for each code (docs/decisions/failures.md).
 """
 
 from __future__ import annotations
