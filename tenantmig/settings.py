@@ -89,50 +89,55 @@ class Settings(BaseSettings):
         Path("alembic.ini"), description="the Alembic ini, or pyproject.toml with [tool.alembic]"
     )
     database_url: SecretStr | None = Field(
-        None, description="the database, or module:function; else sqlalchemy.url of the ini"
+        None, description="the database; default: sqlalchemy.url of the ini"
     )
     password_command: SecretStr | None = Field(
-        None, description="command that prints the password, run at every connect"
+        None, description="a command that prints the password; it runs at every connect"
     )
     source: Literal["registry", "schemas", "query", "file", "callable"] = Field(
-        "registry", description="where the tenants are listed"
+        "registry", description="where tenants are listed"
     )
     source_pattern: str = Field(
-        "", description="source = schemas: a LIKE pattern over schema names, such as tenant\\_%"
+        "", description="for source = schemas: which schemas are tenants, such as tenant\\_%"
     )
     source_query: str = Field(
-        "", description="source = query: SQL with columns name, schema and optionally state"
+        "", description="for source = query: returns columns name, schema and optionally state"
     )
-    source_file: Path | None = Field(None, description="source = file: lines of name[,schema]")
-    source_callable: str = Field("", description="source = callable: module:function")
+    source_file: Path | None = Field(None, description="for source = file: lines of name[,schema]")
+    source_callable: str = Field("", description="for source = callable: returns the tenants")
     birth: str = Field(
         "",
-        description="module:function that makes a new tenant at head, called with a connection",
+        description="a function that creates a new tenant at head; it is called with a connection",
     )
-    allow_empty: bool = Field(default=False, description="a run over no tenant is not refused")
+    allow_empty: bool = Field(
+        default=False, description="true: a run without any tenant is complete, not refused"
+    )
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
     ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")
     extension_schemas: tuple[str, ...] = Field(
-        (), description="schemas put on the search path after the tenant's"
+        (), description="schemas on the search path after the tenant's"
     )
     shared_schema: str = Field(
-        "public", description="where the tables of the shared lineage are, if the ini has one"
+        "public", description="the schema of the shared lineage, if the ini has one"
     )
     shared_section: str = Field(
         "shared", description="the section of the ini that describes the shared lineage"
     )
-    version_table: str = Field("alembic_version", description="as env.py configures it")
+    version_table: str = Field(
+        "alembic_version", description="the name of the version table, as env.py configures it"
+    )
     engine: Literal["auto", "alembic", "replay"] = Field(
-        "auto", description="what runs the revisions; replay fails where auto would use alembic"
+        "auto", description="what runs the revisions"
     )
     parallel: Parallel = Field(
-        AUTO, description="tenants at once; auto: from cores, free connections and lock table"
+        AUTO,
+        description="how many tenants at once, at most; auto: by cores, connections and lock table",
     )
-    attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
+    attempts: PositiveInt = Field(4, description="how often a tenant is tried before it has failed")
     lock_timeout: Timeout = Field(
-        2.0, description="longest wait for locks, all of a transaction together"
+        2.0, description="longest wait for locks, for all locks of a transaction together"
     )
-    statement_timeout: Timeout = Field(900.0, description="longest single statement")
+    statement_timeout: Timeout = Field(900.0, description="longest time for one statement")
     idle_in_transaction_timeout: Timeout = Field(
         300.0, description="longest pause of a script inside a transaction"
     )
@@ -141,60 +146,65 @@ class Settings(BaseSettings):
         10.0, description="longest wait for another session that migrates the same tenant"
     )
     deadline: Duration | None = Field(
-        None, description="longest run; then nothing is begun and what is in flight is cancelled"
+        None,
+        description="longest run; after it, nothing more is begun and what is running is cancelled",
     )
     attempt_timeout: Timeout = Field(
-        3600.0, description="longest attempt on a tenant, whatever its script does"
+        3600.0, description="longest attempt on one tenant, whatever its script does"
     )
     reconnect_timeout: Duration = Field(60.0, description="longest wait for a server that restarts")
-    canary: str = Field("1", description="tenants that go first: how many, or names with commas")
+    canary: str = Field("1", description="the tenants that go first: how many, or which")
     wave: PositiveInt | None = Field(
-        None, description="tenants in each wave after the canary; default: all"
+        None, description="how many tenants in each wave after the canary; default: all"
     )
     max_failures: str = Field(
-        "5%", description="a run stops when more have failed: a number, or a share (at least 1)"
+        "5%",
+        description="the run stops when more tenants have failed; a share is at least 1 tenant",
     )
     gate: str = Field(
-        "", description="command asked between waves; the run stops unless it exits 0"
+        "", description="a command that runs between waves; unless it exits with 0, the run stops"
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     client_programs: Path | None = Field(
         None, description="the folder of pg_dump and pg_restore; default: from PATH"
     )
     backup_key: SecretStr | None = Field(
-        None, description="the secret that signs backups; best as TENANTMIG_BACKUP_KEY"
+        None, description="the secret that signs backups; best set as TENANTMIG_BACKUP_KEY"
     )
     restore_role: str = Field(
-        "", description="the role as which a restore runs the tenant's code; default: its owner"
+        "",
+        description="the role that runs the tenant's code in a restore; default: its owner",
     )
     run_as: Literal["connected", "schema_owner"] = Field(
         "connected",
-        description="as whom scripts run: the connected role, or the owner of each tenant schema",
+        description="the role that runs scripts",
     )
     bind_parameters: Literal["auto", "server", "client"] = Field(
         "auto",
-        description="client: all parameters of scripts are put into the text, as psycopg2 does;"
-        " auto: where the database URL says +psycopg2",
+        description="how parameters of scripts are sent",
     )
     onboard_owner: str = Field(
         "",
-        description="the role that owns a new tenant's schema; may hold {name} or {schema}",
+        description="the role that will own a new tenant's schema",
     )
     x: tuple[str, ...] = Field(
-        (), description="what env.py and scripts see as `-x key=value`; kept in the ledger"
+        (), description="what env.py and scripts read as `-x key=value`; kept in the ledger"
     )
-    version_length: PositiveInt = Field(32, description="characters of a revision id, at most")
+    version_length: PositiveInt = Field(32, description="longest revision id, in characters")
     pure_modules: tuple[str, ...] = Field(
         (),
-        description="modules that scripts use and that keep no state and ask nothing of the tenant",
+        description="modules of scripts that keep no state and do not ask who the tenant is",
     )
     trusted_schemas: tuple[str, ...] = Field(
-        (), description="tenant schemas that may hold what runs as the migrator; * for all"
+        (),
+        description="tenant schemas whose own code may run as the migrator; * for all",
     )
     row_security: Literal["off", "on"] = Field(
-        "off", description="on: policies may hide rows from revisions; off: such a revision fails"
+        "off", description="whether row security policies may hide rows from revisions"
     )
-    recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
+    recycle_after: PositiveInt = Field(
+        200, description="how many tenants one connection serves before it is replaced"
+    )
 
     @classmethod
     def settings_customise_sources(

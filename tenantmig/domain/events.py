@@ -14,28 +14,35 @@ from tenantmig.domain.plan import RunKind
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The run is in the ledger; `pending` of its tenants will be worked on, `parallel` at once."""
+    """The run is in the ledger and begins."""
 
     run: int
+    """The number of the run."""
     kind: RunKind
     target: str
+    """The revision, as the command was given it."""
     tenants: int
+    """How many tenants the run has."""
     pending: int
+    """How many of them it will work on."""
     parallel: int
+    """How many it works on at once, at most."""
     lineage: Lineage = Lineage.TENANT
 
 
 @dataclass(frozen=True, slots=True)
 class WaveStarted:
-    """A wave begins, of so many tenants; wave 0 is the canary."""
+    """A wave begins."""
 
     wave: int
+    """0 is the canary."""
     tenants: tuple[str, ...]
+    """The names of its tenants."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedLock:
-    """A revision locks a table that tenants share: it is run one tenant at a time from here on."""
+    """A revision locks a table that tenants share. From here on it runs one tenant at a time."""
 
     revision: str
     table: str
@@ -43,49 +50,56 @@ class SharedLock:
 
 @dataclass(frozen=True, slots=True)
 class FewerAtOnce:
-    """The server bears no more than `parallel` tenants at once, until another wave or leg."""
+    """The server cannot serve as many tenants at once. The next wave or leg tries again."""
 
     parallel: int
+    """How many tenants are worked on at once from here on, at most."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SlowBackup:
-    """A tenant's backup took as long as a fleet of this size makes it: pg_dump read everything."""
+    """pg_dump had to read the catalog of the whole database for a tenant's backup."""
 
     tenant: str
     reason: str
+    """Why it could not read the tenant's part alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogsDiffer:
-    """Replayed tenants whose catalog is not that of the first ones; they differed before."""
+    """The catalogs of some replayed tenants differ from the first ones'. They did so before."""
 
     schemas: tuple[str, ...]
+    """The tenant schemas that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """An attempt failed and will be made again (`is_deferred`: at the end of the run)."""
+    """An attempt on a tenant failed, and there will be another."""
 
     tenant: str
     attempt: int
+    """The number of the attempt."""
     failure: Failure
     is_deferred: bool = False
+    """True when the next attempt comes at the end of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantFinished:
-    """A tenant has its outcome; `done` of `pending` tenants have theirs."""
+    """A tenant has its outcome."""
 
     outcome: TenantOutcome
     done: int
+    """How many tenants have their outcome."""
     pending: int
+    """How many tenants the run works on."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run has ended; its report."""
+    """The run has ended."""
 
     report: RunReport
 
@@ -99,7 +113,7 @@ class ServerWarned:
 
 @dataclass(frozen=True, slots=True)
 class ScriptPrinted:
-    """What env.py and scripts wrote to stdout and stderr in one attempt on a tenant, in lines."""
+    """env.py or scripts wrote to stdout or stderr in one attempt on a tenant."""
 
     tenant: str
     lines: tuple[str, ...]

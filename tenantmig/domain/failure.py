@@ -48,10 +48,11 @@ RETRYABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt. `message` is the primary message, on one line, free of secrets."""
+    """Why an attempt failed."""
 
     kind: FailureKind
     message: str
+    """The primary message, on one line, free of secrets."""
     phase: Phase = Phase.PREPARE
     sqlstate: str | None = None
 

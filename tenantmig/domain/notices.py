@@ -21,18 +21,19 @@ PLACEHOLDER = "<tenant>"
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A warning of the server in a revision (several, if a replay sent them at once).
-
-    In a report the tenant's own schema is `<tenant>`, `tenants` is how many were warned and
-    `example` one of them; `count` is how often in all.
-    """
+    """A warning of the server."""
 
     revision: str
+    """The revision; several, if a replay sent them at once."""
     sqlstate: str
     message: str
+    """In a report `<tenant>` stands for the tenant's own schema."""
     count: int = 1
+    """How often the warning came."""
     tenants: int = 1
+    """For how many tenants it came."""
     example: str = ""
+    """One of these tenants."""
 
 
 class NoticeListener:

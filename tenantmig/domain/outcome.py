@@ -29,10 +29,15 @@ class Outcome(StrEnum):
     STAMPED = "stamped"
     RESTORED = "restored"
     ALREADY_CURRENT = "already_current"
+    """It was at the target before."""
     FAILED = "failed"
+    """It is not at the target; what was begun was rolled back to an exact revision."""
     IN_DOUBT = "in_doubt"
+    """Nobody knows yet whether its last step was committed."""
     SKIPPED = "skipped"
+    """The run stopped before it began with this tenant, or was told to leave it."""
     INTERRUPTED = "interrupted"
+    """It was cut off, or not begun, when the run was interrupted."""
 
     @property
     def is_at_target(self) -> bool:
@@ -52,12 +57,16 @@ AT_TARGET = frozenset({*DONE.values(), Outcome.ALREADY_CURRENT})
 
 
 class RunState(StrEnum):
-    """How a run stands; `running` only while its driver lives."""
+    """The state of a run."""
 
     RUNNING = "running"
+    """Only while its driver lives."""
     COMPLETE = "complete"
+    """Every selected tenant is at the target."""
     INCOMPLETE = "incomplete"
+    """Some tenants failed, are in doubt or were not reached."""
     INTERRUPTED = "interrupted"
+    """Ctrl-C or SIGTERM ended it, or its driver died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +108,28 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TenantOutcome:
-    """What a run did to one tenant. Revisions are None at base; durations are in seconds."""
+    """What a run did to one tenant."""
 
     tenant: str
     schema: str
     outcome: Outcome
     from_revision: str | None = None
+    """The revision before; None at base."""
     to_revision: str | None = None
+    """The revision after; None at base."""
     engine: str | None = None
+    """What brought it there: `alembic`, `replay`, `statements` or `restore`."""
     attempts: int = 0
     wave: int = 1
+    """0 is the canary."""
     duration_s: float = 0.0
     sqlstate: str | None = None
     error: str | None = None
+    """Why it failed, on one line."""
     backup: str | None = None
+    """The file that `--backup` wrote."""
     lost_xid: str | None = None
+    """The transaction whose COMMIT was lost, of a tenant in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +185,10 @@ class TenantRun:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what it did to each tenant.
-
-    `obstacles` says of each revision that was not replayed why not; `warnings` are the server's,
-    each once. `shared` is the run over the
-    shared lineage that went before, if that had something to do.
-    """
+    """A run and what it did to each tenant."""
 
     run: int | None
+    """The number of the run."""
     kind: RunKind
     target: str
     state: RunState
@@ -184,11 +196,16 @@ class RunReport:
     started_at: datetime | None = None
     duration_s: float = 0.0
     reason: str | None = None
+    """Why the run stopped, if it did."""
     undoes: int | None = None
+    """The run that a rollback undoes."""
     obstacles: Mapping[str, str] = field(default_factory=dict)
+    """For each revision that was not replayed: why not."""
     warnings: tuple[Warned, ...] = ()
+    """What the server warned of, each warning once."""
     lineage: Lineage = Lineage.TENANT
     shared: RunReport | None = None
+    """The run over the shared lineage that went before, if that had something to do."""
     problems: tuple[str, ...] = ()
     """Rows of the ledger that belong to the run and cannot be used, a sentence each."""
 

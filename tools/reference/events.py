@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
+import textwrap
 from enum import Enum
+from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
 from tenantmig import events
@@ -19,8 +22,7 @@ def event_blocks() -> dict[str, str]:
         _collect(each, found)
     blocks = {one.__name__: f"{_doc(one)}\n\n{_fields(one)}" for one in found if _holds(one)}
     words = [one for one in found if issubclass(one, Enum)]
-    rows = [(code(one.__name__), " ".join(code(str(each.value)) for each in one)) for one in words]
-    blocks["values"] = table(("type", "values"), rows)
+    blocks["values"] = "\n".join(f"#### {one.__name__}\n\n{_values(one)}" for one in words)
     return blocks
 
 
@@ -48,8 +50,32 @@ def _doc(each: type) -> str:
 
 def _fields(each: Any) -> str:
     hints = get_type_hints(each)
-    rows = [(f"`{one.name}`", code(_type(hints[one.name]))) for one in dataclasses.fields(each)]
-    return table(("field", "type"), rows)
+    told = _told(each)
+    rows = [
+        (f"`{one.name}`", code(_type(hints[one.name])), told.get(one.name, ""))
+        for one in dataclasses.fields(each)
+    ]
+    return table(("field", "type", "meaning"), rows)
+
+
+def _values(each: type[Enum]) -> str:
+    told = _told(each)
+    if not told:
+        return f"{_doc(each)} {', '.join(code(str(one.value)) for one in each)}\n"
+    rows = [(code(str(one.value)), told.get(one.name, "")) for one in each]
+    return f"{_doc(each)}\n\n{table(('value', 'meaning'), rows)}"
+
+
+def _told(each: type) -> dict[str, str]:
+    """Return the texts below a class's fields or members, by their names."""
+    (found,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+    assert isinstance(found, ast.ClassDef)
+    told = {}
+    for one, after in pairwise(found.body):
+        targets = one.targets if isinstance(one, ast.Assign) else [getattr(one, "target", None)]
+        if isinstance(targets[0], ast.Name) and isinstance(after, ast.Expr):
+            told[targets[0].id] = ast.literal_eval(after.value)
+    return told
 
 
 def _type(hint: Any) -> str:
