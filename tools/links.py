@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tools.markdown import REPOSITORY, anchors, links
+from tools.markdown import REPOSITORY, anchors, landing, links
 
 NAMED = re.compile(r"(?<![\w/.])docs/[\w/-]+\.(?:md|svg)")
 FOLDERS = ("tenantmig", "tests", "tools", "benchmarks", "examples", "alembic")
@@ -38,6 +38,8 @@ def _broken_in_pages() -> Iterator[str]:
                 yield f"{place}: leads out of the repository"
             elif not link.path.exists():
                 yield f"{place}: there is no such file"
+            elif landing(link.path) is None:
+                yield f"{place}: the folder has no README.md to show"
             elif link.anchor and link.anchor not in _anchors(link.path):
                 yield f"{place}: the page has no such heading"
 

@@ -39,6 +39,14 @@ class Link:
         return self.target.partition("#")[2]
 
 
+def landing(path: Path) -> Path | None:
+    """Return the file that a link to a path shows: of a folder its README, or `__init__.py`."""
+    if not path.is_dir():
+        return path
+    found = (path / name for name in ("README.md", "index.md", "__init__.py"))
+    return next((one for one in found if one.is_file()), None)
+
+
 def links(page: Path) -> Iterator[Link]:
     """Yield the links of a page, without those in code and without those to other sites."""
     text = page.read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.links import broken_links, pages
-from tools.markdown import DOCS, REPOSITORY, links
+from tools.markdown import DOCS, REPOSITORY, landing, links
 
 CONFIG = REPOSITORY / "zensical.toml"
 STAGED = REPOSITORY / "build" / "docs"
@@ -85,7 +85,8 @@ def _write_page(page: Path, staged: Path) -> set[Path]:
     text = page.read_text(encoding="utf-8")
     found = set()
     for link in reversed(list(links(page))):
-        path = _file(link.path)
+        path = landing(link.path)
+        assert path is not None
         inside = page.is_relative_to(DOCS) and path.is_relative_to(DOCS)
         if inside or path == page:
             continue
@@ -96,15 +97,6 @@ def _write_page(page: Path, staged: Path) -> set[Path]:
         text = text[: link.start] + target + text[link.start + len(link.target) :]
     staged.write_text(text, encoding="utf-8")
     return found
-
-
-def _file(path: Path) -> Path:
-    """Return the file that stands for a path: of a folder its README, or an `__init__.py`."""
-    if not path.is_dir():
-        return path
-    return next(
-        one for name in ("index.md", "README.md", "__init__.py") if (one := path / name).is_file()
-    )
 
 
 def _place(path: Path) -> Path:
