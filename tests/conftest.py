@@ -1,6 +1,7 @@
 """Lists the fixture plugins; each lives in tests/fixtures/, one file a concern."""
 
 pytest_plugins = [
+    "tests.fixtures.speeds",
     "tests.fixtures.server",
     "tests.fixtures.database",
     "tests.fixtures.pooler",

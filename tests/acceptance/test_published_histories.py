@@ -118,7 +118,7 @@ def test_a_script_that_names_the_default_schema_stays_in_its_tenant(
     assert_equal(database, ["acme"], back)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["langflow", "optuna", "mlflow_auth"])
 def test_the_default_engine_makes_what_plain_alembic_makes(
     name: str, published: dict[str, PublishedHistory], tmp_path: Path, database: Database

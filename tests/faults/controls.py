@@ -25,7 +25,7 @@ COPIED = ("tenantmig", "tests", "docs", "alembic", "examples")
 FILES = ("pyproject.toml", "alembic.ini")
 LIMIT_S = 240  # for one test
 PYTEST = (
-    "-m", "pytest", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout",
+    "-m", "pytest", "-m", "", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout",
     str(LIMIT_S), "--tb=short", "-q", "-rA",
 )  # fmt: skip
 

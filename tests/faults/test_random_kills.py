@@ -107,7 +107,7 @@ def test_a_few_kills_at_random_moments(project: Project, victim_database: Databa
     _kill_at_random(project, victim_database, FEW, FIRST_SEED)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(1, 1 + WANTED // SHARE))
 def test_kills_at_random_moments(
     project: Project, victim_database: Database, promises: Promises, share: int

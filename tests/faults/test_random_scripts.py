@@ -41,7 +41,7 @@ def oracle(server: AnyServer, template: Database, tmp_path: Path) -> ScriptOracl
 
 
 SHARES = [
-    pytest.param(n, marks=pytest.mark.faults if n else (), id=str(n))
+    pytest.param(n, marks=pytest.mark.slow if n else (), id=str(n))
     for n in range(max(1, WANTED // SHARE))
 ]
 """The first is part of `make test`, and what the negative controls run."""

@@ -324,7 +324,7 @@ def _is_open(watch: Watch) -> bool:
     return bool(rows) and rows[0][0] != "complete"
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", KILLS, ids=lambda fate: fate.name)
 def test_a_kill_around_every_text(
     fleet: Project, victim: Server, victim_database: Database, promises: Promises, fate: Fate

@@ -15,7 +15,7 @@ SHARES = {
 }
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_a_sample_of_the_soak(share: str) -> None:
     counted, problems = soak(12, 1.5, SHARES[share], SEED)

@@ -42,7 +42,7 @@ op.execute("COMMENT ON TABLE users IS 'it''s'")""",
 INDEX = ("r3", "op.create_index('ix', 'notes', ['text'])")
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_this_repositorys_history(project: Project, database: Database) -> None:
     with untouched(database):
         report = project.run("check", "--replay", "--json").json["replay"]

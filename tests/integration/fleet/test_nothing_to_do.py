@@ -109,7 +109,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
             yield Watched(database, project, proxy)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_fleet_at_head(watched: Watched) -> None:
     for command, looks in (("upgrade", 0), ("status", 1), ("plan", 1)):
         before = len(watched.proxy.connections)
