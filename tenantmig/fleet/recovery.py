@@ -25,7 +25,7 @@ from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.ledger.records import RunRecord
 from tenantmig.postgres.tenant_schema import refuse_without_create, refuse_without_drop
-from tenantmig.rollout import planning, refusals
+from tenantmig.rollout import refusals, resume_planning, rollback_planning
 from tenantmig.settings import Settings, load_settings
 
 
@@ -119,7 +119,7 @@ def _options_of(record: RunRecord, options: RunOptions) -> RunOptions:
 def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord, options: RunOptions) -> Plan:
     """Plan for the tenants that a run did not bring to its target."""
     driver, undoes = driver.of(record.report.lineage), record.report.undoes
-    plan = planning.plan_resumption(
+    plan = resume_planning.plan_resumption(
         driver.reader(ledger),
         driver.history,
         record,
@@ -146,7 +146,7 @@ def plan_rollback(driver: Driver, ledger: Ledger, run: int, options: RunOptions)
     driver = driver.of(record.report.lineage)
     read, fleet = driver.reader(ledger), driver.discover(ledger)
     replaced = ledger.replaced_since(run)
-    plan = planning.plan_rollback(read, driver.history, record, fleet, replaced)
+    plan = rollback_planning.plan_rollback(read, driver.history, record, fleet, replaced)
     return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
 

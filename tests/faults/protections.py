@@ -215,7 +215,7 @@ CONTROLS = (
         "what goes wrong while one tenant is planned is its own problem",
         (
             Patch(
-                "rollout/planning.py",
+                "rollout/planner.py",
                 "except Exception as error:  # noqa: BLE001  what is wrong",
                 "except OSError as error:  # what is wrong",
             ),
