@@ -22,7 +22,7 @@ from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker, worker_of
 from tenantmig.errors import OutsideError, VersionTableError
-from tenantmig.history.revisions import MigrationsFunction
+from tenantmig.history.paths import MigrationsFunction
 from tenantmig.postgres.confined import Confinement
 from tenantmig.postgres.diagnosis import explain
 from tenantmig.postgres.session import TenantSession

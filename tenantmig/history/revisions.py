@@ -3,28 +3,31 @@ the paths through them. Knows no tenant and no connection."""
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
 
-from tenantmig.domain.counting import counted
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.plan import Heads, Leg, RunKind, show_heads
 from tenantmig.domain.plan import Path as RevisionPath
 from tenantmig.domain.recording import AUTOCOMMIT
-from tenantmig.errors import HistoryError, UnknownRevisionError, VersionTableError
+from tenantmig.errors import HistoryError
 from tenantmig.history.alembic_config import alembic_config, refuse_shadow
-from tenantmig.history.heads import ExactStep, follow, read_heads
-from tenantmig.history.history_errors import history_errors, one_line
+from tenantmig.history.applied import ancestors, check_heads, unknown
+from tenantmig.history.history_errors import history_errors
+from tenantmig.history.paths import (
+    MigrationsFunction,
+    find_exact_path,
+    find_exact_steps,
+    find_path,
+    find_places,
+    find_steps,
+    knows,
+)
 from tenantmig.history.proofs import HistoryProofs
 from tenantmig.history.row_changes import may_write_rows
 from tenantmig.history.script_source import (
@@ -32,8 +35,7 @@ from tenantmig.history.script_source import (
     has_autocommit_block,
     irreversible_reason,
 )
-
-MigrationsFunction = Callable[[Heads, MigrationContext | None], Iterable[ExactStep]]
+from tenantmig.history.targets import resolve, resolve_target, scripts_of
 
 
 class History:
@@ -98,35 +100,7 @@ class History:
             UnknownRevisionError: it names no revision or several.
             HistoryError: it is `head` and the history has several heads.
         """
-        if kind is RunKind.DOWNGRADE and re.fullmatch(r"-\d+", target):
-            return target
-        if kind is RunKind.UPGRADE and re.fullmatch(r"\+\d+", target):
-            return target
-        if target in {"base", "heads"}:
-            return target
-        if not target or target[0] in "+-":
-            raise UnknownRevisionError(_unknown(target, f"not a target of {kind.value}"))
-        if target == "head" and len(self.heads) > 1:
-            raise HistoryError(
-                f"The history has {len(self.heads)} heads ({', '.join(self.heads)});"
-                " join them with `alembic merge heads`, name one of them, or say `heads`."
-            )
-        if re.search(r"@(base|[+-]\d+)$", target):
-            raise UnknownRevisionError(
-                f"{target!r} depends on where each tenant stands; name a revision id instead."
-            )
-        return ",".join(self._resolve(target)) or "base"
-
-    def _resolve(self, target: str) -> Heads:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = self.script.get_revisions(target)
-        except CommandError as error:
-            raise UnknownRevisionError(_unknown(target, error.__cause__ or error)) from error
-        if any(script is None for script in found):
-            raise UnknownRevisionError(_unknown(target, "no such revision"))
-        return tuple(sorted(script.revision for script in found))
+        return resolve_target(self.script, self.heads, target, kind)
 
     def check_heads(self, heads: Heads) -> None:
         """Make sure that the rows of a version table are a possible state of this history.
@@ -135,36 +109,19 @@ class History:
             VersionTableError: a row names an unknown revision, or one row's revision is an
                 ancestor of another's.
         """
-        for revision in self.unknown(heads):
-            raise VersionTableError(
-                f"the version table names revision {revision!r}, which is not in this history"
-            )
-        for revision in heads:
-            others = [head for head in heads if head != revision]
-            if others and revision in self._ancestors(others):
-                raise VersionTableError(
-                    f"the version table has {counted(len(heads), 'row')} ({', '.join(heads)}),"
-                    f" and {revision} is an ancestor of another row"
-                )
+        check_heads(self.script, heads)
 
     def unknown(self, heads: Heads) -> Heads:
         """Return those that are no revision of this history, by their whole id."""
-        known = self.script.revision_map._revision_map  # noqa: SLF001  no prefixes
-        found = {revision: known.get(revision) for revision in heads}
-        return tuple(h for h, script in found.items() if script is None or script.revision != h)
-
-    def _ancestors(self, heads: Sequence[str]) -> set[str]:
-        # one by one: of several, Alembic refuses those that overlap
-        each = (self.script.iterate_revisions(revision, "base") for revision in heads)
-        return {script.revision for scripts in each for script in scripts}
+        return unknown(self.script, heads)
 
     def is_applied(self, revision: str, heads: Heads) -> bool:
         """True when a tenant whose version table says `heads` has had this revision."""
-        return revision in heads or revision in self._ancestors(heads)
+        return revision in heads or revision in ancestors(self.script, heads)
 
     def applied(self, heads: Heads) -> frozenset[str]:
         """Return every revision that a tenant has had whose version table says `heads`."""
-        return frozenset(self._ancestors(heads))
+        return frozenset(ancestors(self.script, heads))
 
     @property
     def revisions(self) -> tuple[str, ...]:
@@ -180,25 +137,7 @@ class History:
         Raises:
             UnknownRevisionError: the target cannot be reached from there.
         """
-        if "," in target and kind is RunKind.DOWNGRADE:
-            return self.exact_path(kind, source, read_heads(target))
-        if target[:1] in "+-" and len(source) > 1:
-            raise UnknownRevisionError(
-                f"{target} is ambiguous from {show_heads(source)}; name a revision id instead"
-            )
-        try:
-            steps = list(self.steps(kind, target)(source, None))
-        except (CommandError, RevisionError) as error:
-            where = show_heads(source) or "base"
-            raise UnknownRevisionError(
-                f"there is no {kind.value} from {where} to {target}: {one_line(error)}"
-            ) from error
-        except AttributeError as error:  # a script without upgrade() or downgrade()
-            raise UnknownRevisionError(f"a script is incomplete: {one_line(error)}") from error
-        reached = follow(steps, source)[-1]
-        revisions = tuple(step.revision.revision for step in steps)
-        destination = (show_heads(reached) or "base") if target[:1] in "+-" else target
-        return RevisionPath(source, reached, revisions, destination)
+        return find_path(self.script, kind, source, target)
 
     def exact_path(self, kind: RunKind, source: Heads, target: Heads) -> RevisionPath:
         """Return the path over what one of two places has and the other has not.
@@ -209,24 +148,7 @@ class History:
         Raises:
             UnknownRevisionError: a revision is gone from the history, or no such path leads there.
         """
-        is_down, shown = kind is RunKind.DOWNGRADE, show_heads(target) or "base"
-        target = tuple(sorted(target))
-        way = f"there is no {kind.value} from {show_heads(source) or 'base'} to exactly {shown}"
-        gone = [revision for revision in (*source, *target) if not self.knows(revision)]
-        if gone:
-            raise UnknownRevisionError(f"{way}: revision {gone[0]!r} is not in this history")
-        if kind is RunKind.STAMP:
-            return RevisionPath(source, target, (), shown)
-        above, below = (source, target) if is_down else (target, source)
-        if not self.applied(below) <= self.applied(above):
-            raise UnknownRevisionError(f"{way}: each has revisions that the other has not")
-        scripts = self.script.iterate_revisions(above, below, implicit_base=True)
-        passed = [script.revision for script in scripts]
-        revisions = tuple(passed if is_down else reversed(passed))
-        path = RevisionPath(source, target, revisions, shown)
-        if self._places(kind, path)[-1] != target:
-            raise UnknownRevisionError(f"{way}: its version rows would be others")
-        return path
+        return find_exact_path(self.script, kind, source, target)
 
     def rest(self, kind: RunKind, path: RevisionPath, heads: Heads) -> tuple[str, ...] | None:
         """Return what is left of a path for a tenant that is somewhere on it; None beside it."""
@@ -238,8 +160,7 @@ class History:
         """Return where a path comes past, its ends included."""
         key = kind, path
         if key not in self._known_places:
-            steps = self.exact_steps(kind, path.revisions)(path.source, None)
-            self._known_places[key] = follow(steps, path.source)
+            self._known_places[key] = find_places(self.script, kind, path)
         return self._known_places[key]
 
     def legs(self, kind: RunKind, path: RevisionPath) -> tuple[Leg, ...]:
@@ -301,56 +222,26 @@ class History:
         Raises:
             UnknownRevisionError: it names a revision that is not there.
         """
-        base, colon, head = (":" if revision_range is None else revision_range).partition(":")
-        if not colon:
-            head = base = self.target(base)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = self.script.walk_revisions(base=base or "base", head=head or "heads")
-                return list(found)[::-1]
-        except (CommandError, RevisionError) as error:
-            raise UnknownRevisionError(_unknown(str(revision_range), error)) from error
+        return scripts_of(self.script, self.heads, revision_range)
 
     def knows(self, revision: str) -> bool:
         """True when the history has a revision of exactly this id."""
-        return revision in self.script.revision_map._revision_map  # noqa: SLF001  no prefixes
+        return knows(self.script, revision)
 
     def stamp_path(self, source: Heads, target: str) -> RevisionPath:
         """Return the path of a stamp: from anywhere to `target`, over no revision."""
-        heads = () if target == "base" else self._resolve(target)
+        heads = () if target == "base" else resolve(self.script, target)
         return RevisionPath(source, heads, (), target)
 
     def steps(self, kind: RunKind, target: str) -> MigrationsFunction:
         """Return the function that gives Alembic the steps to `target` from where it stands."""
-        script, aim = self.script, read_heads(target) if "," in target else target
-        is_down = kind is RunKind.DOWNGRADE
-        find = script._downgrade_revs if is_down else script._upgrade_revs  # noqa: SLF001  what alembic.command calls
-
-        def steps(heads: Heads, context: MigrationContext | None) -> Iterable[ExactStep]:
-            found = [str(step.revision.revision) for step in find(aim, heads)]  # type: ignore[arg-type]
-            return self.exact_steps(kind, found)(heads, context)
-
-        return steps
+        return find_steps(self.script, kind, target)
 
     def exact_steps(self, kind: RunKind, revisions: Sequence[str]) -> MigrationsFunction:
         """Return the function that gives Alembic these revisions, in this order, and no others."""
-        scripts = [self.script.get_revision(revision) for revision in revisions]
-        is_upgrade, known = kind is not RunKind.DOWNGRADE, self.script.revision_map
-
-        def steps(_: Heads, __: MigrationContext | None) -> Iterable[ExactStep]:
-            return [ExactStep(known, script, is_upgrade) for script in scripts if script]
-
-        return steps
+        return find_exact_steps(self.script, kind, revisions)
 
 
 def _roots(config: Config) -> tuple[str, ...]:
     """Return the folders that scripts import from, before those of Python itself."""
     return tuple(config.get_prepend_sys_paths_list() or ())
-
-
-def _unknown(target: str, reason: object) -> str:
-    return (
-        f"{target!r} does not name exactly one revision ({one_line(reason)});"
-        " `alembic history` lists them."
-    )

@@ -10,6 +10,7 @@ import pytest
 
 from tenantmig.domain.plan import RunKind
 from tenantmig.errors import HistoryError, SettingsError, UnknownRevisionError, VersionTableError
+from tenantmig.history.applied import ancestors
 from tenantmig.history.revisions import History
 
 REPOSITORY = Path(__file__).parents[3]
@@ -163,7 +164,7 @@ def test_heads_are_reached_through_branches_and_merges(
 
 
 def _with_ancestors(sound: History, heads: tuple[str, ...]) -> set[str]:
-    return set(sound._ancestors(heads)) if heads else set()
+    return set(ancestors(sound.script, heads)) if heads else set()
 
 
 @pytest.mark.parametrize("shape", ["linear", "two_heads", "merged", "two_bases"])
