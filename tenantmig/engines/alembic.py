@@ -20,7 +20,7 @@ from tenantmig.engines.children import run_assignment, run_in_child
 from tenantmig.engines.env_look import look_at_env
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hush import hushed
-from tenantmig.engines.worker import render_sql
+from tenantmig.engines.worker_process import render_sql
 from tenantmig.engines.workers import READ_TRIES, Call, Workers
 from tenantmig.errors import (
     EnvironmentDiedError,

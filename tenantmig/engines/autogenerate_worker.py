@@ -29,7 +29,8 @@ from tenantmig.engines.renames import (
     remark_on_losses,
     rename_columns,
 )
-from tenantmig.engines.worker import Worker, worker_of
+from tenantmig.engines.worker import Worker
+from tenantmig.engines.worker_process import worker_of
 from tenantmig.errors import EnvironmentFileError, TenantmigError
 from tenantmig.history.script_writer import ScriptWriter, open_writer
 from tenantmig.postgres.confined import Confinement

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from tenantmig.domain.outcome import Attempt
 from tenantmig.domain.plan import Assignment
 from tenantmig.engines.environment import WorkerOptions
-from tenantmig.engines.worker import worker_of
+from tenantmig.engines.worker_process import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
 from tenantmig.forking import be_killed_with, end_with
 

@@ -21,6 +21,20 @@ LIBRARIES = frozenset(
 """Whose own hooks are the same for every tenant."""
 
 
+class HookLook:
+    """The hooks of this process, looked for again when something was imported."""
+
+    def __init__(self) -> None:
+        self._looked_at: tuple[int, str | None] = (0, None)
+
+    def find(self) -> str | None:
+        """Look again when something was imported: what is proved pure registers nothing."""
+        loaded = len(sys.modules)
+        if loaded != self._looked_at[0]:
+            self._looked_at = loaded, find_hook()
+        return self._looked_at[1]
+
+
 def find_hook() -> str | None:
     """Name a hook of the application, if there is any in this process."""
     for what, function in (*_listeners(), *_compilers()):

@@ -20,7 +20,8 @@ from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
-from tenantmig.engines.worker import Worker, worker_of
+from tenantmig.engines.worker import Worker
+from tenantmig.engines.worker_process import worker_of
 from tenantmig.errors import OutsideError, VersionTableError
 from tenantmig.history.paths import MigrationsFunction
 from tenantmig.postgres.confined import Confinement

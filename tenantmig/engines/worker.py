@@ -6,12 +6,10 @@ in two threads of one process. Everything here runs in a process of its own; onl
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -21,48 +19,32 @@ from tenantmig.domain.failure import FailureKind
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.notices import NoticeListener
 from tenantmig.domain.outcome import DONE, Attempt, Outcome
-from tenantmig.domain.plan import Assignment, Heads, RunKind, show_heads
-from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.plan import Assignment, Heads, RunKind
 from tenantmig.domain.redaction import redact
 from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.birth import make_schema
 from tenantmig.engines.environment import ScriptEnvironment, Unheard, WorkerOptions
-from tenantmig.engines.hints import find_hint, say_taken
-from tenantmig.engines.hooks import find_hook
+from tenantmig.engines.failed_attempt import explain_attempt
+from tenantmig.engines.hooks import HookLook
+from tenantmig.engines.moved_on import forget_finished_parts, refuse_moved
 from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
+from tenantmig.engines.shared_locks import find_shared_lock
 from tenantmig.engines.witness import Witness
 from tenantmig.errors import (
     EnvironmentFileError,
-    PartialRevisionError,
     VersionTableError,
 )
-from tenantmig.ledger.denial import find_denied, refuse_role
+from tenantmig.ledger.denial import refuse_role
 from tenantmig.ledger.journal import begin_attempt, record_step
 from tenantmig.ledger.ledger import session_name
 from tenantmig.ledger.parts import RevisionParts
-from tenantmig.postgres.blockers import find_blockers
 from tenantmig.postgres.connection import in_catalog, refuse_other_server
-from tenantmig.postgres.diagnosis import explain, is_read_only
 from tenantmig.postgres.session import TenantSession
-from tenantmig.postgres.sql import query
 from tenantmig.postgres.step_watch import end_mode_with
 from tenantmig.postgres.tenant_extensions import home_of
 from tenantmig.postgres.version_table import read_versions, write_version
 from tenantmig.tenants.registry import begin_onboarding, end_onboarding
-
-
-def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
-    """Return the SQL of an upgrade along `path`, from Alembic's offline mode."""
-    return worker_of(options).render_sql(tenant, path)
-
-
-@lru_cache(maxsize=1)
-def worker_of(options: WorkerOptions) -> Worker:
-    """Return this process's worker."""
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
-    sys.stdout = sys.stderr = Unheard(sys.stderr)
-    return Worker(options)
 
 
 class Worker(ScriptEnvironment):
@@ -70,7 +52,7 @@ class Worker(ScriptEnvironment):
 
     def __init__(self, options: WorkerOptions) -> None:
         super().__init__(options)
-        self._looked_at: tuple[int, str | None] = (0, None)
+        self._hooks = HookLook()
         self.session: TenantSession | None = None
         self.served = 0
         self.notices = NoticeListener(options.session.url.redact)
@@ -80,13 +62,6 @@ class Worker(ScriptEnvironment):
     def _hear_audit(self, happening: str, arguments: tuple[Any, ...]) -> None:
         if self.witness is not None:
             self.witness.hear_audit(happening, arguments)
-
-    def _look_for_hook(self) -> str | None:
-        """Look again when something was imported: what is proved pure registers nothing."""
-        loaded = len(sys.modules)
-        if loaded != self._looked_at[0]:
-            self._looked_at = loaded, find_hook()
-        return self._looked_at[1]
 
     def _forget(self) -> None:
         """Forget what was found out about the tenant before."""
@@ -126,16 +101,9 @@ class Worker(ScriptEnvironment):
             return self._fail(error, assignment)
 
     def _fail(self, error: BaseException, assignment: Assignment) -> Attempt:
-        if self.parts is not None and self.parts.is_reading_again and is_read_only(error):
-            error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
-        if self.session is not None and self.parts is not None:
-            self.parts.clear_after(self.session, error)
-        failure = explain(error, self.session, self.options.session.url, self.running)
-        with suppress(Exception):  # what is looked for hides nothing of what was found
-            more = find_hint(error, self.session, self.options) + self._find_cause(
-                error, assignment
-            )
-            failure = replace(failure, message=failure.message + more)
+        failure = explain_attempt(
+            error, assignment, self.options, self.session, self.parts, self.running
+        )
         is_partial = self.parts is not None and self.parts.is_partial
         if assignment.kind is RunKind.ONBOARD:
             # whatever is left of it is dropped before the next attempt
@@ -153,15 +121,6 @@ class Worker(ScriptEnvironment):
             memo=self.onward.memo if self.onward else assignment.memo,
             hook=self.hook,
         )
-
-    def _find_cause(self, error: BaseException, assignment: Assignment) -> str:
-        if self.session is None or self.session.is_broken:
-            return ""
-        schema, options = assignment.tenant.schema, self.options
-        denied = find_denied(error, self.session, schema, options.version_table)
-        if assignment.kind is not RunKind.ONBOARD:
-            denied += say_taken(error, assignment.tenant, options)
-        return denied + find_blockers(error, self.session, schema, options.shared_schema)
 
     def _open_session(self, assignment: Assignment) -> TenantSession:
         if self.served >= self.options.recycle_after:
@@ -209,13 +168,14 @@ class Worker(ScriptEnvironment):
         stretch = assignment.stretch
         if assignment.kind is not RunKind.ONBOARD:
             heads = self._read_heads(session, assignment.tenant)
-            self._forget_finished_parts(session, heads, assignment.kind)
+            assert self.parts is not None
+            forget_finished_parts(self.parts, session, self.history, heads, assignment.kind)
             self.knows_version = True
             if heads == assignment.path.target:
                 return Outcome.ALREADY_CURRENT
             if heads == stretch.target:
                 return DONE[assignment.kind]
-            self._refuse_moved(heads, assignment)
+            refuse_moved(self.history, heads, assignment)
             if assignment.is_reading:
                 raise VersionTableError("the last attempt left nothing; run again")
         if stretch.revisions:
@@ -227,24 +187,6 @@ class Worker(ScriptEnvironment):
         target = assignment.path.target if is_through else stretch.target
         read_back_outcome(session, self.options.ledger, table, assignment, target)
         return DONE[assignment.kind]
-
-    def _forget_finished_parts(self, session: TenantSession, heads: Heads, kind: RunKind) -> None:
-        """Forget parts of a revision that somebody has finished since, with plain Alembic."""
-        assert self.parts is not None
-        for part in self.parts.left[:1]:
-            is_applied = self.history.is_applied(part.revision, heads)
-            if is_applied is (part.direction is not RunKind.DOWNGRADE):
-                with session.outside_transaction():
-                    self.parts.forget()
-            elif part.direction is not kind:
-                self.parts.begin("", kind)  # says which revision is to be finished first
-
-    def _refuse_moved(self, heads: Heads, assignment: Assignment) -> None:
-        if self.history.rest(assignment.kind, assignment.stretch, heads) is None:
-            raise VersionTableError(
-                f"the tenant was moved to {show_heads(heads) or 'base'} by something else since"
-                " this run was planned; nothing was run, run again"
-            )
 
     def _write_base(self, session: TenantSession, assignment: Assignment) -> None:
         """Onboard at base: a history without revisions, or `--to base`; or as `birth` makes it."""
@@ -290,7 +232,9 @@ class Worker(ScriptEnvironment):
             reached = onward.reached = tuple(sorted(heads))
             session.driver.refuse_left()
             if witness is not None:
-                self._look_at_locks(session, assignment.tenant)
+                held = find_shared_lock(session, assignment.tenant, self.options.ledger)
+                if held and self.running:
+                    self.shared_locks[self.running] = held
                 if session.has_own_commit:
                     witness.note_script("it ends its transaction by itself")
                 witness.reached(str(self.running), assignment.kind, reached, onward.remembered)
@@ -300,7 +244,7 @@ class Worker(ScriptEnvironment):
 
         def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
             self.check_environment(context, session, assignment.tenant)
-            self.hook = self._look_for_hook()
+            self.hook = self._hooks.find()
             session.follow(lambda: context)
             if witness is not None:
                 witness.stands = heads
@@ -347,12 +291,3 @@ class Worker(ScriptEnvironment):
         if self.running is not None and self.parts is not None:
             self.parts.end()
         session.end_revision()
-
-    def _look_at_locks(self, session: TenantSession, tenant: Tenant) -> None:
-        """Note a table outside the tenant schema that the revision keeps others from."""
-        facts = {"schema": tenant.schema}
-        found = session.driver.execute(
-            query("engines/shared_locks", self.options.ledger), facts
-        ).fetchone()
-        if found and self.running:
-            self.shared_locks[self.running] = str(found[0])

@@ -1,0 +1,28 @@
+"""The one worker of this process, and what is asked of it by name from another process.
+
+Nothing of this is for the process that the user started: its output would be taken from it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+
+from tenantmig.domain.plan import Path as RevisionPath
+from tenantmig.domain.tenant import Tenant
+from tenantmig.engines.environment import Unheard, WorkerOptions
+from tenantmig.engines.worker import Worker
+
+
+def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
+    """Return the SQL of an upgrade along `path`, from Alembic's offline mode."""
+    return worker_of(options).render_sql(tenant, path)
+
+
+@lru_cache(maxsize=1)
+def worker_of(options: WorkerOptions) -> Worker:
+    """Return this process's worker."""
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
+    sys.stdout = sys.stderr = Unheard(sys.stderr)
+    return Worker(options)
