@@ -206,7 +206,7 @@ CONTROLS = (
     Control(
         "P7",
         "a tenant in trouble is no canary",
-        (Patch("rollout/run.py", "canary.healthy(rest) or rest", "rest"),),
+        (Patch("rollout/waves_at_work.py", "canary.healthy(rest) or rest", "rest"),),
         ("tests/integration/rollout/test_sick_tenants.py::test_a_stuck_tenant_goes_last_and_blocks_no_release",),
         "AssertionError",
     ),
@@ -617,7 +617,7 @@ CONTROLS = (
     Control(
         "P7",
         "a thread that a full server refuses leaves",
-        (Patch("rollout/run.py", "elif is_full(", "elif False and ("),),
+        (Patch("rollout/hearing.py", "elif is_full(", "elif False and ("),),
         tuple(f"{LIMITS}a_refused_thread_leaves_at_once[{way}]" for way in ("auto", "alembic")),
         "they do not leave",
     ),
