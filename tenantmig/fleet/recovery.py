@@ -23,7 +23,7 @@ from tenantmig.errors import SelectionError, UntrustedBackupError
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger.ledger import Ledger
-from tenantmig.ledger.records import RunRecord
+from tenantmig.ledger.run_rows import RunRecord
 from tenantmig.postgres.tenant_schema import refuse_without_create, refuse_without_drop
 from tenantmig.rollout import refusals, resume_planning, rollback_planning
 from tenantmig.settings import Settings, load_settings

@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from tenantmig.domain.lineage import Lineage
-from tenantmig.domain.notices import Warned
-from tenantmig.domain.outcome import (
-    Outcome,
-    RunReport,
-    RunState,
-    TenantOutcome,
-    TenantRun,
-    Trouble,
-    UnreadableRun,
-)
+from tenantmig.domain.outcome import Outcome, RunReport, TenantRun, Trouble, UnreadableRun
 from tenantmig.domain.plan import RunKind
 from tenantmig.errors import ConnectError, LedgerRowError, PrivilegeError, UnknownRunError
 from tenantmig.ledger import schema as ledger_schema
 from tenantmig.ledger.rows import Row
+from tenantmig.ledger.run_rows import RunRecord, name_run, read_report, read_run
+from tenantmig.ledger.tenant_rows import TenantRecord, read_tenant, unusable
 from tenantmig.postgres import rights, sql
 from tenantmig.postgres.connection import BoundedConnection, find_salt
 from tenantmig.postgres.lock_holder import name_table_holders
-
-
-@dataclass(frozen=True, slots=True)
-class TenantRecord:
-    """What a run has on one tenant, for going on with it or undoing it.
-
-    `destination` is the target in Alembic's words; None if nothing was planned for the tenant.
-    """
-
-    outcome: TenantOutcome
-    target: str | None
-    destination: str | None
-    problem: str | None = None
-    """Why the row cannot be used: where the tenant came from is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What the ledger has on a run beside its report."""
-
-    report: RunReport
-    direction: RunKind
-    is_fleetwide: bool
-    options: Mapping[str, Any]
-    server: str | None
-    tenants: tuple[TenantRecord, ...] = ()
 
 
 class Records:
@@ -142,7 +106,7 @@ class Records:
         if not self.exists:
             return ()
         return tuple(
-            _told_run(row) for row in self.query("ledger/runs", {"run": None, "limit": limit})
+            read_run(row) for row in self.query("ledger/runs", {"run": None, "limit": limit})
         )
 
     def tenant_runs(self, tenant: str, limit: int = 20) -> tuple[TenantRun, ...]:
@@ -150,7 +114,7 @@ class Records:
         if not self.exists:
             return ()
         rows = self.query("ledger/tenant_runs", {"tenant": tenant, "limit": limit})
-        return tuple(TenantRun(_told_run(row), _tenant_record(row, row.id).outcome) for row in rows)
+        return tuple(TenantRun(read_run(row), read_tenant(row, row.id).outcome) for row in rows)
 
     def run(self, run: int) -> RunReport:
         """Return one run with what it did to each tenant.
@@ -173,10 +137,10 @@ class Records:
             raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
         if len(rows) > 1:
             raise LedgerRowError(f"The ledger has several rows for run {run}; leave the right one.")
-        row, facts = rows[0], Row(rows[0].facts, _named(rows[0]))
+        row, facts = rows[0], Row(rows[0].facts, name_run(rows[0]))
         tenants, problems = self._tenant_records(run)
         report = replace(
-            _report(row, facts), tenants=tuple(t.outcome for t in tenants), problems=problems
+            read_report(row, facts), tenants=tuple(t.outcome for t in tenants), problems=problems
         )
         facts.number("epoch")
         return RunRecord(
@@ -203,10 +167,10 @@ class Records:
             if not row.tenant:
                 problems.append(f"A row of run {run} in the ledger names no tenant.")
                 continue
-            known = _tenant_record(row, run)
+            known = read_tenant(row, run)
             if row.tenant in found:
                 why = f"the ledger has several rows for it in run {run}; leave the right one"
-                known = _unusable(row.tenant, known.outcome.schema, why)
+                known = unusable(row.tenant, known.outcome.schema, why)
             found[row.tenant] = known
         return tuple(found.values()), tuple(problems)
 
@@ -254,97 +218,5 @@ class Records:
         return (RunKind(rows[0].kind), rows[0].target) if rows else None
 
 
-def _named(row: Any) -> str:
-    return f"Run {row.id} in the ledger"
-
-
-def _told_run(row: Any) -> RunReport | UnreadableRun:
-    """Read a run without its tenants, or say why its row cannot be used."""
-    try:
-        return _report(row, Row(row.facts, _named(row)))
-    except LedgerRowError as error:
-        return UnreadableRun(row.id, error.message)
-
-
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _report(row: Any, facts: Row) -> RunReport:
-    """Read a run without its tenants."""
-    options, started = facts.mapping("options"), facts.time("started_at")
-    ended = facts.optional_time("finished_at") or datetime.fromisoformat(row.now)
-    run = facts.optional_id("id")
-    state = facts.one_of("state", RunState)
-    lineage = Row(json.dumps(options), facts.what).optional_one_of("lineage", Lineage)
-    return RunReport(
-        run=run,
-        kind=facts.one_of("kind", RunKind),
-        target=facts.required("target"),
-        state=RunState.INTERRUPTED if row.is_cut_off else state,
-        tenants=(),
-        started_at=started,
-        duration_s=(ended - started).total_seconds(),
-        reason=facts.optional_text("reason"),
-        undoes=facts.optional_id("undoes"),
-        obstacles=_obstacles(options.get("obstacles")),
-        warnings=tuple(_warnings(options.get("warnings"))),
-        lineage=lineage or Lineage.TENANT,
-    )
-
-
-def _obstacles(found: object) -> dict[str, str]:
-    if not isinstance(found, dict):
-        return {}
-    return {revision: why for revision, why in found.items() if isinstance(why, str)}
-
-
-def _warnings(found: object) -> Iterator[Warned]:
-    """Read the warnings of a run; one that is not as we wrote it is left out."""
-    for one in found if isinstance(found, list) else ():
-        with suppress(LedgerRowError):
-            facts = Row(json.dumps(one), "A warning")
-            yield Warned(
-                facts.optional_text("revision") or "",
-                facts.optional_text("sqlstate") or "",
-                facts.optional_text("message") or "",
-                facts.number("count"),
-                facts.number("tenants"),
-                facts.optional_text("example") or "",
-            )
-
-
-def _tenant_record(row: Any, run: int | str) -> TenantRecord:
-    """Read what a run has on one tenant; of a row that cannot be used nothing is believed."""
-    what = f'The row of "{row.tenant}" for run {run} in the ledger'
-    schema = ""
-    try:
-        intent = Row(row.intent, what)
-        schema = intent.required("schema")
-        doubt = Row(row.doubt or "{}", what)
-        outcome = TenantOutcome(
-            intent.required("tenant"),
-            schema,
-            # an intent never carried out
-            intent.optional_one_of("outcome", Outcome)
-            or (Outcome.IN_DOUBT if row.doubt else Outcome.INTERRUPTED),
-            intent.optional_text("from_revision"),
-            intent.optional_text("to_revision"),
-            intent.optional_text("engine"),
-            intent.number("attempts"),
-            intent.number("wave"),
-            intent.seconds("duration_s"),
-            intent.optional_text("sqlstate") or doubt.optional_text("sqlstate"),
-            intent.optional_text("error") or doubt.optional_text("error"),
-            intent.optional_text("backup"),
-            intent.transaction("lost_xid") or doubt.transaction("lost_xid"),
-        )
-        target, destination = intent.optional_text("target"), intent.optional_text("destination")
-    except LedgerRowError as error:
-        return _unusable(row.tenant, schema, error.message)
-    return TenantRecord(outcome, target, destination)
-
-
-def _unusable(tenant: str, schema: str, problem: str) -> TenantRecord:
-    outcome = TenantOutcome(tenant, schema, Outcome.IN_DOUBT, error=problem)
-    return TenantRecord(outcome, None, None, problem)

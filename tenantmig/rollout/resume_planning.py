@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tenantmig.domain.plan import (
-    Plan,
-    RunKind,
-)
+from tenantmig.domain.plan import Plan, RunKind
 from tenantmig.domain.tenant import Selection, Tenant
 from tenantmig.history.heads import read_heads
 from tenantmig.history.revisions import History
-from tenantmig.ledger.records import RunRecord, TenantRecord
+from tenantmig.ledger.run_rows import RunRecord
+from tenantmig.ledger.tenant_rows import TenantRecord
 from tenantmig.postgres.version_table import ReadVersions
 from tenantmig.rollout.planner import Planner
 from tenantmig.rollout.rollback_planning import facts_of, stand, undo

@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tenantmig.domain.plan import (
-    Plan,
-    RunKind,
-    show_heads,
-)
+from tenantmig.domain.plan import Plan, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import SelectionError
 from tenantmig.history.heads import read_heads
 from tenantmig.history.revisions import History
-from tenantmig.ledger.records import RunRecord, TenantRecord
+from tenantmig.ledger.run_rows import RunRecord
+from tenantmig.ledger.tenant_rows import TenantRecord
 from tenantmig.postgres.version_table import ReadVersions, Version
 from tenantmig.rollout.planner import Planner
 
