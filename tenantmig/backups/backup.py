@@ -27,7 +27,7 @@ from tenantmig.backups.dump import Tell, dump, ignore
 from tenantmig.backups.proof import hash_file, prepare_record, record_hash, write_signature
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import BackupError, TenantmigError
-from tenantmig.ledger.ledger import session_name
+from tenantmig.ledger.claim import session_name
 from tenantmig.postgres.connection import SessionOptions, connect
 
 Record = Callable[[str, int, Tenant], None]

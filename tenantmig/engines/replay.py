@@ -22,7 +22,7 @@ from tenantmig.domain.outcome import DONE, Attempt
 from tenantmig.domain.plan import Assignment
 from tenantmig.engines.template import Template
 from tenantmig.engines.transactions import TextMaker, Texts
-from tenantmig.ledger.ledger import session_name
+from tenantmig.ledger.claim import session_name
 from tenantmig.postgres.connection import (
     GRACE_S,
     BoundedConnection,

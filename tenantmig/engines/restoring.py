@@ -15,8 +15,8 @@ from tenantmig.domain.plan import Assignment
 from tenantmig.engines import Engine
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import ReadBackError, TenantSchemaMissingError
+from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.journal import begin_attempt, step_facts
-from tenantmig.ledger.ledger import session_name
 from tenantmig.postgres.connection import SessionOptions, connect, refuse_other_server
 from tenantmig.postgres.diagnosis import explain
 from tenantmig.postgres.session import TenantSession

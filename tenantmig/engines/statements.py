@@ -14,9 +14,9 @@ from tenantmig.domain.tenant import TenantState
 from tenantmig.engines import Engine
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import LedgerError
+from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.denial import find_denied
 from tenantmig.ledger.journal import begin_attempt, record_step
-from tenantmig.ledger.ledger import session_name
 from tenantmig.postgres.blockers import find_blockers
 from tenantmig.postgres.connection import SessionOptions, refuse_other_server
 from tenantmig.postgres.diagnosis import explain

@@ -18,8 +18,8 @@ from psycopg.types.json import Jsonb
 from tenantmig.domain.outcome import DONE
 from tenantmig.domain.plan import Assignment, Heads, RunKind, show_heads
 from tenantmig.engines.template import GAP, SCHEMA, SEPARATOR, Template
+from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.journal import DONE_OUTCOMES
-from tenantmig.ledger.ledger import session_name
 from tenantmig.postgres.connection import SessionOptions, binding
 from tenantmig.postgres.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
 from tenantmig.postgres.sql import text

@@ -31,13 +31,10 @@ from tenantmig.engines.onward import Onward
 from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.engines.shared_locks import find_shared_lock
 from tenantmig.engines.witness import Witness
-from tenantmig.errors import (
-    EnvironmentFileError,
-    VersionTableError,
-)
+from tenantmig.errors import EnvironmentFileError, VersionTableError
+from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.denial import refuse_role
 from tenantmig.ledger.journal import begin_attempt, record_step
-from tenantmig.ledger.ledger import session_name
 from tenantmig.ledger.parts import RevisionParts
 from tenantmig.postgres.connection import in_catalog, refuse_other_server
 from tenantmig.postgres.session import TenantSession

@@ -10,24 +10,20 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
-from datetime import datetime
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from tenantmig.domain.notices import Warned
-from tenantmig.domain.outcome import Outcome, RunState, TenantOutcome
+from tenantmig.domain.outcome import RunState, TenantOutcome
 from tenantmig.domain.plan import MOVES_FLEET, Path, Plan, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
-from tenantmig.errors import (
-    FleetBusyError,
-    OvertakenError,
-)
+from tenantmig.errors import FleetBusyError
 from tenantmig.ledger import schema as ledger_schema
-from tenantmig.ledger.journal import DONE_OUTCOMES
+from tenantmig.ledger.claim import RunClaim, refuse_overtaken
 from tenantmig.ledger.records import Records
 from tenantmig.postgres.connection import BoundedConnection, refuse_other_server, salt_of
 from tenantmig.postgres.lock_holder import name_holder
@@ -36,20 +32,6 @@ from tenantmig.postgres.retry import survive_restart
 T = TypeVar("T")
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, %s)"
 FLEET_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.fleet', %s))"
-
-
-class RunClaim(NamedTuple):
-    """What a driver holds of a run; a claim of an older epoch than the ledger's is void."""
-
-    run: int
-    epoch: int
-    started_at: datetime
-    server: str
-
-
-def session_name(run: int) -> str:
-    """The application_name of the sessions that work for a run."""
-    return f"tenantmig run {run}"
 
 
 class Ledger(Records):
@@ -223,92 +205,6 @@ class Ledger(Records):
                 " End that session, then run again."
             )
 
-    def record_outcome(
-        self, claim: RunClaim, outcome: TenantOutcome, *, is_undone: bool = False
-    ) -> TenantOutcome:
-        """Write what a run came to for one tenant, and return it as the ledger then has it.
-
-        What was written in the DDL's own transaction stands: if the last COMMIT did arrive, the
-        tenant is done whatever the driver saw; and the revision it reached is always that of the
-        journal. `is_undone` says that nothing of the tenant is left.
-
-        Raises:
-            OvertakenError: another driver has taken the run over; nothing was written.
-        """
-        facts = asdict(outcome) | {
-            "run": claim.run,
-            "epoch": claim.epoch,
-            "is_undone": is_undone,
-            "done": DONE_OUTCOMES,
-        }
-        try:
-            rows = self.insist(lambda: self.query("ledger/record_outcome", facts))
-        except psycopg.errors.LockNotAvailable:
-            # the transaction in doubt holds the tenant's row; if it commits, its word stands
-            rows = self.insist(lambda: self.query("ledger/record_doubt", facts))
-            self._refuse_overtaken(rows, claim)
-            return replace(outcome, outcome=Outcome.IN_DOUBT)
-        self._refuse_overtaken(rows, claim)
-        row = rows[0]
-        return replace(outcome, outcome=Outcome(row.outcome), to_revision=row.to_revision)
-
-    def record_arrivals(
-        self, claim: RunClaim, outcomes: Sequence[TenantOutcome]
-    ) -> list[TenantOutcome]:
-        """Write at once that these tenants are at the target; see `record_outcome`.
-
-        Raises:
-            OvertakenError: another driver has taken the run over; nothing was written.
-        """
-        columns = {
-            "tenants": "tenant",
-            "outcomes": "outcome",
-            "to_revisions": "to_revision",
-            "engines": "engine",
-            "attempts": "attempts",
-            "waves": "wave",
-            "durations": "duration_s",
-            "backups": "backup",
-        }
-        facts: dict[str, Any] = {
-            name: [getattr(outcome, key) for outcome in outcomes] for name, key in columns.items()
-        }
-        facts |= {"run": claim.run, "epoch": claim.epoch, "done": DONE_OUTCOMES}
-        try:
-            rows = self.insist(lambda: self.query("ledger/record_arrivals", facts))
-        except psycopg.errors.LockNotAvailable:
-            return [self.record_outcome(claim, outcome) for outcome in outcomes]
-        self._refuse_overtaken(rows, claim)
-        noted = {row.tenant: row for row in rows}
-        return [
-            replace(
-                o, outcome=Outcome(noted[o.tenant].outcome), to_revision=noted[o.tenant].to_revision
-            )
-            for o in outcomes
-        ]
-
-    def record_untouched(self, claim: RunClaim, tenants: Sequence[str], outcome: Outcome) -> None:
-        """Write at once that a run ended before it came to these tenants.
-
-        Raises:
-            OvertakenError: another driver has taken the run over; nothing was written.
-        """
-        facts = {
-            "run": claim.run,
-            "epoch": claim.epoch,
-            "tenants": list(tenants),
-            "outcome": outcome.value,
-        }
-        rows = self.insist(lambda: self.query("ledger/record_untouched", facts))
-        self._refuse_overtaken(rows, claim)
-
-    @staticmethod
-    def _refuse_overtaken(rows: Sequence[Any], claim: RunClaim) -> None:
-        if not rows:
-            raise OvertakenError(
-                f"Run {claim.run} was taken over by another driver; this one stopped."
-            )
-
     def finish_run(
         self,
         claim: RunClaim,
@@ -335,7 +231,7 @@ class Ledger(Records):
         with suppress(psycopg.OperationalError):  # a lost connection has given it up already
             unlock = f"SELECT pg_advisory_unlock_shared({RUN_LOCK})"
             self.connection.execute(unlock, [str(claim.run), salt_of(self.connection)])
-        self._refuse_overtaken(rows, claim)
+        refuse_overtaken(rows, claim)
 
     def insist(self, call: Callable[[], T]) -> T:
         """Make an idempotent call on the control connection, also through a restart."""

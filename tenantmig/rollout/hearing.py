@@ -23,7 +23,8 @@ from tenantmig.domain.failure import Phase
 from tenantmig.domain.notices import WarningSum
 from tenantmig.domain.stop_signal import StopSignal
 from tenantmig.ledger.activity import cancel_statements, is_full, login_problem
-from tenantmig.ledger.ledger import Ledger, RunClaim, session_name
+from tenantmig.ledger.claim import RunClaim, session_name
+from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.retry import is_connection_loss
 from tenantmig.rollout.attempts import Attempts
 from tenantmig.rollout.rollout import RolloutOptions

@@ -13,7 +13,8 @@ from tenantmig.domain.plan import Leg, Path, Plan
 from tenantmig.domain.stop_signal import StopSignal
 from tenantmig.domain.tenant import Tenant
 from tenantmig.ledger.activity import live_onboardings
-from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.ledger.claim import RunClaim
+from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.retry import Retry
 from tenantmig.rollout.rollout import Rollout, RolloutOptions, decided
 from tenantmig.rollout.settlement import Settlement

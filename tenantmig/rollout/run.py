@@ -12,16 +12,14 @@ from dataclasses import replace
 
 import psycopg
 
-from tenantmig.domain.events import (
-    RunFinished,
-    RunStarted,
-)
+from tenantmig.domain.events import RunFinished, RunStarted
 from tenantmig.domain.outcome import RunReport, RunState
 from tenantmig.domain.stop_signal import StopSignal
 from tenantmig.domain.waves import chunks, first_to_go
 from tenantmig.errors import OvertakenError, RunCutOffError, TenantmigError
 from tenantmig.ledger import rights as ledger_rights
-from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.ledger.claim import RunClaim
+from tenantmig.ledger.ledger import Ledger
 from tenantmig.rollout import canary
 from tenantmig.rollout.attempts import Attempts, RunFacts
 from tenantmig.rollout.hearing import Hearing

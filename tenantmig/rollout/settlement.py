@@ -15,7 +15,9 @@ from tenantmig.domain.plan import Plan, show_heads
 from tenantmig.domain.stop_signal import StopSignal
 from tenantmig.domain.tenant import Tenant
 from tenantmig.domain.waves import FailureBudget
-from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.ledger.claim import RunClaim
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.ledger.outcomes import record_arrivals, record_outcome, record_untouched
 from tenantmig.rollout.rollout import decided
 from tenantmig.rollout.tenant_work import TenantWork
 
@@ -51,14 +53,14 @@ class Settlement:
         """Take over what is decided before anything is run; it may be in the ledger already."""
         for outcome in decided(plan):
             if not is_written:
-                self.ledger.record_outcome(self.claim, outcome)
+                record_outcome(self.ledger, self.claim, outcome)
             self.outcomes.append(outcome)
 
     def settle(self, works: Sequence[TenantWork]) -> None:
         """Decide the outcomes of tenants, write them, and tell of them."""
         arrived = [self._told(work) for work in works if work.is_arrived]
         if arrived:
-            for settled in self.ledger.record_arrivals(self.claim, arrived):
+            for settled in record_arrivals(self.ledger, self.claim, arrived):
                 self._tell_settled(settled)
         for work in works:
             if not work.is_arrived:
@@ -70,7 +72,7 @@ class Settlement:
         is_undone = bool(undo is not None and is_begun and undo(work.tenant))
         if is_undone and settled.outcome is Outcome.IN_DOUBT:
             settled = replace(settled, outcome=Outcome.FAILED, lost_xid=None)
-        settled = self.ledger.record_outcome(self.claim, settled, is_undone=is_undone)
+        settled = record_outcome(self.ledger, self.claim, settled, is_undone=is_undone)
         self._spend_budget(work, settled)
         self._tell_settled(settled)
 
@@ -163,7 +165,7 @@ class Settlement:
         if untouched:
             outcome = self._outcome(untouched[0])
             names = [work.tenant.name for work in untouched]
-            self.ledger.record_untouched(self.claim, names, outcome)
+            record_untouched(self.ledger, self.claim, names, outcome)
         for work in untouched:
             self._tell_settled(replace(_untold(work), outcome=outcome))
 

@@ -95,9 +95,9 @@ class Control(NamedTuple):
 
 # The journal's row, held by a transaction that is being committed, tells of the doubt as well.
 UNHELD = Patch(
-    "ledger/ledger.py",
-    "            return replace(outcome, outcome=Outcome.IN_DOUBT)",
-    "            return outcome",
+    "ledger/outcomes.py",
+    "        return replace(outcome, outcome=Outcome.IN_DOUBT)",
+    "        return outcome",
 )
 SCRIPTS = "tests/faults/test_random_scripts.py::test_random_scripts_are_as_plain_alembic[0]"
 ISOLATION = "tests/integration/engines/test_isolation.py::test_as_plain_alembic_alone"

@@ -20,8 +20,10 @@ from tenantmig.domain.plan import Assignment, Plan, PlanGroup, RunKind
 from tenantmig.domain.plan import Path as RevisionPath
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import ConnectError, FleetBusyError, OvertakenError
+from tenantmig.ledger.claim import RunClaim
 from tenantmig.ledger.journal import begin_attempt
-from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.ledger.outcomes import record_outcome
 from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.postgres.session import TenantSession
 from tests.faults.protections import CONTROLS, Control
@@ -248,7 +250,7 @@ def _write(ledger: Ledger, claim: RunClaim, how: str) -> None:
             ledger.connection, ledger.schema, Assignment(claim.run, RunKind.UPGRADE, ACME, PATH)
         )
     elif how == "outcome":
-        ledger.record_outcome(claim, TenantOutcome("acme", "acme", Outcome.UPGRADED, "r1", "r2"))
+        record_outcome(ledger, claim, TenantOutcome("acme", "acme", Outcome.UPGRADED, "r1", "r2"))
     else:
         ledger.finish_run(claim, RunState.COMPLETE, None)
 

@@ -22,8 +22,10 @@ from tenantmig.errors import (
     UnknownRunError,
 )
 from tenantmig.ledger.activity import cancel_statements
+from tenantmig.ledger.claim import RunClaim, session_name
 from tenantmig.ledger.journal import begin_attempt, record_step
-from tenantmig.ledger.ledger import Ledger, RunClaim, session_name
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.ledger.outcomes import record_outcome
 from tenantmig.ledger.schema import LEDGER_VERSION
 from tenantmig.postgres.connection import SessionOptions, connect, salt_of
 from tests.fixtures.database import Database
@@ -239,7 +241,7 @@ def test_a_driver_that_lost_its_connection_still_runs(
     claim = _claim(ledger)
     run = claim.run
     _terminate(database, ledger)
-    assert ledger.record_outcome(claim, _outcome(Outcome.FAILED)).outcome is Outcome.FAILED
+    assert record_outcome(ledger, claim, _outcome(Outcome.FAILED)).outcome is Outcome.FAILED
     assert open_ledger().run(run).state is RunState.RUNNING
     _terminate(database, ledger)
     ledger.finish_run(claim, RunState.INCOMPLETE, None)
@@ -296,7 +298,7 @@ def test_what_the_ddls_transaction_wrote_stands(
     begin_attempt(tenant_connection, SCHEMA, _assignment(run))
     with tenant_connection.transaction():
         record_step(tenant_connection, SCHEMA, _assignment(run), ("a3",))
-    settled = ledger.record_outcome(claim, _outcome(believed, error="connection lost"))
+    settled = record_outcome(ledger, claim, _outcome(believed, error="connection lost"))
     assert (settled.outcome, settled.to_revision) == (Outcome.UPGRADED, "a3")
     assert _row(ledger, run).outcome is Outcome.UPGRADED
 
@@ -321,13 +323,13 @@ def test_a_failure_after_some_steps_keeps_the_revision_reached(
     begin_attempt(tenant_connection, SCHEMA, _assignment(run))
     record_step(tenant_connection, SCHEMA, _assignment(run), ("a2",))
     failed = _outcome(Outcome.FAILED, sqlstate="42703", error="no such column", duration_s=1.5)
-    settled = ledger.record_outcome(claim, failed)
+    settled = record_outcome(ledger, claim, failed)
     assert settled == replace(failed, to_revision="a2")
     assert _row(ledger, run) == settled
 
 
 def test_a_tenant_that_was_undone_is_nowhere(ledger: Ledger) -> None:
-    settled = ledger.record_outcome(_claim(ledger), _outcome(Outcome.FAILED), is_undone=True)
+    settled = record_outcome(ledger, _claim(ledger), _outcome(Outcome.FAILED), is_undone=True)
     assert settled.to_revision is None
 
 
@@ -391,8 +393,8 @@ def _settle_both(
     if connection is not None:
         attempt = Assignment(claim.run, RunKind.UPGRADE, BETA, PATH)
         begin_attempt(connection, SCHEMA, attempt)
-    ledger.record_outcome(claim, _outcome(acme))
-    ledger.record_outcome(claim, _outcome(beta, BETA))
+    record_outcome(ledger, claim, _outcome(acme))
+    record_outcome(ledger, claim, _outcome(beta, BETA))
     return claim.run
 
 

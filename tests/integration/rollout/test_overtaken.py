@@ -14,8 +14,10 @@ from tenantmig.domain.outcome import Outcome, RunState, TenantOutcome
 from tenantmig.domain.plan import Assignment, Path, Plan, PlanGroup, RunKind
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import FleetBusyError, OvertakenError, TenantSessionError
+from tenantmig.ledger.claim import RunClaim
 from tenantmig.ledger.journal import begin_attempt, record_step
-from tenantmig.ledger.ledger import Ledger, RunClaim
+from tenantmig.ledger.ledger import Ledger
+from tenantmig.ledger.outcomes import record_outcome
 from tenantmig.postgres.connection import SessionOptions, connect
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
@@ -94,7 +96,7 @@ def test_a_live_run_is_not_taken_over(older: Ledger, open_ledger: Open) -> None:
 def test_the_older_driver_records_no_outcome(older: Ledger, open_ledger: Open) -> None:
     claim, newer, _ = overtake(older, open_ledger)
     with pytest.raises(OvertakenError, match=f"Run {claim.run} was taken over"):
-        older.record_outcome(claim, FAILED)
+        record_outcome(older, claim, FAILED)
     assert newer.run(claim.run).tenants[0].outcome is Outcome.INTERRUPTED
     assert newer.run(claim.run).tenants[0].error is None
 
@@ -139,7 +141,7 @@ def test_a_new_run_fences_out_the_driver_of_a_dead_one(older: Ledger, open_ledge
     begun = newer.begin_run(PLAN)
     assert newer.run(claim.run).reason == "its driver died"
     with pytest.raises(OvertakenError):
-        older.record_outcome(claim, FAILED)
+        record_outcome(older, claim, FAILED)
     newer.finish_run(begun, RunState.COMPLETE, None)
 
 
