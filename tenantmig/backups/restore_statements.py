@@ -19,8 +19,8 @@ from tenantmig.domain.tenant import UNFINISHED, Tenant, TenantState
 from tenantmig.errors import ClientProgramError, DependentObjectsError, TenantLockedError
 from tenantmig.postgres.connection import SessionOptions, binding, salt_of
 from tenantmig.postgres.lock_holder import name_holder
-from tenantmig.postgres.session import TENANT_LOCK
 from tenantmig.postgres.sql import query
+from tenantmig.postgres.tenant_lock import TENANT_LOCK
 
 
 @dataclass(frozen=True, slots=True)

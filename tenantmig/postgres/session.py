@@ -17,26 +17,18 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 
 from tenantmig.domain.failure import Phase
 from tenantmig.domain.tenant import PLACEHOLDER
-from tenantmig.errors import (
-    PrivilegeError,
-    TenantLockedError,
-    TenantSchemaMissingError,
-    TenantSessionError,
-)
-from tenantmig.postgres.connection import SessionOptions, bind, in_catalog, salt_of
+from tenantmig.postgres.bound_schema import assert_current
+from tenantmig.postgres.connection import SessionOptions, bind, in_catalog
 from tenantmig.postgres.forbidden import refuse_text
-from tenantmig.postgres.lock_holder import name_holder
+from tenantmig.postgres.lock_wait import LockWait
 from tenantmig.postgres.owner_wall import SCHEMA_OWNER, Gate, OwnerWall, read_owners
-from tenantmig.postgres.rights import missing_grants, missing_membership
 from tenantmig.postgres.script_connection import ScriptConnection
 from tenantmig.postgres.script_engine import script_engine
 from tenantmig.postgres.step_watch import (
-    BESIDE_LOCK,
     Connect,
     FindContext,
     StepWatch,
@@ -46,16 +38,7 @@ from tenantmig.postgres.step_watch import (
     is_savepoint,
     open_beside,
 )
-
-LOCK_POLL_S = 0.1
-SHARE_OF_TIMEOUT = 0.1  # a later statement of a transaction gets at least this much of it
-TENANT_LOCK = "hashtextextended('tenantmig.tenant:' || %(schema)s, %(salt)s)"
-TRY_LOCK = f"""
-    SELECT CASE WHEN NOT pg_try_advisory_lock({TENANT_LOCK}) THEN false
-                WHEN pg_try_advisory_lock({BESIDE_LOCK}) THEN pg_advisory_unlock({BESIDE_LOCK})
-                ELSE NOT pg_advisory_unlock({TENANT_LOCK}) END
-"""
-"""Who has the lock has it alone only when no connection of an earlier attempt's script is left."""
+from tenantmig.postgres.tenant_lock import wait_for_lock
 
 
 class TenantSession:
@@ -84,7 +67,7 @@ class TenantSession:
         self._watcher: StepWatch | None = None
         self._find_context: FindContext | None = None
         self._is_cut_off = False
-        self._began: float | None = None
+        self._lock_wait = LockWait(options.lock_timeout_s)
         engine = script_engine(self._connect, puts_in_all=options.puts_in_all)
         self.sqlalchemy = engine.connect()
         driver = self.sqlalchemy.connection.driver_connection
@@ -111,7 +94,7 @@ class TenantSession:
         """Follow the phase, cap the wait for locks, and see what runs outside a transaction."""
 
         def begin(_: sa.Connection) -> None:
-            self._began = None
+            self._lock_wait.begin()
 
         def beside(connection: sa.Connection, *arguments: Any) -> Any:
             is_other = connection is not self.sqlalchemy
@@ -187,14 +170,9 @@ class TenantSession:
         The server counts each wait anew, and the locks of earlier statements are held meanwhile:
         three waits of 2 s would keep the application from the first table for 6 s.
         """
-        now = time.monotonic()
-        self._began = self._began or now
-        least = SHARE_OF_TIMEOUT * self.options.lock_timeout_s
-        spent = now - self._began
-        is_aborted = self.driver.info.transaction_status is TransactionStatus.INERROR
-        if spent > least and not is_aborted:  # else what comes is a ROLLBACK TO SAVEPOINT
-            rest = max(self.options.lock_timeout_s - spent, least)
-            setting = f"{max(1, round(rest * 1000))}ms"
+        rest_s = self._lock_wait.rest_s(self.driver)
+        if rest_s is not None:
+            setting = f"{max(1, round(rest_s * 1000))}ms"
             cap = "SELECT pg_catalog.set_config('lock_timeout', %s, true)"
             with self._ours():
                 self.driver.execute(cap, [setting])
@@ -296,15 +274,7 @@ class TenantSession:
         with self.outside_transaction() as connection:
             connection.execute("DISCARD ALL")
             bind(connection, self.options, (), self.application_name)
-            while not _try_lock(connection, schema):
-                if time.monotonic() >= deadline:
-                    locks = (f"tenantmig.{kind}:{schema}" for kind in ("tenant", "beside"))
-                    holder = name_holder(connection, *locks)
-                    raise TenantLockedError(
-                        f'Another session is migrating the tenant schema "{schema}":'
-                        f" {holder}; run again when it has ended."
-                    )
-                time.sleep(LOCK_POLL_S)
+            wait_for_lock(connection, schema, deadline)
 
     def bind(self, schema: str) -> None:
         """Point the session at a tenant schema whose lock it holds.
@@ -331,32 +301,7 @@ class TenantSession:
             TenantSessionError: the current schema is another one.
         """
         with self.outside_transaction() as connection:
-            row = connection.execute(
-                "SELECT CASE WHEN pg_catalog.has_schema_privilege(oid, 'USAGE')"
-                " THEN pg_catalog.current_schema() END FROM pg_catalog.pg_namespace"
-                " WHERE nspname OPERATOR(pg_catalog.=) %s::pg_catalog.text",
-                [self.schema],
-            ).fetchone()
-        current = row[0] if row else None
-        if current == self.schema:
-            return
-        if row and current is None:
-            raise PrivilegeError(
-                f'This role may not use the tenant schema "{self.schema}": {self._missing_grants()}'
-            )
-        if current is None:
-            raise TenantSchemaMissingError(
-                f'The tenant schema "{self.schema}" does not exist; onboard the tenant, or correct'
-                " the schema in its source."
-            )
-        raise TenantSessionError(f'The session is in "{current}", not in "{self.schema}".')
-
-    def _missing_grants(self) -> str:
-        schema = self.schema or ""
-        with self.outside_transaction() as connection, in_catalog(connection):
-            grants = missing_grants(connection, schema, {})
-            owner = missing_membership(connection, schema)
-        return f"to read it: {grants}{' to change it: ' if owner else ''}{owner}"
+            assert_current(connection, self.schema)
 
     def enter(self, schema: str) -> None:
         """Lock a tenant schema and bind to it (see `lock` and `bind`)."""
@@ -386,9 +331,3 @@ class TenantSession:
 def translate_map(schema: str) -> dict[str | None, str | None]:
     """The `schema_translate_map` of a tenant: no schema, and the placeholder "tenant"."""
     return {None: schema, PLACEHOLDER: schema}
-
-
-def _try_lock(connection: psycopg.Connection, schema: str) -> bool:
-    facts = {"schema": schema, "salt": salt_of(connection)}
-    row = connection.execute(TRY_LOCK, facts).fetchone()
-    return bool(row and row[0])

@@ -145,7 +145,13 @@ CONTROLS = (
     Control(
         "P1",
         "the tenant's lock",
-        (Patch("postgres/session.py", "while not _try_lock(connection, schema):", "while False:"),),
+        (
+            Patch(
+                "postgres/tenant_lock.py",
+                "while not _try_lock(connection, schema):",
+                "while False:",
+            ),
+        ),
         (f"{ROLLOUT}a_tenant_locked_by_plain_alembic_is_waited_for",),
         "'failed': 1",
     ),
