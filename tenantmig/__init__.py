@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tenantmig.domain.stop_signal import StopSignal
     from tenantmig.domain.tenant import Selection, Tenant, TenantState
     from tenantmig.drift.drift import FleetDrift
-    from tenantmig.fleet.adoption import Adopted
+    from tenantmig.fleet.adopted import Adopted
     from tenantmig.fleet.check_report import CheckReport
     from tenantmig.fleet.fleet import Fleet
     from tenantmig.fleet.replay_check import ReplayReport

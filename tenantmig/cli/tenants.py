@@ -20,7 +20,7 @@ from tenantmig.cli.options import (
 from tenantmig.cli.printing import console, print_json, table
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.errors import SelectionError
-from tenantmig.fleet.adoption import Adopted
+from tenantmig.fleet.adopted import Adopted
 
 SHOWN = 10  # revisions that may write rows; --json has all
 

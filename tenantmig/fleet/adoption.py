@@ -8,10 +8,8 @@ the schema equals; where none or several do, nothing is written and the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import psycopg
 
@@ -22,74 +20,24 @@ from tenantmig.domain.tenant import UNFINISHED, NameRules, Tenant
 from tenantmig.drift.drift import Difference, differences_between, told
 from tenantmig.drift.reference import BuildReferences, Collected, Reference, collect
 from tenantmig.errors import (
-    PrivilegeError,
-    ReadBackError,
     SelectionError,
     SourceError,
     TenantExistsError,
-    TenantmigError,
     TenantSchemaMissingError,
-    VersionTableError,
     sentence_of,
 )
+from tenantmig.fleet.adopted import Adopted, Evidence
+from tenantmig.fleet.adoption_writer import AdoptionWriter
 from tenantmig.fleet.driver import Driver
 from tenantmig.history.heads import read_heads
 from tenantmig.history.revisions import History
 from tenantmig.ledger import rights as ledger_rights
-from tenantmig.ledger.denial import find_denied
-from tenantmig.postgres.connection import SessionOptions
 from tenantmig.postgres.retry import is_connection_loss
-from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.tenant_schema import schema_exists
-from tenantmig.postgres.version_table import Version, read_versions, write_version
-from tenantmig.settings import Settings
-from tenantmig.tenants.registry import add_tenant, list_tenants
+from tenantmig.postgres.version_table import Version
+from tenantmig.tenants.registry import list_tenants
 
 NO_VERSION = "it has no version table; say where it stands with --at REV"
-CHANGED = "it was changed while it was looked at; adopt it again"
-
-
-class Evidence(StrEnum):
-    """What says at which revision a schema stands."""
-
-    VERSION_TABLE = "version_table"
-    CATALOG = "catalog"
-    GIVEN = "given"
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """One schema: registered at `revision` (None is base), or refused with a `problem`.
-
-    `candidates` are the revisions whose reference it equals, `nearest` the one with the fewest
-    `differences`. A schema that is adopted by its version table or at a revision that was given may
-    have differences as well.
-    """
-
-    tenant: Tenant
-    revision: str | None = None
-    evidence: Evidence | None = None
-    candidates: tuple[str, ...] = ()
-    nearest: str | None = None
-    differences: tuple[Difference, ...] = ()
-    problem: str | None = None
-    mark: Mark | None = None
-    """Its catalog when it was looked at."""
-    unproved: str | None = None
-    """Why it was compared with nothing."""
-    row_writers: tuple[str, ...] = ()
-    """The revisions that may write rows, where nothing says that they were run."""
-
-    @property
-    def is_adopted(self) -> bool:
-        """True when it is a tenant now, or would be if this were no dry run."""
-        return self.problem is None
-
-    @property
-    def is_placed(self) -> bool:
-        """True when nothing says that the revisions up to there were run."""
-        is_told = self.evidence is Evidence.VERSION_TABLE
-        return self.is_adopted and self.revision is not None and not is_told
 
 
 def adopt(
@@ -123,7 +71,7 @@ def adopt(
                 return tuple(found)
             if is_registered:
                 ledger.create()
-            writer = _Writer(driver.session_options, settings, reader)
+            writer = AdoptionWriter(driver.session_options, settings, reader)
             return tuple(
                 writer.register(one, versions[one.tenant.schema]) if one.is_adopted else one
                 for one in found
@@ -306,58 +254,3 @@ def _found(tenant: Tenant, mark: Mark, candidates: tuple[str, ...]) -> Adopted:
         " say which with --at REV"
     )
     return Adopted(tenant, candidates=candidates, problem=problem)
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """Registers one schema after the other."""
-
-    options: SessionOptions
-    settings: Settings
-    reader: CatalogReader
-
-    def register(self, found: Adopted, seen: Version) -> Adopted:
-        """Register a schema, and write its version table if it had none to be trusted.
-
-        One transaction, under the tenant's advisory lock; what was seen must still be so.
-        """
-        try:
-            self._register(found, seen)
-        except TenantmigError as error:
-            return replace(found, revision=None, evidence=None, problem=error.message)
-        except psycopg.Error as error:
-            reason = " ".join(str(error.diag.message_primary or error).split())
-            return replace(found, revision=None, evidence=None, problem=reason)
-        return found
-
-    @contextmanager
-    def _telling_denial(self, session: TenantSession, tenant: Tenant) -> Iterator[None]:
-        """Say which GRANT is lacking where the server denies something."""
-        try:
-            yield
-        except psycopg.errors.InsufficientPrivilege as error:
-            missing = find_denied(error, session, tenant.schema, self.settings.version_table)
-            raise PrivilegeError(f"{error.diag.message_primary}{missing}") from error
-
-    def _register(self, found: Adopted, seen: Version) -> None:
-        tenant, table = found.tenant, self.settings.version_table
-        with closing(TenantSession(self.options)) as session:
-            session.lock(tenant.schema)
-            with self._telling_denial(session, tenant), session.transaction() as connection:
-                now = read_versions(connection, [tenant.schema], table)[tenant.schema]
-                mark = self.reader.marks([tenant.schema]).get(tenant.schema)
-                if now != seen or mark != found.mark:
-                    raise VersionTableError(CHANGED)
-                if self.settings.source == "registry":
-                    add_tenant(connection, self.settings.ledger_schema, tenant)
-                if seen.is_unstamped:
-                    heads = found.revision.split(",") if found.revision else []
-                    write_version(connection, tenant.schema, table, heads)
-                wanted = read_versions(connection, [tenant.schema], table)
-            with session.outside_transaction() as connection:
-                left = read_versions(connection, [tenant.schema], table)
-        if left != wanted:
-            raise ReadBackError(
-                "after the COMMIT its version table is not as it was written; it is registered, so"
-                " look where it stands, and say so with `tenantmig stamp REV -t NAME`"
-            )

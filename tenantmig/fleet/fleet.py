@@ -20,7 +20,7 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import EVERYONE, UNFINISHED, Selection, Tenant, TenantState
 from tenantmig.errors import SourceError, TenantStateError
 from tenantmig.fleet import adoption, autogenerate, recovery
-from tenantmig.fleet.adoption import Adopted
+from tenantmig.fleet.adopted import Adopted
 from tenantmig.fleet.reader import DEFAULT, FleetReader
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger import rights as ledger_rights

@@ -334,7 +334,7 @@ CONTROLS = (
     Control(
         "P3",
         "an adoption read back",
-        (Patch("fleet/adoption.py", "        if left != wanted:", "        if False:"),),
+        (Patch("fleet/adoption_writer.py", "        if left != wanted:", "        if False:"),),
         ("tests/integration/fleet/test_adopt.py::test_an_adoption_is_read_back[True]",),
         "exit 0",
     ),
