@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenantmig.backups.client_programs import ClientPrograms, Limits
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.backups.running_program import Limits
 from tenantmig.domain.counting import counted
 from tenantmig.domain.plan import Heads
 from tenantmig.errors import BackupFileError, ClientProgramError

@@ -10,123 +10,20 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import Conninfo
-
-from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.backups.connecting import OWN_VARIABLES, Connecting
+from tenantmig.backups.running_program import Limits, Program, RunningProgram
 from tenantmig.errors import ClientProgramError
 from tenantmig.postgres.embedded import program_folders
 
-Program = Literal["pg_dump", "pg_restore"]
-
 PROGRAMS: tuple[Program, ...] = ("pg_dump", "pg_restore")
 VERSION = re.compile(r"\) (\d+)")  # "pg_dump (PostgreSQL) 16.14 (Debian …)", "… 19devel"
-OWN_VARIABLES = "TENANTMIG_"
 PROBE_S = 10.0
-GRACE_S = 2.0  # pg_dump cancels its statement when it is told to end
-POLL_S = 0.1
-LONGEST_COMPLAINT = 600
-NOTICES_LOSS = "-c client_connection_check_interval=1s"  # the statement of a killed program ends
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a program must end: after `seconds`, counted from `within`, or when it is stopped."""
-
-    seconds: float
-    ends_at: float
-    stop: threading.Event
-
-    @classmethod
-    def within(cls, seconds: float, stop: threading.Event | None = None) -> Limits:
-        """Begin to count."""
-        return cls(seconds, time.monotonic() + seconds, stop or threading.Event())
-
-    @property
-    def problem(self) -> str | None:
-        """Why the program must end now, if it must."""
-        if self.stop.is_set():
-            return "it was stopped"
-        return f"it took over {self.seconds:g} s" if time.monotonic() >= self.ends_at else None
-
-
-@dataclass(frozen=True, slots=True)
-class Connecting:
-    """How a program connects. `application_name` is what the server shows for it.
-
-    With `relay`, a folder with a socket and the name of a database, it connects there instead, and
-    learns nothing of the URL.
-    """
-
-    url: DatabaseUrl
-    application_name: str
-    connect_timeout_s: float = 10.0
-    relay: tuple[Path, str] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The libpq variables of the parameters that have one, the password among them.
-
-        Each time that it is read, the password command is run, if there is one.
-        """
-        parameters, variables = self.ask_parameters(), _variables()
-        named = sorted(_in_environment(parameters) & variables.keys())
-        return {variables[key]: parameters[key] for key in named} | {"PGCLIENTENCODING": "UTF8"}
-
-    @property
-    def arguments(self) -> list[str]:
-        """`-d` with what no variable can say, or nothing. Never a secret."""
-        parameters = self.parameters
-        told = _in_environment(parameters) & _variables().keys()
-        rest = {key: value for key, value in parameters.items() if key not in told}
-        return ["-d", make_conninfo("", **rest)] if rest else []
-
-    @property
-    def forgets(self) -> tuple[str, ...]:
-        """What the variables begin with that the program does not get."""
-        return (OWN_VARIABLES, "PG") if self.relay else (OWN_VARIABLES,)
-
-    def ask_parameters(self) -> dict[str, str]:
-        """Return the libpq parameters for one connect, with the password of a command."""
-        return self.parameters if self.relay else self.url.ask_parameters() | self.parameters
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The libpq parameters, the password of the URL among them."""
-        if self.relay:
-            folder, database = self.relay
-            named = {"host": str(folder), "port": "5432", "dbname": database, "user": "relay"}
-            return named | {"application_name": self.application_name}
-        parameters = {
-            "connect_timeout": str(max(2, round(self.connect_timeout_s))),
-            **self.url.parameters,
-        }
-        parameters["application_name"] = self.application_name
-        options = parameters.get("options", os.environ.get("PGOPTIONS", ""))
-        parameters["options"] = f"{options} {NOTICES_LOSS}".strip()
-        parameters.pop("client_encoding", None)
-        return parameters
-
-
-def _in_environment(parameters: Mapping[str, str]) -> set[str]:
-    """Return the parameters that a program is told by variables."""
-    if "service" in parameters:  # a service file overrides variables, but no arguments
-        return parameters.keys() & {"password", "application_name", "options"}
-    return set(parameters)
-
-
-def _variables() -> dict[str, str]:
-    """Return the environment variable of each libpq parameter that has one."""
-    defaults = Conninfo.get_defaults()
-    return {d.keyword.decode(): d.envvar.decode() for d in defaults if d.envvar}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,69 +95,6 @@ class ClientPrograms:
                 yield running
             finally:
                 running.end()
-
-
-class RunningProgram:
-    """A program that was started and not yet waited for."""
-
-    def __init__(
-        self,
-        program: Program,
-        process: subprocess.Popen[bytes],
-        complaints: IO[bytes],
-        connecting: Connecting | None,
-    ) -> None:
-        self.program = program
-        self.process = process
-        self._complaints = complaints
-        self._connecting = connecting
-
-    @property
-    def is_running(self) -> bool:
-        """True until it has ended."""
-        return self.process.poll() is None
-
-    def finish(self, limits: Limits) -> None:
-        """Wait for its end.
-
-        Raises:
-            ClientProgramError: it failed, took too long or was stopped.
-        """
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(POLL_S)
-                break
-            if problem := limits.problem:
-                self.end()
-                raise ClientProgramError(f"{self.program} was ended: {problem}.")
-        if self.process.returncode != 0:
-            raise ClientProgramError(self.complaint)
-
-    @property
-    def complaint(self) -> str:
-        """What it said last on stderr, on one line without the password; else how it ended."""
-        self._complaints.seek(0)
-        text = self._complaints.read().decode("utf-8", "replace")
-        text = self._connecting.url.redact(text) if self._connecting else " ".join(text.split())
-        if len(text) > LONGEST_COMPLAINT:
-            text = "... " + text[-LONGEST_COMPLAINT:]
-        code = self.process.poll()
-        ended = f"{self.program} was killed by signal {-code}" if code and code < 0 else ""
-        return ": ".join(filter(None, [ended, text])) or f"{self.program} ended with code {code}"
-
-    def end(self) -> None:
-        """Make it end, by force if it does not listen."""
-        if self.is_running:
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE_S)
-        if self.is_running:
-            self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):  # not before: another thread reads
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
 
 
 def find_programs(configured: Path | None, server_version: int) -> ClientPrograms:

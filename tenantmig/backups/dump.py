@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tenantmig.backups.backup_file import listed_objects
-from tenantmig.backups.client_programs import ClientPrograms, Connecting, Limits
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.backups.connecting import Connecting
 from tenantmig.backups.dump_relay import DumpRelay
+from tenantmig.backups.running_program import Limits
 from tenantmig.domain.counting import counted
 from tenantmig.errors import ClientProgramError
 

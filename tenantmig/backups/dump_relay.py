@@ -20,9 +20,10 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
-from tenantmig.backups.client_programs import POLL_S, Connecting
+from tenantmig.backups.connecting import Connecting
 from tenantmig.backups.dump_scope import DumpScope
 from tenantmig.backups.dump_wire import Wire, WireError
+from tenantmig.backups.running_program import POLL_S
 from tenantmig.errors import ClientProgramError
 from tenantmig.postgres.connection import BoundedConnection
 from tenantmig.postgres.sql import query, text

@@ -16,7 +16,7 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from tenantmig.backups.client_programs import POLL_S, ClientPrograms, Limits
+from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.dump_targets import DumpFacts
 from tenantmig.backups.dump_wall import Wall
 from tenantmig.backups.restore_roles import Mark, choose_role, read_mark, read_roles
@@ -29,6 +29,7 @@ from tenantmig.backups.restore_statements import (
     rendered,
     take_over,
 )
+from tenantmig.backups.running_program import POLL_S, Limits
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import (
     BackupFileError,

@@ -17,13 +17,14 @@ from typing import Any
 from psycopg import sql
 
 from tenantmig.backups.backup_file import FORMAT
-from tenantmig.backups.client_programs import ClientPrograms, Limits, RunningProgram
+from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.dump_kinds import Turn
 from tenantmig.backups.dump_names import texts
 from tenantmig.backups.dump_script import Statement, read_script
 from tenantmig.backups.dump_targets import DumpFacts
 from tenantmig.backups.dump_wall import Wall
 from tenantmig.backups.restore_session import RestoreSession
+from tenantmig.backups.running_program import Limits, RunningProgram
 from tenantmig.errors import RestoreError, UnreadableScriptError
 
 PATH = "SET search_path = pg_catalog, pg_temp"

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tenantmig.backups.client_programs import GRACE_S, POLL_S, Limits, RunningProgram
+from tenantmig.backups.running_program import GRACE_S, POLL_S, Limits, RunningProgram
 from tenantmig.errors import ClientProgramError
 from tenantmig.postgres.connection import SessionOptions, connect
 

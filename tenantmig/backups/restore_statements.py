@@ -11,10 +11,10 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tenantmig.backups.backup_file import BackupFacts
-from tenantmig.backups.client_programs import POLL_S
 from tenantmig.backups.dump_targets import DumpFacts
 from tenantmig.backups.restore_script import PATH
 from tenantmig.backups.restore_session import RestoreSession
+from tenantmig.backups.running_program import POLL_S
 from tenantmig.domain.tenant import UNFINISHED, Tenant, TenantState
 from tenantmig.errors import ClientProgramError, DependentObjectsError, TenantLockedError
 from tenantmig.postgres.connection import SessionOptions, binding, salt_of

@@ -10,10 +10,11 @@ from pathlib import Path
 from psycopg import sql
 
 from tenantmig.backups.backup_file import read_backup
-from tenantmig.backups.client_programs import ClientPrograms, Limits
+from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.proof import check_proof, hash_file, is_known_hash
 from tenantmig.backups.restore import RestorePlan, look_into
 from tenantmig.backups.restore_roles import choose_role, read_roles
+from tenantmig.backups.running_program import Limits
 from tenantmig.domain.outcome import RunReport, RunState, UnreadableRun
 from tenantmig.domain.plan import MOVES_FLEET, RESUMABLE, Plan, PlanGroup, RunKind, show_heads
 from tenantmig.domain.plan import Path as RevisionPath

@@ -1009,7 +1009,7 @@ CONTROLS = (
     Control(
         "P2",
         "pg_dump is told no password",
-        (Patch("backups/client_programs.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
+        (Patch("backups/connecting.py", '(OWN_VARIABLES, "PG") if', "(OWN_VARIABLES,) if"),),
         ("tests/integration/backups/test_backup.py::test_pg_dump_is_told_no_secret",),
         "assert SECRET not in given",
     ),

@@ -14,11 +14,13 @@ from psycopg.pq.abc import PGresult
 
 from tenantmig import Fleet, RunOptions, Selection
 from tenantmig.backups.backup import Backups
-from tenantmig.backups.client_programs import ClientPrograms, Connecting, Limits
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.backups.connecting import Connecting
 from tenantmig.backups.dump import literal_pattern
 from tenantmig.backups.dump_relay import DumpRelay
 from tenantmig.backups.dump_scope import DumpScope
 from tenantmig.backups.dump_wire import Wire
+from tenantmig.backups.running_program import Limits
 from tenantmig.cli.progress import Reporter
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.events import Event, SlowBackup

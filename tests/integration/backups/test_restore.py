@@ -17,9 +17,10 @@ from psycopg import sql
 
 from tenantmig.backups.backup import Backups
 from tenantmig.backups.backup_file import BackupFacts, read_backup
-from tenantmig.backups.client_programs import ClientPrograms, Limits
+from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.restore import RestorePlan, restore
 from tenantmig.backups.restore_session import RestoreSession
+from tenantmig.backups.running_program import Limits
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import (
