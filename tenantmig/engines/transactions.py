@@ -21,8 +21,9 @@ from tenantmig.engines.template import GAP, SCHEMA, SEPARATOR, Template
 from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.journal import DONE_OUTCOMES
 from tenantmig.postgres.connection import SessionOptions, binding
-from tenantmig.postgres.owner_wall import PREFIX, SCHEMA_OWNER, lower_sql, raise_sql, run_sql
+from tenantmig.postgres.owner_wall import SCHEMA_OWNER
 from tenantmig.postgres.sql import text
+from tenantmig.postgres.wall_functions import PREFIX, lower_sql, raise_sql, run_sql
 
 NAME, LABELS, ATTEMPT = "\0name\0", "\0labels\0", "\0attempt\0"
 """Gaps for literals, beside those of a recording."""

@@ -13,8 +13,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -26,106 +24,13 @@ from tenantmig.domain.counting import counted
 from tenantmig.errors import ForbiddenTextError, PrivilegeError
 from tenantmig.postgres.connection import in_catalog
 from tenantmig.postgres.literals import Literals, UnwritableError
-from tenantmig.postgres.parsing import UnreadableError, parse
-from tenantmig.postgres.sql import query, text
+from tenantmig.postgres.parsing import parse
+from tenantmig.postgres.sql import query
+from tenantmig.postgres.wall_functions import PREFIX, ROWS, lower_sql, raise_sql
+from tenantmig.postgres.wall_statements import Kind
 
 SCHEMA_OWNER = "schema_owner"
-EVERY_SCHEMA = "*"
-PREFIX = "tenantmig_wall_"
-ROWS = "tenantmig_rows_"
-CHANGES = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"})
-ALONE = frozenset({"vacuum_stmt", "cluster_stmt", "reindex_stmt"})
-ASKS = frozenset({"explain_stmt", "variable_show_stmt"})
 SHOWN = 3
-
-
-class Kind(StrEnum):
-    """How a statement gets through the wall."""
-
-    RUN = "run"
-    ROWS = "rows"
-    """It returns rows, and can be prepared."""
-    ASK = "ask"
-    """It returns rows, and cannot be prepared."""
-    ALONE = "alone"
-    """It runs in no function."""
-    SAVEPOINT = "savepoint"
-
-
-@lru_cache(maxsize=64)
-def kind_of(statement: str) -> Kind:
-    """Tell how a text gets through the wall; one of several statements returns no rows."""
-    try:
-        parsed = parse(statement, is_deep=True).stmts
-    except UnreadableError:
-        return Kind.RUN
-    if len(parsed) != 1:
-        return Kind.RUN
-    name = parsed[0].stmt.WhichOneof("node")
-    node = getattr(parsed[0].stmt, name)
-    if name == "transaction_stmt":
-        return Kind.SAVEPOINT
-    if name == "select_stmt":
-        return Kind.RUN if node.HasField("into_clause") else Kind.ROWS
-    if name in CHANGES:
-        return Kind.ROWS if _returns(node) else Kind.RUN
-    if name in ASKS:
-        return Kind.ASK
-    return Kind.ALONE if name in ALONE or _is_concurrent(name, node) else Kind.RUN
-
-
-def _returns(node: Any) -> bool:
-    """True for RETURNING, which stands in another field from PostgreSQL 18's parser on."""
-    if "returning_clause" in node.DESCRIPTOR.fields_by_name:
-        return bool(node.HasField("returning_clause"))
-    return bool(node.returning_list)
-
-
-def _is_concurrent(name: str, node: Any) -> bool:
-    if name == "alter_table_stmt":
-        commands = [getattr(command.alter_table_cmd, "def") for command in node.cmds]
-        return any(command.partition_cmd.concurrent for command in commands)
-    return name in {"index_stmt", "drop_stmt"} and bool(node.concurrent)
-
-
-# -- the SQL, for both engines ---------------------------------------------------------------------
-
-
-def raise_sql(wall: str, schema: sql.Composable) -> sql.Composed:
-    """Return what makes the wall's functions; `schema` is a literal."""
-    return sql.SQL(text("postgres/raise_wall")).format(
-        wall=sql.SQL(wall), schema=schema, tag=new_tag()
-    )
-
-
-def lower_sql(
-    wall: str, schema: sql.Composable, version_table: str, trusted: Sequence[str]
-) -> sql.Composed:
-    """Return what ends the wall, and refuses what could run later as the connected role."""
-    lower = sql.SQL(text("postgres/lower_wall")).format(wall=sql.SQL(wall))
-    if EVERY_SCHEMA in trusted:
-        return sql.Composed([lower])
-    kept = sql.SQL(text("postgres/version_tables")).format().as_string().replace("%%", "%")
-    kept = kept.replace("%(schemas)s", f"ARRAY[{schema.as_string()}]")
-    kept = kept.replace("%(version_table)s", sql.Literal(version_table).as_string())
-    refuse = sql.SQL(text("postgres/refuse_leftovers")).format(
-        schema=schema,
-        trusted=sql.Literal(list(trusted)),
-        version_tables=sql.SQL(kept),
-        tag=new_tag(),
-    )
-    return sql.Composed([lower, sql.SQL(";\n"), refuse])
-
-
-def run_sql(wall: str, statement: str) -> str:
-    """Return the call that runs a statement; it may hold gaps, which are filled later."""
-    tag = new_tag().as_string()
-    return f"SELECT {wall}.run({tag}{statement}{tag})"
-
-
-def new_tag() -> sql.SQL:
-    """Return a dollar quote that stands in no script."""
-    return sql.SQL(f"$tenantmig_{secrets.token_hex(8)}$")
 
 
 # -- who owns what ---------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from tenantmig.errors import PartialRevisionError
 from tenantmig.postgres.client_parameters import put_in, takes_parameters
 from tenantmig.postgres.connection import BoundedConnection
 from tenantmig.postgres.forbidden import refuse_text
-from tenantmig.postgres.owner_wall import Kind, OwnerWall, is_idle, kind_of, refuse_way
+from tenantmig.postgres.owner_wall import OwnerWall, is_idle, refuse_way
+from tenantmig.postgres.wall_statements import Kind, kind_of
 
 T = TypeVar("T")
 OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
