@@ -11,7 +11,7 @@ from typing import Any
 
 from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.lint import Told
-from tenantmig.lint.rules import Revision
+from tenantmig.lint.revision import Revision
 from tenantmig.lint.statements import Statement, enum_name, nodes, strings, walk
 
 BY_SCHEMA = frozenset(

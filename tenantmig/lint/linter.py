@@ -22,7 +22,8 @@ from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_
 from tenantmig.lint.catalogs import catalog_without_schema
 from tenantmig.lint.losses import lossy_downgrade
 from tenantmig.lint.names import KnownNames, Role, created, names_in
-from tenantmig.lint.rules import RULES, Revision, told_only_in_public
+from tenantmig.lint.revision import Revision
+from tenantmig.lint.rules import RULES, told_only_in_public
 from tenantmig.lint.source import Reference, references, sql_texts, tables_made, unnamed_drops
 from tenantmig.lint.squawk import Piece, Squawk
 from tenantmig.lint.statements import Statements, read_statements

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tenantmig.lint import Told
 from tenantmig.lint.names import Role, created, names_in
-from tenantmig.lint.rules import Revision
+from tenantmig.lint.revision import Revision
 from tenantmig.lint.statements import Statement, enum_name, strings
 
 RULE = "lossy-downgrade"

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.lint import Told
-from tenantmig.lint.names import CREATES, KnownNames, Name, Role, names_in
-from tenantmig.lint.statements import Statement, Statements, enum_name, nodes, option, strings
-from tenantmig.postgres.autocommit import read_statement
+from tenantmig.lint.names import CREATES, Name, Role, names_in
+from tenantmig.lint.revision import Revision
+from tenantmig.lint.rules_of_concurrency import autocommit_not_idempotent, concurrent_index_mixed
+from tenantmig.lint.statements import Statement, enum_name, nodes, option, strings
 
-SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
 LOCKING = frozenset(
     """
     alter_table_stmt index_stmt drop_stmt truncate_stmt rename_stmt create_trig_stmt rule_stmt
@@ -26,46 +25,6 @@ LOCKING = frozenset(
 """Statements that lock a relation which is there already against those who write it."""
 COMPILED = frozenset({"c", "internal"})
 """Languages whose functions look no name up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One revision as the rules see it.
-
-    `known` are the names that the history has created up to here, this revision included.
-    `irreversible` says why it has no way down, if it has none.
-    """
-
-    upgrade: Statements
-    downgrade: Statements
-    known: KnownNames
-    irreversible: str | None = None
-    is_whole: bool = True
-    extension_schemas: frozenset[str] = frozenset()
-    shared_schemas: frozenset[str] = frozenset({"public"})
-
-    @property
-    def statements(self) -> tuple[Statement, ...]:
-        """What both directions send."""
-        return (*self.upgrade.all, *self.downgrade.all)
-
-    @property
-    def with_inner(self) -> Iterator[Statement]:
-        """The same, with what stands in bodies of functions and DO blocks."""
-        yield from self.upgrade.with_inner
-        yield from self.downgrade.with_inner
-
-    def is_own(self, schema: str) -> bool:
-        """True when a tenant's revision may write this schema."""
-        return schema in {"", PLACEHOLDER} or self.is_elsewhere(schema)
-
-    def is_elsewhere(self, schema: str) -> bool:
-        """True when the schema is PostgreSQL's or that of an extension."""
-        return schema in SYSTEM_SCHEMAS | self.extension_schemas
-
-    def is_readable(self, schema: str) -> bool:
-        """True when a tenant's revision may read this schema, or reference its tables."""
-        return self.is_own(schema) or schema in self.shared_schemas
 
 
 def hard_coded_schema(revision: Revision) -> Iterator[Told]:
@@ -237,65 +196,6 @@ def _sets_search_path(element: Any) -> bool:
     return bool(
         element.defname == "set" and element.arg.variable_set_stmt.name.lower() == "search_path"
     )
-
-
-def autocommit_not_idempotent(revision: Revision) -> Iterator[Told]:
-    """A statement in an autocommit_block that cannot be run again after it was cut off."""
-    for statement in revision.statements:
-        if statement.is_outside and not _is_repeatable(statement):
-            yield Told(
-                statement.line,
-                "autocommit-not-idempotent",
-                "cut off in this statement, nobody can tell whether it was run, and to run it again"
-                " may fail, or do it twice",
-                "move it into a transaction, in a revision of its own; or write it so that it may"
-                " be run twice (IF NOT EXISTS, IF EXISTS, OR REPLACE)",
-            )
-
-
-def _is_repeatable(statement: Statement) -> bool:
-    node = statement.node
-    known = read_statement(statement.sql, PLACEHOLDER)
-    says_so = ("missing_ok", "if_not_exists", "replace", "skip_if_new_val_exists")
-    is_setting = statement.kind == "variable_set_stmt"
-    return (
-        known.is_repeatable
-        or known.is_read
-        or is_setting
-        or any(getattr(node, word, False) for word in says_so)
-        or (statement.kind == "alter_table_stmt" and all(map(_repeats, node.cmds)))
-    )
-
-
-def _repeats(command: Any) -> bool:
-    found = command.alter_table_cmd
-    return bool(found.missing_ok) or enum_name(found, "subtype") in {
-        "AT_ValidateConstraint",
-        "AT_SetNotNull",
-        "AT_DropNotNull",
-        "AT_ColumnDefault",
-        "AT_SetStatistics",
-    }
-
-
-def concurrent_index_mixed(revision: Revision) -> Iterator[Told]:
-    """An index that is built or dropped concurrently in one revision with something else."""
-    for side in (revision.upgrade, revision.downgrade):
-        steps = [s for s in side.all if s.kind != "variable_set_stmt"]
-        concurrent = [s for s in steps if _is_concurrent(s)]
-        if concurrent and len(concurrent) < len(steps):
-            yield Told(
-                concurrent[0].line,
-                "concurrent-index-mixed",
-                "what stands beside it commits by itself: cut off in between, a part of the"
-                " revision is there and its version is not",
-                "give the index a revision of its own",
-            )
-
-
-def _is_concurrent(statement: Statement) -> bool:
-    is_index = statement.kind in {"index_stmt", "drop_stmt"}
-    return is_index and bool(statement.node.concurrent)
 
 
 RULES: tuple[Callable[[Revision], Iterator[Told]], ...] = (
