@@ -43,7 +43,7 @@ from tenantmig.postgres.connection import SessionOptions, connect, set_limits
 from tenantmig.postgres.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
 from tenantmig.postgres.elsewhere import find_elsewhere
 from tenantmig.postgres.session import TenantSession, translate_map
-from tenantmig.postgres.version_table import refuse_danger
+from tenantmig.postgres.version_writing import refuse_danger
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenants.discovery import discover
 

@@ -14,7 +14,8 @@ from tenantmig.drift.reference import BuildReferences, Reference, collect, show_
 from tenantmig.errors import sentence_of
 from tenantmig.history.revisions import History
 from tenantmig.postgres.retry import is_connection_loss
-from tenantmig.postgres.version_table import ReadVersions, Version
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import ReadVersions
 
 AT_BASE = "it stands at base, where there is nothing to compare"
 MOVED = "it was moved to another revision while it was compared; look again"

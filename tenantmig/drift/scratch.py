@@ -38,7 +38,7 @@ from tenantmig.postgres.connection import SessionOptions, connect, salt_of
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.sql import query
 from tenantmig.postgres.tenant_schema import create_schema, drop_schema
-from tenantmig.postgres.version_table import write_version
+from tenantmig.postgres.version_writing import write_version
 
 T = TypeVar("T")
 Move = tuple[Callable[..., Any], tuple[object, ...]]

@@ -28,7 +28,8 @@ from tenantmig.postgres.confined import Confinement
 from tenantmig.postgres.diagnosis import explain
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.step_watch import end_mode_with
-from tenantmig.postgres.version_table import read_versions, write_version
+from tenantmig.postgres.version_table import read_versions
+from tenantmig.postgres.version_writing import write_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tenantmig.postgres.diagnosis import explain
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.tenant_extensions import home_of
 from tenantmig.postgres.tenant_schema import drop_schema
-from tenantmig.postgres.version_table import write_version
+from tenantmig.postgres.version_writing import write_version
 from tenantmig.tenants.registry import remove_tenant
 
 

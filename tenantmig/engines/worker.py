@@ -40,7 +40,8 @@ from tenantmig.postgres.connection import in_catalog, refuse_other_server
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.step_watch import end_mode_with
 from tenantmig.postgres.tenant_extensions import home_of
-from tenantmig.postgres.version_table import read_versions, write_version
+from tenantmig.postgres.version_table import read_versions
+from tenantmig.postgres.version_writing import write_version
 from tenantmig.tenants.registry import begin_onboarding, end_onboarding
 
 

@@ -34,7 +34,7 @@ from tenantmig.history.revisions import History
 from tenantmig.ledger import rights as ledger_rights
 from tenantmig.postgres.retry import is_connection_loss
 from tenantmig.postgres.tenant_schema import schema_exists
-from tenantmig.postgres.version_table import Version
+from tenantmig.postgres.version import Version
 from tenantmig.tenants.registry import list_tenants
 
 NO_VERSION = "it has no version table; say where it stands with --at REV"

@@ -18,7 +18,9 @@ from tenantmig.fleet.adopted import CHANGED, Adopted
 from tenantmig.ledger.denial import find_denied
 from tenantmig.postgres.connection import SessionOptions
 from tenantmig.postgres.session import TenantSession
-from tenantmig.postgres.version_table import Version, read_versions, write_version
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import read_versions
+from tenantmig.postgres.version_writing import write_version
 from tenantmig.settings import Settings
 from tenantmig.tenants.registry import add_tenant
 

@@ -35,7 +35,8 @@ from tenantmig.postgres.capacity import catalog_helpers, default_parallel, readi
 from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.postgres.retry import RetryPolicy
 from tenantmig.postgres.tenant_schema import schema_exists
-from tenantmig.postgres.version_table import ReadVersions, Version, read_versions
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import ReadVersions, read_versions
 from tenantmig.rollout import planning, refusals
 from tenantmig.rollout.attempts import Backup
 from tenantmig.rollout.gate import CommandGate

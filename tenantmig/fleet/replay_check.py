@@ -27,7 +27,9 @@ from tenantmig.errors import ScratchError
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger.ledger import Ledger
-from tenantmig.postgres.version_table import Version, read_versions, write_version
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import read_versions
+from tenantmig.postgres.version_writing import write_version
 from tenantmig.rollout import planning
 
 SCHEMAS = 3

@@ -7,19 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tenantmig.domain.plan import (
-    Heads,
-    Leg,
-    Path,
-    Plan,
-    PlanGroup,
-    Problem,
-    RunKind,
-)
+from tenantmig.domain.plan import Heads, Leg, Path, Plan, PlanGroup, Problem, RunKind
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import SelectionError, UnknownRevisionError, sentence_of
 from tenantmig.history.revisions import History
-from tenantmig.postgres.version_table import Version
+from tenantmig.postgres.version import Version
 
 RELATIVE = ((RunKind.DOWNGRADE, "-"), (RunKind.UPGRADE, "+"))
 

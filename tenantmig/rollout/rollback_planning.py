@@ -15,7 +15,8 @@ from tenantmig.history.heads import read_heads
 from tenantmig.history.revisions import History
 from tenantmig.ledger.run_rows import RunRecord
 from tenantmig.ledger.tenant_rows import TenantRecord
-from tenantmig.postgres.version_table import ReadVersions, Version
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import ReadVersions
 from tenantmig.rollout.planner import Planner
 
 UNDONE_BY: Mapping[RunKind, RunKind] = {

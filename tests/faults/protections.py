@@ -867,7 +867,7 @@ CONTROLS = (
         "a version table read with care",
         (
             Patch(
-                "postgres/version_table.py",
+                "postgres/version_rows.py",
                 "wrong or _problem(facts, version_table)",
                 "_problem(facts, version_table)",
             ),
@@ -900,7 +900,7 @@ CONTROLS = (
         "a tenant whose role could run code is refused",
         (
             Patch(
-                "postgres/version_table.py",
+                "postgres/version_rows.py",
                 "        if schema in found and not trusts(connection, schema)\n",
                 "        if False\n",
             ),
@@ -1213,7 +1213,7 @@ CONTROLS = (
     Control(
         "P3",
         "a version table that may not be read is not stamped",
-        (Patch("postgres/version_table.py", " or self.is_unsafe or self.is_forbidden", ""),),
+        (Patch("postgres/version.py", " or self.is_unsafe or self.is_forbidden", ""),),
         (f"{GRANTED}[tenantmig stamp r2 -t acme]",),
         "AssertionError",
     ),

@@ -15,7 +15,7 @@ from tenantmig.drift.drift import FleetDrift, told
 from tenantmig.drift.mending import propose
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.run_options import RunOptions
-from tenantmig.postgres.version_table import Version
+from tenantmig.postgres.version import Version
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -12,7 +12,7 @@ from tenantmig import Selection
 from tenantmig.domain.plan import Heads, Path, RunKind
 from tenantmig.errors import OlderCodeError
 from tenantmig.history.revisions import History
-from tenantmig.postgres import version_table
+from tenantmig.postgres import version_rows
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -134,7 +134,7 @@ def test_no_tenant_ends_a_command_for_the_fleet(
     open_fleet().onboard(["a", "b", "c", "d", "e"], "r2")
     database.execute("INSERT INTO a.alembic_version VALUES ('r1'), ('r3')")
     database.execute("UPDATE d.alembic_version SET version_num = 'r1'")
-    read_rows, path = version_table._read_rows, History.path
+    read_rows, path = version_rows._read_rows, History.path
 
     def read(connection: psycopg.Connection, schemas: Sequence[str], table: str) -> Any:
         if "c" in schemas:
@@ -146,7 +146,7 @@ def test_no_tenant_ends_a_command_for_the_fleet(
             raise ZeroDivisionError("a bug of ours")
         return path(history, kind, source, target)
 
-    monkeypatch.setattr(version_table, "_read_rows", read)
+    monkeypatch.setattr(version_rows, "_read_rows", read)
     monkeypatch.setattr(History, "path", find)
     problems = {
         "a": "the version table has 3 rows (r1, r2, r3), and r1 is an ancestor of another row",

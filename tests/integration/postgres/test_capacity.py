@@ -26,7 +26,8 @@ from tenantmig.postgres.capacity import (
     free_connections,
     reading_helpers,
 )
-from tenantmig.postgres.version_table import Version, read_versions
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import read_versions
 from tenantmig.settings import load_settings
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database

@@ -10,7 +10,9 @@ import pytest
 from psycopg import sql
 
 from tenantmig.postgres import version_table
-from tenantmig.postgres.version_table import Version, read_versions, write_version
+from tenantmig.postgres.version import Version
+from tenantmig.postgres.version_table import read_versions
+from tenantmig.postgres.version_writing import write_version
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, Row
 from tests.fixtures.oracles import catalog
