@@ -10,9 +10,9 @@ import pytest
 
 from tenantmig.history.adaptation.adaptation import adapt_env
 from tenantmig.history.scaffold import scaffold_files
-from tests.fixtures.command import REPOSITORY, Project
+from tests.fixtures.command import REPOSITORY
 from tests.fixtures.database import Database
-from tests.fixtures.pages import run_page
+from tests.fixtures.pages import empty_project, run_page
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,7 @@ from tests.fixtures.pages import run_page
 def test_a_page_is_run_as_it_stands(
     page: str, commands: int, tmp_path: Path, database: Database
 ) -> None:
-    project = Project(tmp_path, database.url)
-    project.ini.unlink()
-    project.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    project = empty_project(tmp_path, database.url)
     done = run_page(f"guides/coming-from/{page}.md", project)
     assert len(done) >= commands
     assert os.listdir(tmp_path)
