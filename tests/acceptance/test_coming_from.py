@@ -10,9 +10,10 @@ import pytest
 
 from tenantmig.history.adaptation.adaptation import adapt_env
 from tenantmig.history.scaffold import scaffold_files
-from tests.fixtures.command import REPOSITORY
 from tests.fixtures.database import Database
-from tests.fixtures.pages import empty_project, run_page
+from tests.fixtures.pages import DOCS, empty_project, run_page
+
+FOLDER = DOCS / "guides" / "coming-from"
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,8 @@ def test_a_page_is_run_as_it_stands(
     page: str, commands: int, tmp_path: Path, database: Database
 ) -> None:
     project = empty_project(tmp_path, database.url)
-    done = run_page(f"guides/coming-from/{page}.md", project)
-    assert len(done) >= commands
+    text = (FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    assert len(run_page(text, project)) >= commands
     assert os.listdir(tmp_path)
 
 
@@ -34,7 +35,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_the_env_py_that_pages_print_are_what_init_writes() -> None:
     """Whole, so that who cannot be helped by `init --adapt` can copy one."""
     loops, template = (
-        PYTHON.findall((REPOSITORY / "docs" / "guides" / "coming-from" / f"{page}.md").read_text())
+        PYTHON.findall((FOLDER / f"{page}.md").read_text())
         for page in ("home-made-loops", "async-template")
     )
     ours, taking = (one for one in loops if "TenantEnv(" in one)

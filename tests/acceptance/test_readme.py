@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.fixtures.database import Database
-from tests.fixtures.pages import run_exactly
+from tests.fixtures.pages import run_page
 from tests.fixtures.readme import README, prepare, repairer
 
 
 def test_the_run_of_the_readme_is_real(tmp_path: Path, database: Database) -> None:
     project = prepare(tmp_path, database)
     text = README.read_text(encoding="utf-8")
-    assert len(run_exactly(text, project, repairer(database))) == 4
+    assert len(run_page(text, project, repairer(database))) == 4
 
 
 def test_exit_codes_are_on_the_first_screens() -> None:

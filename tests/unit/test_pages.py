@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig.errors import TenantmigError
-from tests.fixtures.pages import empty_project, run_exactly, walk
+from tests.fixtures.pages import empty_project, run_page, walk
 from tests.fixtures.setup_lines import check_setup
 
 PAGE = """\
@@ -43,7 +43,7 @@ WRONG = [
 
 
 def test_times_rates_and_cores_may_differ(tmp_path: Path) -> None:
-    assert len(run_exactly(PAGE, empty_project(tmp_path, ""))) == 3
+    assert len(run_page(PAGE, empty_project(tmp_path, ""))) == 3
 
 
 @pytest.mark.parametrize(("right", "wrong"), WRONG)
@@ -52,7 +52,7 @@ def test_what_is_wrong_on_a_page_is_found(right: str, wrong: str, tmp_path: Path
     assert found
     page = before + wrong + after
     with pytest.raises(AssertionError):
-        run_exactly(page, empty_project(tmp_path, ""))
+        run_page(page, empty_project(tmp_path, ""))
 
 
 def test_only_what_differs_is_written_anew(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_only_what_differs_is_written_anew(tmp_path: Path) -> None:
     assert "0002, 2 of 2 tenants, 2 at once\n2/2" in done
     assert "…cannot access" in done
     (tmp_path / "again").mkdir()
-    run_exactly(done, empty_project(tmp_path / "again", ""))
+    run_page(done, empty_project(tmp_path / "again", ""))
 
 
 @pytest.mark.parametrize(
