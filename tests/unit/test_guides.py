@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -33,9 +34,14 @@ def shown(page: Path) -> list[list[str]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def root() -> Any:
+    """The command line, built once: that takes a second."""
+    return typer.main.get_group(app)
+
+
 @pytest.mark.parametrize("page", GUIDES, ids=[page.stem for page in GUIDES])
-def test_every_command_of_a_guide_is_accepted(page: Path) -> None:
-    root = typer.main.get_group(app)
+def test_every_command_of_a_guide_is_accepted(page: Path, root: Any) -> None:
     for arguments in shown(page):
         names, command = list(arguments), root
         while hasattr(command, "commands"):
