@@ -26,7 +26,7 @@ ReplayFlag = Annotated[
 
 ONCE = (
     "create it once, outside the tenants, and set extension_schemas"
-    " (docs/guides/autogenerate.md, Extensions)"
+    " (docs/guides/scripts.md, Extensions)"
 )
 ACCEPT = (
     "Correct what is broken, or accept what was shipped and cannot be changed:"

@@ -99,7 +99,7 @@ def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(
 
 def test_the_recipe_for_seed_data(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", ("r1", "pass", "pass"))
-    text = (REPOSITORY / "docs" / "guides" / "autogenerate.md").read_text()
+    text = (REPOSITORY / "docs" / "guides" / "scripts.md").read_text()
     recipe = text.partition("## Seed data")[2].partition("```python")[2].partition("```")[0]
     (history / "versions" / "r1.py").write_text("revision, down_revision = 'r1', None\n" + recipe)
     project = Project(tmp_path, database.url, history)
