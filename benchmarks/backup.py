@@ -18,8 +18,8 @@ class Backup(Operation):
 
     title = "Backup"
     about = (
-        "Tenants are backed up one after the other, in a fleet of that size. The dump is read to"
-        " its end, hashed and flushed. pg_dump alone writes the dump and does no more."
+        "Tenants of a fleet of that size are backed up one after the other. tenantmig reads each"
+        " dump to its end, hashes it and flushes it. pg_dump alone only writes the dump."
     )
 
     def __init__(self, options: Options) -> None:
@@ -37,8 +37,8 @@ class Backup(Operation):
 
     def aims(self) -> list[Aim]:
         what = (
-            f"backup of a tenant: its time in a fleet of {self.large.fleet.size:,} in that of"
-            f" {self.small.fleet.size:,}"
+            f"backup of a tenant: its time in a fleet of {self.large.fleet.size:,} divided by"
+            f" that in a fleet of {self.small.fleet.size:,}"
         )
         return [Aim(what, self.small.times(self.large), 2, is_at_most=True)]
 

@@ -13,8 +13,8 @@ class Drift(Operation):
 
     title = "Drift"
     about = (
-        "All tenants are at head and as a dump and a restore leave them. The history is run in a"
-        " scratch schema, and each tenant is compared with it."
+        "All tenants are at head, as a dump and a restore left them. The history is run in a"
+        " scratch schema, and each tenant is compared with that."
     )
 
     def __init__(self, options: Options) -> None:
@@ -26,7 +26,9 @@ class Drift(Operation):
         self.contenders = [self.small, self.large]
 
     def aims(self) -> list[Aim]:
-        what = f"tenantmig drift of {self.large.sample:,} tenants: ms for each further one"
+        what = (
+            f"tenantmig drift of {self.large.sample:,} tenants: time for each further tenant, in ms"
+        )
         return [Aim(what, self.marginal.ms, 10, is_at_most=True)]
 
     def remarks(self) -> list[str]:

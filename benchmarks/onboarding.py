@@ -20,8 +20,8 @@ class Onboard(Operation):
         empty, django = Fleet(0), Fleet(0, keeper="django")
         full, few, sample = options.tenants, options.few, max(2, options.sample // 2)
         self.about = (
-            "A tenant schema and all 15 revisions for each new tenant. The slow ones were given"
-            " fewer tenants."
+            "Each new tenant gets a schema and all 15 revisions. The slow contenders had fewer"
+            " tenants."
         )
         flags = ("--parallel", str(options.parallel)) if options.parallel else ()
         self.floors = floor.contenders(full, empty)
@@ -50,8 +50,10 @@ class Onboard(Operation):
         ]
 
     def aims(self) -> list[Aim]:
-        of = f"tenantmig onboard of {self.own.sample} tenants, tenants/s of the whole command,"
-        return [Aim(f"{of} in those of the floor", self.own.times(fastest(self.floors)), 0.85)]
+        of = f"tenantmig onboard of {self.own.sample} tenants, speed of the whole command"
+        return [
+            Aim(f"{of} divided by that of the floor", self.own.times(fastest(self.floors)), 0.85)
+        ]
 
     def remarks(self) -> list[str]:
         twin = next(c for c in self.floors if c.name == self.floor_few.name)

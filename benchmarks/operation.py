@@ -95,7 +95,7 @@ class Marginal:
         """This rate as a part of another one, in words."""
         is_known = self.ms > 0 < other.ms
         part = f"{other.ms / self.ms:.2f}" if is_known else "lost in the noise"
-        return f"{self.large.name}: marginal rate in that of {other.large.name}: {part}."
+        return f"{self.large.name}: marginal rate divided by that of {other.large.name}: {part}."
 
     def __str__(self) -> str:
         rate = f"{1000 / self.ms:.0f} tenants/s" if self.ms > 0 else "lost in the noise"

@@ -31,9 +31,13 @@ def _section(operation: Operation) -> str:
 HEAD = """
 # Performance
 
-Written by `python -m benchmarks --write` (`make bench` prints the same). The contenders of a table
-run side by side on one server, in an order that turns from round to round, each on a fresh copy of
-its fleet. What every contender left is verified by SQL of the benchmark's own: the revision, and
+How fast tenantmig is, compared with the loop of `alembic` commands, with process pools, with
+django-tenants, and with the bare SQL (the *floor*). The terms are explained at the
+[end of the page](#how-to-read-it).
+
+`python -m benchmarks --write` writes this page; `make bench` prints the same. The contenders of a
+table run side by side on one server. Their order changes from round to round, and each has a fresh
+copy of its fleet. SQL of the benchmark's own checks what every contender left: the revision, and
 that the tenant schema holds what plain `alembic` makes.
 
 ![Tenants per second of every contender](performance.svg)
@@ -41,25 +45,35 @@ that the tenant schema holds what plain `alembic` makes.
 
 FOOT = """## How to read it
 
-- Whole commands are timed, with their start-up: *seconds* and *tenants/s* are medians over the
-  rounds. *Marginal* figures are the difference of two fleet sizes, in which start-up cancels out.
-- *of the floor* and *times the loop* are medians of the ratios within each round.
-- The *floor* is the SQL of `alembic upgrade --sql` for each tenant and nothing else: no lock, no
-  journal, no check. Each tenant's transactions go in one message, by psql, pgbench and threads of
-  psycopg, each at the connection count that was best in a calibration beforehand; the fastest of
-  them counts. Its files are written before the clock starts.
-- The *loop* starts one `alembic -x tenant=NAME upgrade head` after the other. This repository's
-  env.py takes a lock, reads the registry and loads tenantmig; that of Alembic's cookbook does not.
-- The *pool* runs `alembic.command.upgrade` in long-lived processes that a forkserver with the
-  libraries loaded starts.
-- *django-tenants* has the same tables (compared by the same SQL), three migrations that do the
-  same, and no output (`-v 0`). Onboarding saves tenant after tenant (standard), or makes the
-  schemas bare and migrates them by one command (multiprocessing).
-- *client CPU* is of all processes the contender started; *server CPU* of the PostgreSQL server, its
-  background processes included. Server and clients share the cores.
-- A fleet is made fast: one tenant is migrated in earnest, the others are what pg_dump writes of it
-  under their own names, with rows in the registry; `tenantmig status` must see it as its own. The
-  catalogs are vacuumed then, as autovacuum would have done, which is off, so that it does not fall
-  on one contender or another.
-- Tables are empty: what a migration does to rows comes on top, for every contender alike.
+| word | means |
+| --- | --- |
+| *seconds*, *tenants/s* | of the whole command, with its start-up; medians over the rounds |
+| *marginal* | the difference of two fleet sizes, in which the start-up cancels out |
+| *of the floor*, *times the loop* | medians of the ratios within each round |
+| *client CPU* | of all processes that the contender started |
+| *server CPU* | of the PostgreSQL server with its background processes |
+
+Server and clients share the cores.
+
+The contenders:
+
+- **The floor** is the SQL of `alembic upgrade --sql` for each tenant and nothing else: no lock, no
+  journal, no check. psql, pgbench and threads of psycopg send it, each transaction of a tenant in
+  one message. Each uses the number of connections that was best in a calibration before; the
+  fastest of them counts. Its files are written before the clock starts.
+- **The loop** starts one `alembic -x tenant=NAME upgrade head` after the other. This repository's
+  env.py takes a lock, reads the registry and loads tenantmig. That of Alembic's cookbook does not.
+- **The pool** runs `alembic.command.upgrade` in long-lived processes. A forkserver that has loaded
+  the libraries starts them.
+- **django-tenants** has the same tables (compared by the same SQL), three migrations that do the
+  same, and no output (`-v 0`). Its onboarding saves one tenant after the other (standard), or
+  makes empty schemas and migrates them with one command (multiprocessing).
+
+The fleets:
+
+- One tenant is migrated. The others are what pg_dump writes of it, under their own names and with
+  rows in the registry. `tenantmig status` must accept them as its own.
+- The catalogs are vacuumed after that, as autovacuum would do. Autovacuum is off, so that it does
+  not slow down one contender and not another.
+- Tables are empty. What a migration does to rows comes on top, for every contender alike.
 """

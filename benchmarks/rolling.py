@@ -23,7 +23,8 @@ class Roll(Operation):
         full, sample = options.tenants, options.sample
         self.about = (
             f"From 0012 to 0015: a view, a column with a default, a check constraint."
-            f" The loops ran over {sample} tenants a round and are put as tenants/s."
+            f" The loops ran over {sample} tenants in each round; their tenants/s are of those"
+            f" {sample}."
         )
         self.floors = floor.contenders(full, fleet)
         self.floor_few = floor.contender(few.size, few)
@@ -50,12 +51,12 @@ class Roll(Operation):
         replay, loop, pool, django = self.replay, self.loop, self.pools, self.djangos
         assert self.floor is not None
         assert loop is not None
-        of = f"tenantmig upgrade of {replay.sample} tenants, tenants/s of the whole command,"
+        of = f"tenantmig upgrade of {replay.sample} tenants, speed of the whole command"
         return [
-            Aim(f"{of} in those of the floor", replay.times(self.floor), 0.85),
-            Aim(f"{of} in those of the loop", replay.times(loop), 80),
-            Aim(f"{of} in those of django-tenants' best", replay.times(fastest(django)), 6),
-            Aim(f"{of} in those of the best process pool", replay.times(fastest(pool)), 4),
+            Aim(f"{of} divided by that of the floor", replay.times(self.floor), 0.85),
+            Aim(f"{of} divided by that of the loop", replay.times(loop), 80),
+            Aim(f"{of} divided by that of django-tenants' best", replay.times(fastest(django)), 6),
+            Aim(f"{of} divided by that of the best process pool", replay.times(fastest(pool)), 4),
         ]
 
     def remarks(self) -> list[str]:
@@ -66,7 +67,8 @@ class Roll(Operation):
             str(own),
             str(floor),
             own.in_that_of(floor),
-            f"tenantmig upgrade in the tenants/s of the cookbook's loop: {cookbook:.0f}.",
+            "tenantmig upgrade, tenants/s divided by those of the cookbook's loop:"
+            f" {cookbook:.0f}.",
             f"The best process pool: {fastest(self.pools).name}.",
             f"The best of django-tenants: {fastest(self.djangos).name}.",
             memory(self.replay_few, self.replay),
@@ -131,9 +133,9 @@ class StatefulRoll(Operation):
 
     title = "A revision that is not pure"
     about = (
-        "The same three revisions, of which the last keeps a list in its module: each tenant has a"
-        " process of its own for it. Beside it the history as it is, by the same engine, in which"
-        " tenants share processes."
+        "The same three revisions, but the last one keeps a list in its module. So each tenant has"
+        " a process of its own for it. It is compared with the unchanged history by the same"
+        " engine, where tenants share processes."
     )
 
     def __init__(self, options: Options, stateful: History) -> None:
@@ -156,15 +158,15 @@ class StatefulRoll(Operation):
 
     def remarks(self) -> list[str]:
         shared, alone = (Marginal(*pair) for pair in self.pairs)
-        dearer = f"{alone.ms - shared.ms:.0f} ms of the whole run"
-        return [str(shared), str(alone), f"A process of its own costs a tenant {dearer}."]
+        dearer = f"{alone.ms - shared.ms:.0f} ms for each tenant"
+        return [str(shared), str(alone), f"A process of its own costs {dearer}."]
 
 
 class LargeRoll(Operation):
     """Whether a fleet ten times as large takes ten times as long."""
 
     title = "Roll 3 revisions to large fleets"
-    about = "The same, to fleets of which one is ten times the other."
+    about = "The same. One fleet is ten times as large as the other."
 
     def __init__(self, options: Options, floor: Floor) -> None:
         fleets = [Fleet(size) for size in sorted(options.large_fleets)]
@@ -179,8 +181,8 @@ class LargeRoll(Operation):
 
     def _memory(self) -> Aim:
         more = self.large.peak_mb - self.few.peak_mb
-        what = f"memory of the driver with {self.large.sample:,} tenants, MB above that with"
-        return Aim(f"{what} {self.few.sample:,}", more, 60, is_at_most=True)
+        what = f"memory of the driver with {self.large.sample:,} tenants minus that with"
+        return Aim(f"{what} {self.few.sample:,}, in MB", more, 60, is_at_most=True)
 
     def remarks(self) -> list[str]:
         return [

@@ -15,7 +15,9 @@ class Unchanged(Operation):
     """`tenantmig upgrade` with nothing to do, and `tenantmig status`."""
 
     title = "Nothing to do"
-    about = "All tenants are at head. Nobody changes anything, so all use one copy."
+    about = (
+        "All tenants are at head. No contender changes anything, so all use one copy of the fleet."
+    )
 
     def __init__(self, options: Options) -> None:
         self.fleet = Fleet(options.unchanged, HEAD)
@@ -43,7 +45,10 @@ class Unchanged(Operation):
         seconds = self.upgrade.median() / self.one_by_one.median()
         return [
             Aim(
-                f"{of}: its time in that of a connection for each", seconds, 1 / 50, is_at_most=True
+                f"{of}: its time divided by that of a connection for each",
+                seconds,
+                1 / 50,
+                is_at_most=True,
             ),
             Aim(f"{of}: statements on the server", self.statements["upgrade"], 40, is_at_most=True),
         ]
