@@ -67,8 +67,7 @@ class Roll(Operation):
             str(own),
             str(floor),
             own.in_that_of(floor),
-            "tenantmig upgrade, tenants/s divided by those of the cookbook's loop:"
-            f" {cookbook:.0f}.",
+            f"tenantmig upgrade, tenants/s divided by the cookbook loop's: {cookbook:.0f}.",
             f"The best process pool: {fastest(self.pools).name}.",
             f"The best of django-tenants: {fastest(self.djangos).name}.",
             memory(self.replay_few, self.replay),
