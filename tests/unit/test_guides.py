@@ -1,7 +1,8 @@
-"""The guides: every command that they show is one that the command line accepts."""
+"""The guides: the command line accepts their commands, and the runbook quotes real messages."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -51,3 +52,30 @@ def test_every_command_of_a_guide_is_accepted(page: Path, root: Any) -> None:
 
 def test_the_guides_show_commands() -> None:
     assert sum(len(shown(page)) for page in GUIDES) > 50
+
+
+SEEN = re.compile(r"^You see: (.*)$", re.MULTILINE)
+QUOTED = re.compile(r'"([^"]+)"')
+
+
+def messages() -> str:
+    """Every text of the package, with a gap where a value is put in."""
+    texts = []
+    for module in sorted((REPOSITORY / "tenantmig").rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [one.value if isinstance(one, ast.Constant) else "…" for one in node.values]
+                texts.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_the_runbook_quotes_messages_that_there_are() -> None:
+    page = (REPOSITORY / "docs" / "guides" / "failures.md").read_text(encoding="utf-8")
+    quoted = [words for line in SEEN.findall(page) for words in QUOTED.findall(line)]
+    assert len(quoted) > 15
+    known = messages()
+    for words in quoted:
+        for part in re.sub(r"\d+", "…", words).split("…"):
+            assert part.strip() in known, words
