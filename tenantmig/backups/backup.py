@@ -105,8 +105,7 @@ class Backups:
         except (TenantmigError, OSError) as error:
             reason = error.message if isinstance(error, TenantmigError) else error.strerror
             raise BackupError(
-                f'The tenant "{tenant.name}" cannot be backed up, and nothing was done to it:'
-                f" {reason}"
+                f'The tenant "{tenant.name}" cannot be backed up, and nothing was changed: {reason}'
             ) from error
 
     def _dump(self, run: int, tenant: Tenant, path: Path, limits: Limits, tell: Tell) -> None:
@@ -129,7 +128,7 @@ class Backups:
             except (BlockingIOError, FileNotFoundError):
                 is_ours = False
             if not is_ours:
-                raise BackupError(f"{path} is being written by another process.")
+                raise BackupError(f"Another process is writing {path}.")
             file.truncate()
             try:
                 yield path, file
@@ -173,6 +172,6 @@ def ledger_record(
                 record_hash(own, ledger, digest, run, tenant.name)
         except psycopg.Error as error:
             reason = options.url.redact(str(error))
-            raise BackupError(f"the ledger cannot note the backup: {reason}") from error
+            raise BackupError(f"the ledger cannot record the backup: {reason}") from error
 
     return record

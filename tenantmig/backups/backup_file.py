@@ -67,8 +67,8 @@ def check_backup(programs: ClientPrograms, file: Path, schema: str, limits: Limi
     if foreign or not any(entry.startswith(own[0]) for _, entry in others):
         found = foreign[0] if foreign else "no such schema"
         raise BackupFileError(
-            f'{file} is not the backup of the one schema "{schema}": it holds {found}.'
-            " Nothing was touched."
+            f'{file} is not a backup of the schema "{schema}" alone: it holds {found}. '
+            "Nothing was touched."
         )
     programs.run("pg_restore", FORMAT, "-f", "/dev/null", _path(file), limits=limits)
 
@@ -78,8 +78,8 @@ def _read_schema(programs: ClientPrograms, file: Path, limits: Limits) -> str:
     schemas = [number for number, entry in entries if entry.startswith(SCHEMA)]
     if len(schemas) != 1:
         raise BackupFileError(
-            f"{file} is not the backup of one tenant: it holds {counted(len(schemas), 'schema')}."
-            " Nothing was touched."
+            f"{file} is not a backup of one tenant: it holds "
+            f"{counted(len(schemas), 'schema')}. Nothing was touched."
         )
     with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
         chosen.write(f"{schemas[0]};\n")  # the list shows names unquoted, the statement does not
@@ -89,7 +89,9 @@ def _read_schema(programs: ClientPrograms, file: Path, limits: Limits) -> str:
         ).decode()
     lines = [line for line in statements.splitlines() if line.startswith(CREATE)]
     if len(lines) != 1:
-        raise BackupFileError(f"{file} does not say how its schema is made. Nothing was touched.")
+        raise BackupFileError(
+            f"{file} does not contain the statement that creates its schema. Nothing was touched."
+        )
     return _unquoted(lines[0].removeprefix(CREATE).removesuffix(";"))
 
 
@@ -131,7 +133,10 @@ def _read_heads(
     if not heads:
         return None
     if any(revision is None or "\\" in revision for revision in heads[1:]):
-        raise BackupFileError(f"{file}: its {version_table} is not Alembic's. Nothing was touched.")
+        raise BackupFileError(
+            f"{file}: its table {version_table} is not Alembic's version table. Nothing was "
+            "touched."
+        )
     return tuple(sorted(revision for revision in heads[1:] if revision))
 
 

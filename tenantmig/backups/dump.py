@@ -78,8 +78,10 @@ def _dump_narrowed(
         return relay.problem
     missing = len(relay.listed - listed) if relay.listed is not None else None
     if missing is None:
-        return "pg_dump did not ask the server anything"
-    return f"the dump lacks {counted(missing, 'object')} of the schema" if missing else None
+        return "pg_dump sent no query to the server"
+    return (
+        f"the dump does not contain {counted(missing, 'object')} of the schema" if missing else None
+    )
 
 
 def literal_pattern(schema: str) -> str:

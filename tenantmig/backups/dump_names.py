@@ -119,7 +119,7 @@ class Names:
 
     def _check_relation(self, relation: Any) -> None:
         if relation.catalogname or relation.relpersistence == "t":
-            raise ForeignNameError(f'it names "{relation.relname}" of another place')
+            raise ForeignNameError(f'it names "{relation.relname}", which is in another schema')
         self._check_schema(relation.schemaname, relation.relname)
         if relation.schemaname in SYSTEM and SECRETS.fullmatch(relation.relname):
             raise ForeignNameError(f"it reads {relation.relname}")
@@ -130,7 +130,7 @@ class Names:
         items = option.arg.type_name.names if form == "type_name" else option.arg.list.items
         name = texts(items)
         if len(name) > 1 and name[0] not in (self.schema, "pg_catalog"):
-            raise ForeignNameError(f'it makes "{name[-1]}" in the schema "{name[0]}"')
+            raise ForeignNameError(f'it creates "{name[-1]}" in the schema "{name[0]}"')
 
     def _check_call(self, call: Any) -> None:
         name = texts(call.funcname)
@@ -166,10 +166,10 @@ class Names:
         if node.WhichOneof("node") != "a_const":
             return
         if node.a_const.WhichOneof("val") != "sval":
-            raise ForeignNameError("it names an object by its number")
+            raise ForeignNameError("it names an object by its OID")
         named = node.a_const.sval.sval
         if named.strip().isdigit():
-            raise ForeignNameError("it names an object by its number")
+            raise ForeignNameError("it names an object by its OID")
         if found := QUALIFIED.match(named):
             self._check_schema(unquoted(found[1]), named)
 

@@ -68,7 +68,7 @@ class DumpRelay:
             self._close()
             if not isinstance(error, OSError):
                 raise
-            self._note(f"there is no place for a socket: {error.strerror or error}")
+            self._note(f"no socket can be created: {error.strerror or error}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,7 +174,7 @@ class DumpRelay:
         while self._result(wire) is not None:
             pass
         if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-            raise WireError(result.get_error_message() if result else "the server says nothing")
+            raise WireError(result.get_error_message() if result else "the server did not answer")
         *scope, listed = (
             (result.get_value(0, column) or b"").decode() for column in range(result.nfields)
         )
@@ -205,7 +205,7 @@ class DumpRelay:
             waiting.register(one, select.POLLIN)
         ready = {descriptor for descriptor, _ in waiting.poll()}
         if ready - {self._server.socket}:  # it does not ask while it waits: it has gone, or cancels
-            raise WireError("pg_dump has gone")
+            raise WireError("pg_dump has ended")
         self._server.consume_input()
 
     def _await(self, one: socket.socket) -> bool:

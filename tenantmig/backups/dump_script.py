@@ -56,7 +56,7 @@ def read_script(stream: IO[bytes]) -> Iterator[Statement]:
         except UnreadableError:  # the line stands inside a text
             tries, wanted = tries + 1, 2 * len(text)
             if tries > MOST_TRIES:
-                raise UnreadableScriptError(_words("its statements do not end")) from None
+                raise UnreadableScriptError(_words("its last statement does not end")) from None
             continue
         if is_copy and not (statements and _takes_rows(statements[-1])):
             continue
@@ -68,7 +68,7 @@ def read_script(stream: IO[bytes]) -> Iterator[Statement]:
 
 def _rest(text: bytes, stream: IO[bytes]) -> Iterator[Statement]:
     if any(line.strip() for line in stream):
-        raise UnreadableScriptError(_words("it goes on behind its end"))
+        raise UnreadableScriptError(_words("it has text after its end"))
     try:
         statements = list(_statements(text))
     except UnreadableError as error:
@@ -81,7 +81,7 @@ def _in_turn(statements: list[Statement], stream: IO[bytes] | None) -> Iterator[
     last = statements.pop() if stream is not None else None
     for statement in statements:
         if _takes_rows(statement):
-            raise UnreadableScriptError(_words("it holds a COPY whose rows cannot be found"))
+            raise UnreadableScriptError(_words("it contains a COPY whose rows cannot be found"))
         yield statement
     if last is not None and stream is not None:
         rows = _rows(stream)
@@ -97,7 +97,7 @@ def _rows(stream: IO[bytes]) -> Rows:
         if line.startswith(b"\\.") or b"\0" in line or not line.endswith(b"\n"):
             break
         yield line
-    raise UnreadableScriptError(_words("the rows of a COPY do not end as pg_dump ends them"))
+    raise UnreadableScriptError(_words("the rows of a COPY do not end the way pg_dump ends them"))
 
 
 def _statements(text: bytes) -> Iterator[Statement]:
@@ -107,7 +107,7 @@ def _statements(text: bytes) -> Iterator[Statement]:
         UnreadableError: it cannot be read.
     """
     if b"\0" in text:
-        raise UnreadableError("it holds a NUL")
+        raise UnreadableError("it contains a NUL character")
     try:
         tree = parse(text.decode(), is_deep=True)
     except UnicodeDecodeError as error:
@@ -132,4 +132,4 @@ def _is_remark(text: bytes) -> bool:
 
 
 def _words(reason: str) -> str:
-    return f"The backup is not one that pg_dump writes: {reason}. Nothing was touched."
+    return f"pg_dump did not write this backup: {reason}. Nothing was touched."

@@ -13,7 +13,7 @@ from tenantmig.postgres.parsing import enum_name
 
 def _schema(on: Targets, node: Any) -> Turn:
     if node.schemaname != on.schema or node.schema_elts or node.HasField("authrole"):
-        raise ForeignNameError(f'it makes another schema than "{on.schema}"')
+        raise ForeignNameError(f'it creates another schema than "{on.schema}"')
     return Turn.SKIP
 
 
@@ -52,7 +52,7 @@ def _function(on: Targets, node: Any) -> Turn:
     for option in node.options:
         one = option.def_elem
         if one.defname == "language" and one.arg.string.sval not in LANGUAGES:
-            raise ForeignNameError(f"its language is {one.arg.string.sval}")
+            raise ForeignNameError(f"it uses the language {one.arg.string.sval}")
         if one.defname in {"support", "transform"}:
             raise ForeignNameError(f"it has a {one.defname}")
         if one.defname == "set" and one.arg.variable_set_stmt.name in ROLES:
@@ -65,9 +65,9 @@ def _function(on: Targets, node: Any) -> Turn:
 
 def _definition(on: Targets, node: Any) -> Turn:
     if enum_name(node, "kind") not in DEFINED:
-        raise ForeignNameError("such an object is not made by a tenant")
+        raise ForeignNameError("tenants do not create objects of this kind")
     if enum_name(node, "kind") == "OBJECT_TYPE" and node.definition:
-        raise ForeignNameError("it makes a base type")
+        raise ForeignNameError("it creates a base type")
     on.own(texts(node.defnames))
     return Turn.MAKE
 
@@ -86,15 +86,15 @@ def _rule(on: Targets, node: Any) -> Turn:
         if kind in {"insert_stmt", "update_stmt", "delete_stmt"}:
             on.own_relation(inner.relation)
         elif kind not in {"select_stmt", "notify_stmt"}:
-            raise ForeignNameError("its action is none of a rule")
+            raise ForeignNameError("its action is not allowed in a rule")
     return Turn.MAKE
 
 
 def _copy(on: Targets, node: Any) -> Turn:
     if not node.is_from or node.is_program or node.filename or node.HasField("query"):
-        raise ForeignNameError("it copies to or from a file or a program")
+        raise ForeignNameError("it copies from or to a file or a program")
     if node.options or node.HasField("where_clause"):
-        raise ForeignNameError("it copies with options")
+        raise ForeignNameError("it uses COPY with options")
     on.own_relation(node.relation)
     return Turn.FILL
 
@@ -106,7 +106,7 @@ def _alter_table(on: Targets, node: Any) -> Turn:
         command = one.alter_table_cmd
         what = enum_name(command, "subtype")
         if what not in CHANGES:
-            raise ForeignNameError(f"it changes a table by {what.removeprefix('AT_')}")
+            raise ForeignNameError(f"it changes a table with {what.removeprefix('AT_')}")
         definition = getattr(command, "def")
         if what == "AT_ChangeOwner":
             role = on.give(command.newowner)
@@ -119,7 +119,7 @@ def _alter_table(on: Targets, node: Any) -> Turn:
         elif what == "AT_AddConstraint" and _reaches_out(definition.constraint, on.schema):
             turn = Turn.BIND
     if turn is not Turn.MAKE and len(node.cmds) > 1:
-        raise ForeignNameError("it changes several things at once")
+        raise ForeignNameError("it makes several changes at once")
     return turn
 
 
@@ -152,7 +152,7 @@ def _comment(on: Targets, node: Any) -> Turn:
 
 def _grant(on: Targets, node: Any) -> Turn:
     if enum_name(node, "targtype") != "ACL_TARGET_OBJECT" or node.HasField("grantor"):
-        raise ForeignNameError("it grants more than the privileges of an object")
+        raise ForeignNameError("it grants more than privileges on an object")
     for one in node.objects:
         on.own_object(enum_name(node, "objtype"), one)
     return Turn.GRANT
@@ -168,14 +168,14 @@ def _default_privileges(on: Targets, node: Any) -> Turn:
             for one in items:
                 on.give(one.role_spec)
     if schemas != (on.schema,):
-        raise ForeignNameError("it sets privileges of more than this schema")
+        raise ForeignNameError("it sets privileges outside this schema")
     return Turn.GRANT
 
 
 def _refresh(on: Targets, node: Any) -> Turn:
     on.own_relation(node.relation)
     if node.concurrent:
-        raise ForeignNameError("it refreshes concurrently")
+        raise ForeignNameError("it refreshes a view concurrently")
     return Turn.REFRESH
 
 

@@ -73,6 +73,6 @@ class Targets:
     def give(self, role: Any) -> str:
         """Note that a role is to own something, and return it."""
         if enum_name(role, "roletype") != "ROLESPEC_CSTRING":
-            raise ForeignNameError("its owner is not named")
+            raise ForeignNameError("it does not name the owner")
         self.facts.owners.add(role.rolename)
         return str(role.rolename)

@@ -56,14 +56,14 @@ class Wall:
         if kind == "select_stmt":
             return self._select(node)
         if self._is_granting and kind != "grant_stmt":
-            raise ForeignNameError("it is run as another role")
+            raise ForeignNameError("it runs as another role")
         if kind in NAMED_BY:
             self.targets.own(texts(getattr(node, NAMED_BY[kind])))
             return Turn.CLASS if kind in BOUND else Turn.MAKE
         if kind in RELATION_OF:
             self.targets.own_relation(getattr(node, RELATION_OF[kind]))
         elif kind not in HANDLERS:
-            raise ForeignNameError("such a statement is not in the backup of one schema")
+            raise ForeignNameError("the backup of one schema does not contain such a statement")
         return HANDLERS[kind](self.targets, node) if kind in HANDLERS else Turn.MAKE
 
     def _setting(self, node: Any) -> Turn:
@@ -99,7 +99,7 @@ class Wall:
             self.targets.own(relation_named(str(values[0])))
             _forget(call)
             return Turn.MAKE
-        raise ForeignNameError("only the position of a sequence is set so")
+        raise ForeignNameError("a SELECT in a backup may only set the position of a sequence")
 
 
 NAMES = frozenset(

@@ -57,7 +57,7 @@ class Wire:
         while True:
             (length,) = INT.unpack(self._read(4))
             if not 8 <= length <= LONGEST_START:
-                raise WireError("pg_dump does not begin as PostgreSQL's clients do")
+                raise WireError("pg_dump did not start the connection as PostgreSQL's clients do")
             start = self._read(length - 4)
             (code,) = INT.unpack(start[:4])
             if code in ASKS_FOR_TLS:
@@ -66,7 +66,7 @@ class Wire:
             if code == ASKS_TO_CANCEL:
                 return False
             if code >> 16 != PROTOCOL:
-                raise WireError(f"pg_dump speaks version {code >> 16} of the protocol")
+                raise WireError(f"pg_dump uses version {code >> 16} of the protocol")
             if code & 0xFFFF:  # a newer minor version: only 3.0 is spoken here
                 self._send(b"v", INT.pack(PROTOCOL << 16) + INT.pack(0))
             break
@@ -85,7 +85,7 @@ class Wire:
         if kind == b"X":
             return None
         if kind != b"Q":
-            raise WireError(f"pg_dump sends a message {kind!r}, which is not known here")
+            raise WireError(f"pg_dump sent a message of the unknown type {kind!r}")
         return body.removesuffix(b"\0")
 
     def ready(self, server: PGconn) -> None:
@@ -113,7 +113,7 @@ class Wire:
             found = ((code, result.error_field(field)) for code, field in FIELDS.items())
             self._send(b"E", b"".join(code + text + b"\0" for code, text in found if text) + b"\0")
         else:
-            raise WireError(f"the server answers with {pq.ExecStatus(result.status).name}")
+            raise WireError(f"the server answered with {pq.ExecStatus(result.status).name}")
 
     def _rows(self, result: PGresult) -> None:
         columns = range(result.nfields)
@@ -158,7 +158,7 @@ class Wire:
         while len(read) < count:
             part = self.client.recv(count - len(read))
             if not part:
-                raise WireError("pg_dump has gone")
+                raise WireError("pg_dump has ended")
             read += part
         return bytes(read)
 

@@ -71,17 +71,19 @@ def check_proof(file: Path, digest: str, key: str | None, *, is_known: bool) -> 
         if hmac.compare_digest(signed.encode(), _signature(digest, key).encode()):
             return
         raise UntrustedBackupError(
-            f"The signature of {file} is wrong: the file was changed, or was signed with another"
-            " key. Say --trust-file if you know that it is yours. Nothing was touched."
+            f"The signature of {file} does not match: the file was changed, or it was "
+            "signed with another key. If you know that the file is yours, pass "
+            "--trust-file. Nothing was touched."
         )
     if is_known:
         return
     why = f"it has no signature ({signature_file(file).name})"
     if signed is not None:
-        why = "there is no backup_key to check its signature with"
+        why = "no backup_key is set, so its signature cannot be checked"
     raise UntrustedBackupError(
-        f"Nothing proves that {file} is a backup of yours: {why}, and the ledger does not know"
-        " it. Say --trust-file if you know that it is yours. Nothing was touched."
+        f"Nothing proves that {file} is a backup of yours: {why}, and the ledger has no "
+        "record of it. If you know that the file is yours, pass --trust-file. Nothing was "
+        "touched."
     )
 
 
@@ -149,7 +151,7 @@ def is_known_hash(connection: psycopg.Connection, ledger: str, digest: str) -> b
     except psycopg.errors.InsufficientPrivilege as error:
         grants = missing_grants(connection, ledger, {TABLE: frozenset({"SELECT"})})
         raise PrivilegeError(
-            f"The role {connection.info.user} may not look whether the ledger knows the backup:"
-            f" {error.diag.message_primary}. Grant it: {grants} Nothing was touched."
+            f"The role {connection.info.user} may not read which backups the ledger knows: "
+            f"{error.diag.message_primary}. Grant it: {grants} Nothing was touched."
         ) from error
     return bool(row and row[0])

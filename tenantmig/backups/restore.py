@@ -156,7 +156,7 @@ def _carry_out(
     trial.xid = session.ask(CURRENT)
     pour()
     if (session.ask(CURRENT), session.ask(USERS)) != (trial.xid, True):
-        raise ClientProgramError("the backup has left its transaction or its role")
+        raise ClientProgramError("the backup left its transaction or its role")
     register(session, statements, plan)
     trial.is_ending = True
     session.commit()
@@ -165,8 +165,8 @@ def _carry_out(
 def _refuse_other_schema(plan: RestorePlan) -> None:
     if plan.tenant.schema != plan.backup.schema:
         raise RestoreError(
-            f'{plan.backup.file} holds the schema "{plan.backup.schema}", and the schema of'
-            f' "{plan.tenant.name}" is "{plan.tenant.schema}"; nothing was touched.'
+            f'{plan.backup.file} holds the schema "{plan.backup.schema}", but the schema of '
+            f'"{plan.tenant.name}" is "{plan.tenant.schema}"; nothing was touched.'
         )
 
 
@@ -180,9 +180,9 @@ def _refuse_registered(connection: psycopg.Connection, plan: RestorePlan) -> Non
     key = [plan.tenant.name, plan.tenant.schema]
     for name, schema in connection.execute(statement, key * 2):
         raise TenantExistsError(
-            f'The registry has a tenant "{name}" with the schema "{schema}", so'
-            f' "{plan.tenant.name}" cannot be restored into "{plan.tenant.schema}";'
-            " nothing was touched."
+            f'The registry has a tenant "{name}" with the schema "{schema}", so '
+            f'"{plan.tenant.name}" cannot be restored into "{plan.tenant.schema}"; nothing '
+            "was touched."
         )
 
 
@@ -205,7 +205,7 @@ def _pour(
         for statement in script:
             pouring.pour(statement, wall.look(statement))
     if wall.targets.facts != way.facts:
-        raise BackupFileError("the backup was changed while it was read")
+        raise BackupFileError("the backup file changed while it was being read")
     pouring.end()
 
 
@@ -220,14 +220,15 @@ def _failed(
         after = survive_restart(lambda: _found(options, tenant.schema))
     except (TenantmigError, psycopg.Error):
         return (
-            f'The tenant "{tenant.name}" was not restored, and its schema could not be read since:'
-            f" {reason}"
+            f'The tenant "{tenant.name}" was not restored. Its schema could not be read '
+            f"afterwards: {reason}"
         )
     if after == before:
         return f'The tenant "{tenant.name}" was not restored and is as it was: {reason}'
     return (
-        f'The tenant "{tenant.name}" was not restored, and its schema is not the one from before:'
-        f" somebody else changed it meanwhile; look at it before you run again: {reason}"
+        f'The tenant "{tenant.name}" was not restored, but its schema is not as it was '
+        "before: somebody else changed it in the meantime. Check it before you run again: "
+        f"{reason}"
     )
 
 
@@ -246,8 +247,9 @@ def _is_committed(options: SessionOptions, tenant: Tenant, xid: str) -> bool:
         status = survive_restart(lambda: _settled_status(options, xid))
     except (TenantmigError, psycopg.Error) as error:
         raise RestoreInDoubtError(
-            f'It is not known whether "{tenant.name}" was restored: the connection was lost in the'
-            " COMMIT; it is the old tenant or the restored one. Look at it before you run again."
+            f'It is not known whether "{tenant.name}" was restored: the connection was lost '
+            "during the COMMIT. It is either unchanged or restored. Check it before you run "
+            "again."
         ) from error
     return status == "committed"
 

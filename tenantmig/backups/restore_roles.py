@@ -72,7 +72,7 @@ def choose_role(
 def _check_wanted(wanted: str, roles: Roles) -> None:
     problem = None
     if wanted not in roles.existing:
-        problem = "there is no such role"
+        problem = "the role does not exist"
     elif wanted not in roles.reachable:
         problem = f'"{roles.connected}" is not a member of it'
     elif wanted in roles.superusers:
@@ -92,15 +92,16 @@ def _check_owners(
         known = ", ".join(f'"{role}"' for role in sorted(allowed))
         exists = "" if strangers[0] in roles.existing else ", which does not exist,"
         raise BackupRefusedError(
-            f'The backup of the schema "{schema}" is refused: it gives something to the role'
-            f' "{strangers[0]}"{exists} and may give it to {known}. Name another owner by --role if'
-            " that is right. Nothing was touched."
+            f'The backup of the schema "{schema}" is refused: it gives something to the '
+            f'role "{strangers[0]}"{exists} but may give it only to {known}. If that role '
+            "is right, name it as the owner with --role. Nothing was touched."
         )
     for name, owners in sorted(facts.code_owners.items()):
         others = sorted(owners - {owner})
         if others and (name in facts.definers or not is_proven):
             what = "a SECURITY DEFINER function" if name in facts.definers else "code"
             raise BackupRefusedError(
-                f'The backup of the schema "{schema}" is refused: "{name[-1]}" is {what} of the'
-                f' role "{others[0]}", and the schema belongs to "{owner}". Nothing was touched.'
+                f'The backup of the schema "{schema}" is refused: "{name[-1]}" is {what} of '
+                f'the role "{others[0]}", but the schema belongs to "{owner}". Nothing was '
+                "touched."
             )

@@ -261,7 +261,7 @@ class Pouring:
         self._settle()
         if self.session.ask(query) != before:
             raise RestoreError(
-                "code of the tenant changed its views, rules or functions while it was restored"
+                "the tenant's code changed its own views, rules or functions during the restore"
             )
 
     def _refuse_deferred(self) -> None:
@@ -271,8 +271,8 @@ class Pouring:
         query = sql.SQL(DEFERRED).format(role=sql.Literal(self.role), schema=schema)
         if self.session.ask(query):
             raise RestoreError(
-                "a deferrable constraint trigger of the tenant's role is there already, and could"
-                " run as another role at the COMMIT"
+                "a deferrable constraint trigger of the tenant's role exists already, and "
+                "it could run as another role at the COMMIT"
             )
 
     def _run(self, statement: str) -> None:

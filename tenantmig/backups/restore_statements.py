@@ -100,8 +100,8 @@ def take_over(
         if time.monotonic() >= deadline:
             holder = name_holder(session.connection, f"tenantmig.tenant:{tenant.schema}")
             raise TenantLockedError(
-                f'Another session is migrating the tenant schema "{tenant.schema}": {holder};'
-                " run again when it has ended. Nothing was touched."
+                f'Another session is migrating the tenant schema "{tenant.schema}": '
+                f"{holder}; run again when that session has ended. Nothing was touched."
             )
         time.sleep(POLL_S)
     objects = session.ask(statements.dependents)
@@ -117,9 +117,9 @@ def register(session: RestoreSession, statements: RestoreStatements, plan: Resto
     """Write what the restore means for the registry and the journal; nothing of the tenant runs."""
     session.run(statements.bind)
     if statements.register and session.ask(statements.register) != 1:
-        raise ClientProgramError("the tenant was registered with another schema meanwhile")
+        raise ClientProgramError("the tenant was registered with another schema in the meantime")
     session.run(statements.bind_tenant)
     if session.ask("SELECT pg_catalog.current_schema()") != plan.tenant.schema:
-        raise ClientProgramError(f'the backup made no schema "{plan.tenant.schema}"')
+        raise ClientProgramError(f'the backup did not create the schema "{plan.tenant.schema}"')
     session.run_texts(statements.extra)
     session.run(PATH)

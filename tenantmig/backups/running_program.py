@@ -36,7 +36,9 @@ class Limits:
         """Why the program must end now, if it must."""
         if self.stop.is_set():
             return "it was stopped"
-        return f"it took over {self.seconds:g} s" if time.monotonic() >= self.ends_at else None
+        return (
+            f"it took longer than {self.seconds:g} s" if time.monotonic() >= self.ends_at else None
+        )
 
 
 class RunningProgram:
@@ -85,7 +87,9 @@ class RunningProgram:
             text = "... " + text[-LONGEST_COMPLAINT:]
         code = self.process.poll()
         ended = f"{self.program} was killed by signal {-code}" if code and code < 0 else ""
-        return ": ".join(filter(None, [ended, text])) or f"{self.program} ended with code {code}"
+        return (
+            ": ".join(filter(None, [ended, text])) or f"{self.program} ended with exit code {code}"
+        )
 
     def end(self) -> None:
         """Make it end, by force if it does not listen."""
