@@ -21,7 +21,7 @@ REPLACED = frozenset({"function", "procedure"})
 def create(one: CatalogObject) -> str:
     """Write the statement that makes an object, or gives a table or column a property."""
     if one.state == "inherited":
-        return f"-- it comes with its parent: {one_line(one.definition)}"
+        return f"-- it is created with its parent: {one_line(one.definition)}"
     if one.kind in COMPLETE | REPLACED:
         return f"{one.definition};"
     make = MAKERS.get(one.kind)
@@ -47,7 +47,7 @@ def _comment_on(one: CatalogObject) -> str:
 
 def _create_sequence(one: CatalogObject) -> str:
     if one.state == "identity":
-        return f"-- it comes with its identity column: {one_line(one.definition)}"
+        return f"-- it is created with its identity column: {one_line(one.definition)}"
     definition, _, owner = one.definition.partition(" OWNED BY ")
     later = f"ALTER SEQUENCE {one.name} OWNED BY {one_line(owner)};"
     belongs = f" -- and at the end: {later}" if owner else ""

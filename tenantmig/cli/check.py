@@ -29,8 +29,8 @@ ONCE = (
     " (docs/guides/scripts.md, Extensions)"
 )
 ACCEPT = (
-    "Correct what is broken, or accept what was shipped and cannot be changed:"
-    " tenantmig check --accept 'a reason'"
+    "Fix what is broken. If a revision has shipped and cannot be changed, accept its "
+    "finding: tenantmig check --accept 'a reason'"
 )
 BeginFlag = Annotated[
     str | None,
@@ -62,7 +62,7 @@ def check(
     file = baseline or fleet.settings.config.absolute().parent / FILE
     accepted = Baseline.read(file) if baseline or file.exists() else NOTHING
     if accept is not None and not accept.strip():
-        raise SettingsError("Say why the findings are accepted: --accept 'a reason'.")
+        raise SettingsError("Give a reason why the findings are accepted: --accept 'a reason'.")
     progress = CheckProgress((lambda _: None) if json else _tell)
     with interruptible():
         try:
@@ -84,7 +84,7 @@ def check(
     elif replayed is not None:
         replay_check.print_report(replayed)
     elif replay:
-        say("The engines were not compared, because a revision was not tried.")
+        say("The engines were not compared, because one revision was not run.")
     code = _exit_code(report)
     if accept is not None:
         accepted.with_findings(report, accept).save(file)
@@ -114,7 +114,9 @@ def _keep(ctx: typer.Context, checked: Sequence[Checked], *, json: bool) -> None
         ctx.obj.found = _as_json(report) | cut
         return
     _print_counts(report.revisions)
-    what = "the models were not compared" if last.done == last.total else "the check was cut off"
+    what = (
+        "the models were not compared" if last.done == last.total else "the check was interrupted"
+    )
     say(f"{last.done} of {last.total} revisions were checked; {what}")
 
 
@@ -162,13 +164,13 @@ def _print(report: CheckReport) -> None:
     for extension, maker in report.extensions.items():
         say(f'Extensions: revision {maker} creates "{extension}"; {ONCE}')
     if not report.is_complete:
-        say(f"Models: not compared; the head {report.head} was not reached")
+        say(f"Models: not compared, because the head {report.head} was not reached")
     elif report.changes is None:
-        say("Models: not compared; env.py gives no target_metadata")
+        say("Models: not compared, because env.py gives no target_metadata")
     elif not report.changes:
-        say(f"Models: as the history's head {report.head}")
+        say(f"Models: same as the history's head {report.head}")
     else:
-        say(f"Models: the history's head {report.head} lacks")
+        say(f"Models: the history's head {report.head} differs:")
         for change in report.changes:
             say_lines(f"  {change}")
 
@@ -177,7 +179,7 @@ def _print_baseline(report: CheckReport, *, is_accepting: bool) -> None:
     for change in report.accepted_changes:
         say_lines(f"  accepted: {change}")
     for stale in report.stale:
-        say(f"Accepted and not found any more, remove it from the baseline: {stale}")
+        say(f"This finding is accepted but no longer found; remove it from the baseline: {stale}")
     if report.broken and not is_accepting:
         say(ACCEPT)
 

@@ -27,12 +27,11 @@ def confirm(plan: Plan, command: str, *, json: bool) -> None:
     """
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     if json or not is_terminal:
-        why = "with --json nothing is asked" if is_terminal else "stdin is not a terminal"
+        why = "--json does not ask" if is_terminal else "stdin is not a terminal"
         raise SelectionError(
-            f"{command} can drop tables and rows ({counted(plan.pending, 'tenant')} would change),"
-            f" and nobody can be asked here: {why}. Say --yes if you mean it;"
-            " --dry-run shows the plan."
-            " Nothing was touched."
+            f"{command} can drop tables and rows ({counted(plan.pending, 'tenant')} would "
+            f"change), and it cannot ask you to confirm: {why}. Pass --yes to confirm, or "
+            "--dry-run to see the plan. Nothing was touched."
         )
     if plan.pending:
         print_plan(plan)

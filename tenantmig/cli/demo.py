@@ -59,7 +59,10 @@ class Story:
             [BIN / program, *arguments], cwd=self.project, env=environment, check=False
         )
         if done.returncode != expected:
-            raise SettingsError(f"The demo expected exit code {expected}, not {done.returncode}.")
+            raise SettingsError(
+                f"The demo expected exit code {expected}, but the command ended with "
+                f"{done.returncode}."
+            )
         if expected:
             self.out.print(f"(exit code {done.returncode})")
 
@@ -81,8 +84,8 @@ def demo(
     """Tell the whole story on an embedded PostgreSQL, in about a minute."""
     if not list((project / "alembic" / "versions").glob(f"{HEAD}_*.py")):
         raise SettingsError(
-            f"{project.absolute()} is not a checkout of tenantmig with its example history;"
-            " run the demo there, or name it with --project."
+            f"{project.absolute()} is not a checkout of tenantmig with its example history. "
+            "Run the demo in a checkout, or name one with --project."
         )
     folder = tempfile.mkdtemp(prefix="tenantmig-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after the server has ended
@@ -95,27 +98,30 @@ def _tell(story: Story, tenants: int) -> None:
     names = " ".join(f"customer_{number:02d}" for number in range(1, tenants + 1))
     story.say(f"{tenants} customers sign up while revision {BEFORE} is the latest.")
     story.run(f"tenantmig onboard {names} --to {BEFORE}")
-    story.say(f"The release brings revisions up to {HEAD}. Where does the fleet stand?")
+    story.say(f"The release brings revisions up to {HEAD}. Which revisions are the tenants at?")
     story.run("tenantmig status")
     story.run("tenantmig plan")
-    story.say(f"{BROKEN} has a negative invoice, which {HEAD} forbids.")
+    story.say(f"{BROKEN} has an invoice below zero, which {HEAD} forbids.")
     story.sql(OFFENCE)
-    story.say("Roll the fleet: one tenant fails, the others do not wait for it.")
+    story.say("Upgrade the fleet: one tenant fails, and the others go on.")
     story.run("tenantmig upgrade", expected=3)
     story.run("tenantmig status")
-    story.say("Repair its data, and finish the run.")
+    story.say("Fix its data and finish the run.")
     story.sql(REPAIR)
     story.run("tenantmig resume")
     story.run("tenantmig status")
-    story.say("The release is withdrawn: exactly what the run moved goes back, dumped first.")
+    story.say(
+        "The release is withdrawn: roll back what the run changed, with a dump of each "
+        "tenant first."
+    )
     story.run("tenantmig rollback 2 --yes --backup " + shlex.quote(str(story.folder / "backups")))
-    story.say("And out again, in waves of 25, with a gate between them.")
+    story.say("Release again, in waves of 25 with a gate between them.")
     story.run("tenantmig upgrade --wave 25 --gate true")
-    story.say("customer_03 wants the release back out: one tenant, two revisions.")
+    story.say("customer_03 wants the old version: downgrade one tenant by two revisions.")
     story.run("tenantmig downgrade -2 -t customer_03 --yes")
-    story.say("Plain Alembic works on any tenant, without the driver.")
+    story.say("Plain Alembic works on any tenant too.")
     story.run("alembic -x tenant=customer_03 current")
     story.run("alembic -x tenant=customer_03 upgrade head")
     story.run("tenantmig status")
-    story.say("What was done, from the ledger in the database.")
+    story.say("The ledger in the database lists every run.")
     story.run("tenantmig runs")

@@ -34,7 +34,7 @@ def drift(
 ) -> None:
     """Show the tenants whose catalog is not what the history makes at their revision, and how."""
     if sql and json:
-        raise SettingsError("--sql writes SQL and --json writes JSON; say one of them.")
+        raise SettingsError("--sql writes SQL and --json writes JSON; choose one of them.")
     fleet = open_fleet(ctx)
     found = fleet.drift(selected.selection(fleet), with_privileges=with_privileges)
     if sql:
@@ -113,7 +113,7 @@ def _print(found: FleetDrift, *, everything: bool) -> None:
         out.print(table(("tenant", "revision", "problem"), rows[:most]))
         _print_rest(len(rows), most, "tenants")
     if found.left_out:
-        out.print(f"Not compared: options unknown to tenantmig ({', '.join(found.left_out)})")
+        out.print(f"Not compared: {', '.join(found.left_out)}, which tenantmig does not know")
     if not found.tenants:
         out.print(found.nobody or "No tenants.")
 

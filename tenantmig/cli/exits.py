@@ -84,7 +84,7 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
         case typer.Abort():
             return "Abort", INTERRUPTED, "Nothing was done."
         case KeyboardInterrupt() | CommandInterruptedError():
-            message = "Interrupted; `tenantmig runs` shows what was done."
+            message = "Interrupted. `tenantmig runs` shows what was done."
             return "Interrupted", INTERRUPTED, message
         case TenantmigError():
             return type(error).__name__, error.exit_code, error.message
@@ -93,7 +93,7 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
             return "SettingsError", REFUSED, message
         case psycopg.errors.InsufficientPrivilege():
             told = error.diag.message_primary
-            message = f"This role lacks a right: {told}. Grant it and run again."
+            message = f"This role lacks a privilege: {told}. Grant it and run again."
             return "InsufficientPrivilege", REFUSED, message
         case psycopg.Error():
             return "DatabaseError", INCOMPLETE, _database_problem(error)
@@ -108,14 +108,14 @@ def _file_problem(error: OSError) -> str | None:
     Without a folder of that kind, tempfile raises an error of a file that is not there.
     """
     if error.errno in UNWRITABLE and error.filename is not None:
-        return f"{error.filename} cannot be written: {error.strerror}. Correct that."
+        return f"{error.filename} cannot be written: {error.strerror}. Fix this and run again."
     if isinstance(error, FileNotFoundError):
         try:
             tempfile.gettempdir()
         except FileNotFoundError:
             return (
-                "There is no folder in which temporary files can be written (a read-only root file"
-                " system without /tmp?); mount one at /tmp, or set TMPDIR to one."
+                "There is no folder for temporary files (is the root file system read-only "
+                "and without /tmp?). Mount a folder at /tmp, or set TMPDIR to one."
             )
     return None
 
@@ -128,7 +128,7 @@ def _database_problem(error: psycopg.Error) -> str:
     )
     notes = [note for note in getattr(error, "__notes__", ()) if note]
     reason = "; ".join([" ".join(str(error).split()), *notes])
-    return f"{what}: {reason}. `tenantmig status` shows where the fleet stands."
+    return f"{what}: {reason}. `tenantmig status` shows the state of the fleet."
 
 
 def _refuse(

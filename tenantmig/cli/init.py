@@ -14,8 +14,9 @@ from tenantmig.history.adaptation.project import adapt_project, has_alembic, wri
 from tenantmig.history.scaffold import scaffold_files, write_scaffold
 
 HAS_ALEMBIC = (
-    "{folder} has an Alembic environment already; nothing was written. `tenantmig init --adapt`"
-    " shows as a diff what its env.py must change, and writes only what is missing."
+    "{folder} already has an Alembic environment; nothing was written. `tenantmig init --adapt` "
+    "shows as a diff what its env.py must change, and writes only the files that are "
+    "missing."
 )
 
 
@@ -45,8 +46,9 @@ def init(
     for path in write_scaffold(folder, is_shared=shared):
         say(f"wrote {path}")
     say(
-        "Next: put the database's URL into alembic.ini (or TENANTMIG_DATABASE_URL), write a first"
-        " revision with `tenantmig revision -m ...`, then `tenantmig onboard NAME`."
+        "Next: set the database URL in alembic.ini (or in TENANTMIG_DATABASE_URL). Then "
+        "write a first revision with `tenantmig revision -m ...`, and create a tenant with "
+        "`tenantmig onboard NAME`."
     )
 
 
@@ -54,7 +56,7 @@ def _adapt(folder: Path, ini: Path, *, is_shared: bool, dry_run: bool) -> None:
     """Print the diff on stdout, so that `| git apply` takes it, and all else on stderr."""
     found = adapt_project(folder, ini, is_shared=is_shared)
     if found.is_fit:
-        say("Nothing to change: env.py does what tenants need, and no file is missing.")
+        say("Nothing to change: env.py is ready for tenants, and no file is missing.")
         return
     for path in found.missing if dry_run else write_missing(found):
         say(f"{'would write' if dry_run else 'wrote'} {path}", is_error=True)
@@ -63,7 +65,7 @@ def _adapt(folder: Path, ini: Path, *, is_shared: bool, dry_run: bool) -> None:
     if found.diff:
         say_lines(found.diff.rstrip("\n"))
         say(
-            "Read the diff and apply it, for example with"
-            " `tenantmig init --adapt | git apply`; then: tenantmig status",
+            "Read the diff and apply it, for example with `tenantmig init --adapt | git "
+            "apply`. Then run: tenantmig status",
             is_error=True,
         )

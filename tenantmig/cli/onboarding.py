@@ -51,9 +51,9 @@ def onboard(
     born = [Tenant(name, "") for name in names or []]
     if schema is not None:
         if len(born) != 1 or from_file:
-            raise SelectionError("--schema goes with exactly one tenant name.")
+            raise SelectionError("--schema needs exactly one tenant name.")
         if not schema:
-            raise SelectionError("--schema is empty; leave it out, or name the schema.")
+            raise SelectionError("--schema is empty; leave it out, or name a schema.")
         born = [Tenant(born[0].name, schema)]
     if from_file is not None:
         born += read_tenant_file(from_file, is_schema_open=True)
@@ -83,7 +83,7 @@ def offboard(
         show_plan(fleet.plan("base", selection, RunKind.OFFBOARD), json=json)
         return
     if not yes:
-        raise SelectionError("offboard drops all data of these tenants; say --yes if you mean it.")
+        raise SelectionError("offboard drops all data of these tenants; pass --yes to confirm.")
     with reported(RunOptions(backup=backup)) as options:
         report = fleet.offboard(selection, options)
     finish(report, json=json)
@@ -111,7 +111,7 @@ def restore(
         show_plan(fleet.plan_restore(name, backup, trust_file=trust_file), json=json)
         return
     if not yes:
-        raise SelectionError("restore replaces all data of the tenant; say --yes if you mean it.")
+        raise SelectionError("restore replaces all data of the tenant; pass --yes to confirm.")
     with reported() as options:
         report = fleet.restore(name, backup, options, trust_file=trust_file)
     finish(report, json=json)

@@ -163,7 +163,9 @@ class SelectionFlags:
 
     def _refuse_any(self) -> None:
         if any(getattr(self, field.name) not in (None, False) for field in fields(self)):
-            raise SelectionError("The shared lineage has no tenants to select; leave these out.")
+            raise SelectionError(
+                "The shared lineage has no tenants to select; leave out these options."
+            )
 
 
 XFlag = Annotated[

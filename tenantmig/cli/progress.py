@@ -64,7 +64,7 @@ class Reporter:
             case CatalogsDiffer() | SharedLock() | FewerAtOnce() | SlowBackup():
                 self._line(_sentence(event))
             case AttemptFailed():
-                last = "put behind the others" if event.is_deferred else "tried again"
+                last = "trying again after the other tenants" if event.is_deferred else "retrying"
                 self._line(
                     f"{event.tenant}: attempt {event.attempt} failed,"
                     f" {last}: {event.failure.message}"
@@ -138,19 +138,20 @@ def _sentence(event: CatalogsDiffer | SharedLock | FewerAtOnce | SlowBackup) -> 
     match event:
         case CatalogsDiffer():
             return (
-                f"{counted(len(event.schemas), 'schema')} had another catalog before the same SQL,"
-                f" and now too: {', '.join(event.schemas[:SHOWN])}"
+                f"{counted(len(event.schemas), 'schema')} had a different catalog before "
+                "the same SQL, and they still differ after it: "
+                f"{', '.join(event.schemas[:SHOWN])}"
             )
         case SharedLock():
             return (
-                f"revision {event.revision} locks {event.table}, which tenants share:"
-                " one tenant at a time from here on"
+                f"revision {event.revision} locks {event.table}, which tenants share: from "
+                "here on one tenant at a time"
             )
         case FewerAtOnce():
-            return f"{event.parallel} at once from here on: {event.reason}"
+            return f"from here on {event.parallel} at once: {event.reason}"
     return (
-        f"{event.tenant}: its backup read the catalog of the whole database, which is"
-        f" slow: {event.reason}"
+        f"{event.tenant}: its backup had to read the catalog of the whole database, which "
+        f"is slow: {event.reason}"
     )
 
 

@@ -74,8 +74,8 @@ def print_run(
         _print_obstacles(report.obstacles)
     for one in report.warnings:
         out.print(
-            f"warning [{one.sqlstate}] in revision {one.revision}, {counted(one.tenants, 'tenant')}"
-            f" (such as {one.example}): {one.message}"
+            f"warning [{one.sqlstate}] in revision {one.revision}, "
+            f"{counted(one.tenants, 'tenant')} (for example {one.example}): {one.message}"
         )
     for problem in report.problems:
         out.print(problem)
@@ -85,9 +85,12 @@ def print_run(
     if not everyone and len(failed) > SHOWN:
         out.print(f"... and {len(failed) - SHOWN} more: tenantmig show {report.run}")
     if failed and report.lineage is Lineage.SHARED and report.kind is RunKind.UPGRADE:
-        out.print("Mend what the errors say, then: tenantmig upgrade (the tenants come after it)")
+        out.print(
+            "Fix the errors above, then run: tenantmig upgrade (the tenants come after the "
+            "shared lineage)"
+        )
     elif failed and report.kind in RESUMABLE:
-        out.print(f"Mend what the errors say, then: tenantmig resume {report.run}")
+        out.print(f"Fix the errors above, then run: tenantmig resume {report.run}")
 
 
 def _print_obstacles(obstacles: Mapping[str, str]) -> None:
@@ -155,7 +158,7 @@ def print_runs(reports: Sequence[RunReport], unreadable: Sequence[UnreadableRun]
     ]
     names = ("run", "kind", "target", "state", "started", "seconds")
     if rows or not unreadable:
-        console().print(table(names, rows, folds=("target",)) if rows else "No run yet.")
+        console().print(table(names, rows, folds=("target",)) if rows else "There is no run yet.")
     for report in reports:
         if report.reason:
             console().print(f"run {report.run}: {report.reason}")

@@ -57,7 +57,7 @@ def print_status(status: FleetStatus, *, all_behind: bool = False) -> None:
         left = len(status.unborn) - NAMED
         more = f" and {left} more" if left > 0 else ""
         names = f"{', '.join(status.unborn[:NAMED])}{more}"
-        out.print(f"Listed and not onboarded yet (`tenantmig onboard NAME`): {names}")
+        out.print(f"Listed but not onboarded yet (`tenantmig onboard NAME`): {names}")
     counts = [
         (revision or "base", count, "head" if revision == status.head else "")
         for revision, count in status.by_revision.items()
@@ -137,7 +137,7 @@ def print_life(life: TenantLife, runs: Sequence[TenantRun]) -> None:
     """Print how one tenant stands, and what each of these runs did to it, newest first."""
     out, found = console(), life.status
     if found is None:
-        out.print(f"{life.name}: there is no such tenant any more")
+        out.print(f"{life.name}: this tenant no longer exists")
     else:
         tenant = found.tenant
         labels = "".join(f", {key}={value}" for key, value in tenant.labels.items())
@@ -147,7 +147,9 @@ def print_life(life: TenantLife, runs: Sequence[TenantRun]) -> None:
         out.print(f"{_standing(found)}{pending}{problem}")
     rows = [_life_row(one) for one in runs]
     names = ("run", "what", "started", "outcome", "from", "to", "tries")
-    out.print(table(names, rows, folds=("what", "from", "to")) if rows else "No run had it.")
+    out.print(
+        table(names, rows, folds=("what", "from", "to")) if rows else "No run included this tenant."
+    )
     for one in runs:
         run, reason = one.run, one.outcome.error
         if isinstance(run, UnreadableRun):

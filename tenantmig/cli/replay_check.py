@@ -30,15 +30,15 @@ def print_report(report: ReplayReport) -> None:
     for revision, reason in report.obstacles.items():
         say(f"{revision}: not replayed: {reason}")
     if report.without_rows:
-        say(f"Made-up rows: none; with them the history fails: {report.without_rows}")
+        say(f"Made-up rows: none, because the history fails with them: {report.without_rows}")
     for table, reason in report.empty.items():
         say(f"Made-up rows: none in {table}: {reason}")
     for name in report.left_out:
-        say(f"Not compared: {name} differs between two runs of plain Alembic")
+        say(f"Not compared: {name}, which differs between two runs of plain Alembic")
     counts = f"{report.replayed} of {counted(report.revisions, 'revision')} replayed"
     if report.is_same:
-        say(f"Replay: {counts}; catalogs and rows are as plain Alembic makes them")
+        say(f"Replay: {counts}; catalogs and rows are the same as with plain Alembic")
         return
-    say(f"Replay: {counts}; what differs from plain Alembic:")
+    say(f"Replay: {counts}; differences from plain Alembic:")
     for difference in report.differences:
         say(f"  {difference}")

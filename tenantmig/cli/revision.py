@@ -17,7 +17,7 @@ from tenantmig.domain.draft import Draft, RevisionReport
 from tenantmig.domain.lineage import Lineage
 
 LOSING = ("op.drop_column(", "op.drop_table(")
-NOTHING = "The history has all that the models have; no script was written."
+NOTHING = "The history already has everything that the models have; no script was written."
 
 
 def revision(
@@ -90,18 +90,18 @@ def _print(report: RevisionReport) -> None:
         say(f"wrote {script.path}") if script.path else say_lines(script.text)
     if any(change.startswith(LOSING) for change in report.changes):
         say(
-            "The script drops columns or tables, with what they hold; read it before you run it.",
+            "The script drops columns or tables with their data. Read it before you run it.",
             is_error=True,
         )
     for name, kept in report.cut_names:
         say(
-            f"{name} in the models has more than 63 bytes; PostgreSQL cuts it to {kept}, and so"
-            " does the script.",
+            f"{name} in the models has more than 63 bytes. PostgreSQL cuts it to {kept}, "
+            "and the script uses that name.",
             is_error=True,
         )
     for rename in report.renames:
         say(
-            f"{rename.table}.{rename.old} was taken for {rename.new}, with a new name;"
-            " read the script before you run it.",
+            f"The script renames {rename.table}.{rename.old} to {rename.new}: it took one "
+            "column for the other with a new name. Read the script before you run it.",
             is_error=True,
         )

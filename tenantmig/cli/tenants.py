@@ -70,7 +70,7 @@ def label(
     """Put labels on tenants, or take them off."""
     labels, removed = parse_labels(put), tuple(remove or ())
     if not labels and not removed:
-        raise SelectionError("Say which label: --label key=value, or --remove key.")
+        raise SelectionError("Name a label: --label key=value, or --remove key.")
     fleet, selection = open_fleet(ctx), Selection(names=tuple(names), has_wildcards=False)
     if dry_run:
         _print(fleet.tenants(selection), json=json)
@@ -125,11 +125,11 @@ def _print_adopted(found: Sequence[Adopted], done: str) -> None:
             how = one.evidence.value.replace("_", " ") if one.evidence else ""
             out.print(f"{one.tenant.name}: {done} at {one.revision or 'base'} ({how})")
             if one.unproved:
-                out.print(f"  as it stands; {one.unproved}")
+                out.print(f"  at the revision in its version table; {one.unproved}")
             if one.is_placed:
                 out.print(f"  {_rows_told(one.row_writers)}")
             if one.differences:
-                out.print("  but its catalog is not what the history makes there:")
+                out.print("  but its catalog is not what the history creates there:")
         else:
             out.print(f"{one.tenant.name}: not adopted: {one.problem}")
         print_differences(one.differences, hint="--json has all")
@@ -137,9 +137,9 @@ def _print_adopted(found: Sequence[Adopted], done: str) -> None:
 
 def _rows_told(writers: Sequence[str]) -> str:
     if not writers:
-        return "rows were not compared; no revision up to there is seen to write any"
+        return "rows were not compared; no revision up to there is known to write any"
     shown = ", ".join(writers[:SHOWN]) + (", …" if len(writers) > SHOWN else "")
-    return f"rows were not compared; what these revisions may write can be missing: {shown}"
+    return f"rows were not compared; what these revisions write may be missing: {shown}"
 
 
 def _set_state(

@@ -32,8 +32,8 @@ def read_ini(path: Path) -> configparser.ConfigParser:
     table = _alembic_table(path.with_name(PYPROJECT))
     if not path.is_file() and not (path.name == "alembic.ini" and "script_location" in table):
         raise SettingsError(
-            f"There is no {path}; name the Alembic ini with --config,"
-            " or write a new one with `tenantmig init`."
+            f"There is no {path}. Name the Alembic ini with --config, or write a new one "
+            "with `tenantmig init`."
         )
     here = str(path.absolute().parent).replace("%", "%%")
     parser = configparser.ConfigParser({"here": here})

@@ -61,8 +61,8 @@ class DatabaseUrl:
         secrets = sorted(SECRET_PARAMETERS & {key.lower() for key in url.query})
         if secrets:
             raise DatabaseUrlError(
-                f"The database URL carries {secrets[0]!r} in its query string, where logs show it;"
-                " put the password before the @, in PGPASSWORD or in a passfile."
+                f"The database URL carries {secrets[0]!r} in its query string, where logs "
+                "show it. Put the password before the @, in PGPASSWORD or in a passfile."
             )
         parameters = _libpq_parameters(url) | hosts
         shown = url.render_as_string(hide_password=True)
@@ -77,12 +77,12 @@ class DatabaseUrl:
     def _embedded(cls, url: URL, environment: Mapping[str, str]) -> DatabaseUrl:
         if url.host or not url.database:
             raise DatabaseUrlError(
-                "The embedded URL names no absolute folder; write embedded:///folder, with three"
-                " slashes."
+                "The embedded URL does not name an absolute folder; write "
+                "embedded:///folder, with three slashes."
             )
         version = url.query.get("version", "18")
         if version not in {"16", "18"}:
-            raise DatabaseUrlError("The embedded PostgreSQL has versions 16 and 18.")
+            raise DatabaseUrlError("The embedded PostgreSQL exists in versions 16 and 18.")
         return cls(
             (("version", str(version)),),
             url.render_as_string(hide_password=True),
@@ -112,10 +112,9 @@ class DatabaseUrl:
         """
         if "password" in self.parameters or self.embedded_folder is not None:
             raise DatabaseUrlError(
-                "Both `password_command` and the database URL give a password; take it out of the"
-                " URL, or the setting away."
+                "Both `password_command` and the database URL give a password. Remove one of them."
                 if self.embedded_folder is None
-                else "The embedded PostgreSQL takes no password; take `password_command` away."
+                else "The embedded PostgreSQL takes no password; remove `password_command`."
             )
         return replace(self, password_command=command)
 

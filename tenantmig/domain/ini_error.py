@@ -10,22 +10,23 @@ def say_ini_error(error: configparser.Error | UnicodeDecodeError) -> str:
     match error:
         case configparser.InterpolationMissingOptionError():
             return (
-                f"{_where(error)} holds %(…)s with a name that the ini does not have; Alembic reads"
-                f" no environment variable there. Write %% for a percent sign{_instead(error)}."
+                f"{_where(error)} contains %(…)s with a name that the ini does not define; "
+                "Alembic does not read environment variables there. Write %% for a percent "
+                f"sign{_instead(error)}."
             )
         case configparser.InterpolationError():
             return (
-                f"{_where(error)} holds a % that an ini reads as its own; write %% for a percent"
-                f" sign{_instead(error)}."
+                f"{_where(error)} contains a single %, which has a meaning of its own in an "
+                f"ini; write %% for a percent sign{_instead(error)}."
             )
         case configparser.MissingSectionHeaderError():
-            return f"line {error.lineno} stands before the first section; begin with [alembic]"
+            return f"line {error.lineno} is before the first section; begin with [alembic]"
         case configparser.ParsingError():
             return f"line {error.errors[0][0]} is neither a [section] nor key = value"
         case configparser.DuplicateOptionError():
-            return f"line {error.lineno}: `{error.option}` stands twice in [{error.section}]"
+            return f"line {error.lineno}: `{error.option}` appears twice in [{error.section}]"
         case configparser.DuplicateSectionError():
-            return f"line {error.lineno}: the section [{error.section}] stands twice"
+            return f"line {error.lineno}: the section [{error.section}] appears twice"
         case configparser.NoSectionError():
             return f"there is no section [{error.section}]"
         case UnicodeDecodeError():
@@ -45,4 +46,4 @@ def _where(error: configparser.InterpolationError) -> str:
 def _instead(error: configparser.InterpolationError) -> str:
     if error.option != "sqlalchemy.url":
         return ""
-    return " (%%40 for an escaped @), or give the database in TENANTMIG_DATABASE_URL"
+    return " (%%40 for an escaped @), or set the URL in TENANTMIG_DATABASE_URL"

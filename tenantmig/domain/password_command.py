@@ -41,8 +41,8 @@ class PasswordCommand:
             ) from None
         if not words or shutil.which(words[0]) is None:
             raise SettingsError(
-                "The setting `password_command` cannot be run: there is no such program as its"
-                " first word; it is run without a shell (say sh -c '...' for one)."
+                "The setting `password_command` cannot be run: its first word is not a "
+                "program on PATH. It runs without a shell; for a shell write sh -c '...'."
             )
         return cls(words)
 
@@ -63,7 +63,7 @@ class PasswordCommand:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            problem = f"did not end within {WITHIN_S:g} s"
+            problem = f"took longer than {WITHIN_S:g} s"
         except OSError as error:
             problem = f"cannot be run: {error.strerror}"
         else:
@@ -72,7 +72,7 @@ class PasswordCommand:
                 self._remember(password)
                 return password
         raise ConnectError(
-            f"The password_command {problem}; its output is not shown. Run it by itself to see why."
+            f"The password_command {problem}. Its output is not shown; run it by itself to see why."
         )
 
     def _remember(self, password: str) -> None:
@@ -88,9 +88,9 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> tuple[str, str]:
     try:
         text = done.stdout.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        return "printed what is not UTF-8", ""
+        return "printed text that is not UTF-8", ""
     if not text:
         return "printed no password", ""
     if "\n" in text or "\0" in text:
-        return "printed more than one line, and must print the password alone", ""
+        return "printed more than one line; it must print only the password", ""
     return "", text

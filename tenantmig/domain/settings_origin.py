@@ -53,8 +53,8 @@ def refuse_unknown_variables(names: Iterable[str], known: Collection[str]) -> No
             continue
         near = nearest(key.lower(), known)
         raise SettingsError(
-            f"The variable {name} names no setting; did you mean {PREFIX}{near.upper()}?"
-            " Correct its name, or remove it."
+            f"The variable {name} does not name a setting. Did you mean "
+            f"{PREFIX}{near.upper()}? Correct its name, or remove it."
         )
 
 
@@ -91,9 +91,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     if path.name == "pyproject.toml":
         table = table.get("tool", {}).get("tenantmig", {})
         if not isinstance(table, dict):
-            raise SettingsError(f"{path}: `tool.tenantmig` is not a table of settings.")
+            raise SettingsError(f"{path}: `tool.tenantmig` must be a table of settings.")
     if "config" in table:
-        raise SettingsError(f"{path}: `config` is given by --config, not in a file.")
+        raise SettingsError(f"{path}: `config` cannot be set in a file; use --config.")
     for key in ("source_file", "client_programs"):
         if table.get(key):
             table[key] = path.parent / str(table[key])

@@ -48,9 +48,11 @@ class Tenant:
         """Say that it is yet to be born or dropped, and by what command; None if it is neither."""
         match self.state:
             case TenantState.ONBOARDING:
-                return "its onboarding has not begun, or not ended; run `tenantmig onboard` for it"
+                return (
+                    "its onboarding has not begun or not finished; run `tenantmig onboard` for it"
+                )
             case TenantState.OFFBOARDING:
-                return "its offboarding was cut off; run `tenantmig offboard` for it again"
+                return "its offboarding was interrupted; run `tenantmig offboard` for it again"
         return None
 
 
@@ -81,18 +83,18 @@ class NameRules:
         if not name:
             return "it is empty"
         if "\0" in name:
-            return "it holds a NUL character"
+            return "it contains a NUL character"
         size = len(name.encode("utf-8", "surrogatepass"))
         if size > MAX_NAME_BYTES:
-            return f"it is {size} bytes long and PostgreSQL keeps {MAX_NAME_BYTES}"
+            return f"it is {size} bytes long, and PostgreSQL keeps only {MAX_NAME_BYTES}"
         if name.lower().startswith("pg_"):
-            return "PostgreSQL keeps names that begin with pg_ for itself"
+            return "PostgreSQL reserves names that begin with pg_"
         if name == SHARED_NAME:
-            return "it stands for the shared lineage"
+            return "it is reserved for the shared lineage"
         if name.lower().startswith(SCRATCH):
-            return "tenantmig keeps such names for its scratch schemas"
+            return "tenantmig reserves such names for its scratch schemas"
         if name.lower() in self.reserved | {"public", "information_schema", "$user"}:
-            return "that schema is not a tenant's"
+            return "this schema cannot be a tenant's"
         return self._wide_problem(name) if self.is_wide else self._strict_problem(name)
 
     @staticmethod
@@ -100,18 +102,21 @@ class NameRules:
         if STRICT_NAME.fullmatch(name):
             return None
         return (
-            "use a lower-case letter, then lower-case letters, digits and underscores"
-            ' (or set names = "wide")'
+            "begin with a lower-case letter, then use lower-case letters, digits and "
+            'underscores (or set names = "wide")'
         )
 
     @staticmethod
     def _wide_problem(name: str) -> str | None:
         if any(unicodedata.category(char) in UNSEEN for char in name):
-            return "it holds a control character or a character that is not text"
+            return "it contains a control character or a character that is not text"
         if name != name.strip():
-            return "it begins or ends with a blank"
+            return "it begins or ends with a space"
         if "[" in name or "]" in name:
-            return "it holds a square bracket, which SQLAlchemy takes in no schema that it replaces"
+            return (
+                "it contains a square bracket, which SQLAlchemy does not accept in a schema "
+                "name that it translates"
+            )
         if unicodedata.normalize("NFC", name) != name:
             return "it is not in Unicode's composed form (NFC)"
         return None
@@ -140,7 +145,9 @@ class Selection:
     def __post_init__(self) -> None:
         """Refuse a bare string where a sequence of names belongs: it would be its letters."""
         if isinstance(self.names, str) or isinstance(self.skip, str):
-            raise SelectionError("Give names as a sequence, such as Selection(names=('acme',)).")
+            raise SelectionError(
+                "Give the names as a sequence, such as Selection(names=('acme',))."
+            )
 
     @property
     def is_empty(self) -> bool:
@@ -182,7 +189,7 @@ class Selection:
         self._refuse_unknown(known)
         selected = self.among(tenants)
         if not selected and (self.names or self.labels):
-            raise SelectionError("No active tenant is selected by these names and labels.")
+            raise SelectionError("These names and labels select no active tenant.")
         return selected
 
     def _refuse_unknown(self, known: set[str]) -> None:
@@ -195,7 +202,7 @@ class Selection:
             shown = ", ".join(_printable(name) for name in unknown[:5])
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise UnknownTenantError(
-                f"No such tenant: {shown}{more}; `tenantmig tenants list` shows those that exist."
+                f"No such tenant: {shown}{more}; `tenantmig tenants list` lists all tenants."
             )
 
     def _words(self, words: Sequence[str], known: set[str]) -> _Words:

@@ -47,11 +47,11 @@ def find_url(named: str, roots: Sequence[str]) -> str:
             text = _text_of(given)
             if text is not None:
                 return text
-            problem = f"gives a {type(given).__name__}, and not a URL"
+            problem = f"returns a {type(given).__name__} instead of a URL"
             if hasattr(given, "close") and hasattr(given, "send"):
                 given.close()  # a coroutine that nobody awaits warns
     raise SettingsError(
-        f"The setting `database_url` names a function as module:function, which {problem}."
+        f"The setting `database_url` is written as module:function, and this function {problem}."
     )
 
 
@@ -80,13 +80,13 @@ def _text_of(given: object) -> str | None:
 def _describe(error: BaseException, module: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
         return (
-            "cannot be imported: there is no such module beside the Alembic ini, in its"
-            " prepend_sys_path or among those installed"
+            "cannot be imported: there is no such module next to the Alembic ini, in its "
+            "prepend_sys_path or among the installed ones"
         )
     frames = traceback.extract_tb(error.__traceback__)
     inside = [one for one in frames if one.filename != __file__ and "importlib" not in one.filename]
     if not inside and isinstance(error, AttributeError):
-        return "its module does not have"
+        return "does not exist in its module"
     where = f" ({Path(inside[-1].filename).name}, line {inside[-1].lineno})" if inside else ""
     return f"raised {type(error).__name__}{where}"
 

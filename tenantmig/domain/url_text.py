@@ -52,13 +52,13 @@ def refuse_unescaped(text: str) -> None:
     user, at, _ = text.partition("://")[2].partition("@")
     if text.count("@") > 1 or (at and "/" in user):
         raise DatabaseUrlError(
-            "The database URL holds an @ or a / in its user name, password or parameters that is"
-            f" not escaped; {ESCAPES} there."
+            "The database URL contains an unescaped @ or / in its user name, password or "
+            f"parameters; {ESCAPES} there."
         )
     if at and re.search(r"%(?![0-9A-Fa-f]{2})", user):
         raise DatabaseUrlError(
-            "The database URL holds a % in its user name or password that is not escaped;"
-            f" {ESCAPES} there."
+            "The database URL contains an unescaped % in its user name or password; "
+            f"{ESCAPES} there."
         )
 
 
@@ -101,8 +101,8 @@ def read_hosts(listed: Sequence[str]) -> dict[str, str]:
             host, port = one, ""
         else:
             raise DatabaseUrlError(
-                "A host of the database URL cannot be read; write host:port, and several with"
-                " commas, as in postgresql://user@first:5432,second:5433/name."
+                "A host of the database URL cannot be read. Write host:port; separate "
+                "several with commas, as in postgresql://user@first:5432,second:5433/name."
             )
         hosts.append(host)
         ports.append(port)
@@ -127,9 +127,9 @@ def read_parameters(query: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
             parameters[key] = ",".join(values)
         elif key not in DRIVERS_OWN:
             near = get_close_matches(key, [*known, "ssl"], 1)
-            hint = f"; did you mean {near[0]}?" if near else ", nor does asyncpg or psycopg."
+            hint = f"; did you mean {near[0]}?" if near else ", and neither do asyncpg or psycopg."
             raise DatabaseUrlError(
-                f"The database URL holds a parameter that libpq does not know{hint}"
+                f"The database URL has a parameter that libpq does not know{hint}"
             )
     ports = query.get("port")
     if ports is not None:
@@ -141,11 +141,11 @@ def _read_ssl(values: Sequence[str], query: Mapping[str, str | Sequence[str]]) -
     mode = SSL.get(values[-1].lower())
     if mode is None:
         raise DatabaseUrlError(
-            f"The parameter ssl of the database URL has an unknown value; write one of"
-            f" {', '.join(SSL_MODES)}."
+            "The parameter ssl of the database URL has an unknown value; write one of "
+            f"{', '.join(SSL_MODES)}."
         )
     if query.get("sslmode", mode) != mode:
         raise DatabaseUrlError(
-            "The database URL holds both ssl and sslmode, and they differ; leave one of them out."
+            "The database URL has both ssl and sslmode, and they differ; remove one of them."
         )
     return {"sslmode": mode}

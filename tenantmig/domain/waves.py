@@ -37,7 +37,7 @@ class FailureBudget:
         found = BUDGET.fullmatch(text.strip())
         is_share = bool(found and found[2])
         if not found or (float(found[1]) > 100 if is_share else "." in found[1]):
-            raise ValueError("write a number of tenants like 3, or a share like 5%")
+            raise ValueError("write a number of tenants like 3, or a percentage like 5%")
         return cls(float(found[1]), bool(found[2]))
 
     def allows(self, failed: int, tenants: int) -> bool:
@@ -66,7 +66,7 @@ class Canary:
         """
         words = tuple(word.strip() for word in text.split(",") if word.strip())
         if not words:
-            raise ValueError("write how many tenants go first, or their names with commas")
+            raise ValueError("write how many tenants go first, or their names separated by commas")
         if len(words) == 1 and words[0].isdecimal():
             return cls(int(words[0]))
         return cls(0, words)

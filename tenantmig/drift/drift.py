@@ -17,9 +17,9 @@ from tenantmig.postgres.retry import is_connection_loss
 from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions
 
-AT_BASE = "it stands at base, where there is nothing to compare"
-MOVED = "it was moved to another revision while it was compared; look again"
-NO_WAY = "the history does not lead to exactly its revisions, so there is no reference"
+AT_BASE = "it is at base, where there is nothing to compare"
+MOVED = "it moved to another revision during the comparison; run again"
+NO_WAY = "no path of the history leads to exactly its revisions, so there is no reference"
 OF_A_COLUMN = frozenset({"default", "not null", "column settings", "comment"})
 BY_NAME_ALONE = frozenset({"index", "grant"})
 

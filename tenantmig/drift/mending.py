@@ -139,10 +139,10 @@ def _add_column(one: CatalogObject, differences: Sequence[Difference]) -> Iterat
     ]
     facts = {(part.kind, part.name): part.definition for part in of_it}
     if one.state == "inherited":
-        yield f"-- it comes with the column of the parent: {one_line(one.definition)}"
+        yield f"-- it is created with the column of the parent: {one_line(one.definition)}"
         return
     if ("not null", one.name) in facts and ("default", one.name) not in facts:
-        yield "-- it is NOT NULL without a default: where there are rows, fill it first"
+        yield "-- it is NOT NULL without a default: if the table has rows, fill the column first"
     yield f"ALTER TABLE {one.part_of} ADD COLUMN {_column(one, facts)};"
     for part in of_it:
         if part.kind in {"column settings", "comment"}:
@@ -213,7 +213,7 @@ def _mend_index(reference: CatalogObject, found: CatalogObject) -> Iterator[str]
         yield commented(drop(found))
         yield commented(create(reference))
     elif "INVALID" in found.state and "INVALID" not in reference.state:
-        yield "-- if it is unique and its building met duplicates, remove them first"
+        yield "-- if it is unique and its build failed on duplicates, remove them first"
         yield f"REINDEX INDEX CONCURRENTLY {reference.name};"
     else:
         yield f"-- {NOTHING}"
@@ -227,7 +227,7 @@ def _add_labels(reference: CatalogObject, found: CatalogObject) -> Iterator[str]
     """Labels can be added to an enum and never removed."""
     wanted, present = _labels(reference.definition), _labels(found.definition)
     if [label for label in wanted if label in present] != present:
-        yield f"-- {NOTHING}: a label of an enum can be renamed, but neither removed nor moved"
+        yield f"-- {NOTHING}: an enum label can be renamed, but not removed or moved"
         return
     before: str | None = None
     for label in wanted:

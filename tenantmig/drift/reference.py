@@ -110,7 +110,7 @@ def collect(build: BuildReferences, reader: CatalogReader, wanted: Collection[He
         for reference in build(reader, wanted):
             found[reference.heads] = reference
     except NoBeginningError as error:
-        why = "" if any(found) else "the history does not begin from nothing: "
+        why = "" if any(found) else "the history cannot run in an empty schema: "
         return Collected(found, f"no reference: {why}{error.message}")
     return Collected(found, None)
 
@@ -170,5 +170,5 @@ def _by_birth(
     beside = [heads for heads in wanted if heads not in {(), history.heads}]
     if beside:
         raise NoBeginningError(
-            f"`birth` makes a reference at head, and not at {show_heads(beside[0])}."
+            f"the setting `birth` makes a reference at head only, not at {show_heads(beside[0])}."
         )

@@ -46,15 +46,16 @@ Made = tuple[Move, bool]
 """A move, and whether it came to its end: then it returned None."""
 MARK = "scratch schema of tenantmig; dropped by itself"  # the schema's comment
 HINT = (
-    "A scratch schema must leave nothing outside it, so the revision was rolled back there. What"
-    " tenants share belongs in the shared lineage, or is made before tenantmig runs."
+    "The revision was rolled back, because it must change nothing outside the scratch "
+    "schema in which it was tried. Create what tenants share in the shared lineage, or "
+    "before tenantmig runs."
 )
 PRESUMED = frozenset({"42P01", "42703", "42704", "42883", "3F000"})
 """SQLSTATEs of a table, column, type, function or schema that is not there."""
 PATIENCE = "100ms"  # for a lock, each time
 TRIES, PAUSE_S = 20, 0.2
 MOVE_TRIES = 4  # of a move whose process is killed
-AGAIN = "A worker process died, and its scratch schema could not be made anew. Run again."
+AGAIN = "A worker process died, and its scratch schema could not be rebuilt. Run again."
 LOCK = "SELECT pg_advisory_lock(hashtextextended('tenantmig.scratch:' || %s, %s))"
 
 
