@@ -53,7 +53,7 @@ HEADS = "tenantmig_heads"
 VERSION_TABLE = "tenantmig_version_table"
 ROLLED_BACK = "the transaction was rolled back"
 """What a revision committed before, in an autocommit_block, is not."""
-USAGE = "Say which tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
+USAGE = "Name a tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no source lists it)."
 
 
 class LineageEnv:
@@ -143,8 +143,8 @@ class LineageEnv:
             session.assert_bound()
         if found != told:
             raise ReadBackError(
-                f"After the COMMIT the version table says {show_heads(found) or 'base'}, not"
-                f" {show_heads(told) or 'base'}; look what is there before you run it again."
+                f"After the COMMIT the version table says {show_heads(found) or 'base'}, "
+                f"not {show_heads(told) or 'base'}. Check the tenant before you run again."
             )
 
     def _note_elsewhere(self, error: sa.exc.DBAPIError, session: TenantSession) -> None:
@@ -266,12 +266,14 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     table = ctx.connection.info.get(VERSION_TABLE, ctx.version_table)
     if ctx.version_table != table:
         raise TenantSessionError(
-            f"env.py passes version_table={ctx.version_table!r}, and the setting `version_table` is"
-            f" {table!r}; say in both the one that the tenants have. {ROLLED_BACK.capitalize()}."
+            f"env.py passes version_table={ctx.version_table!r}, but the setting "
+            f"`version_table` is {table!r}; set both to the table that the tenants have. "
+            f"{ROLLED_BACK.capitalize()}."
         )
     if current != expected:
         raise TenantSessionError(
-            f'A script left the tenant schema "{expected}" for "{current}"; {ROLLED_BACK}.'
+            f'A script changed the session from the tenant schema "{expected}" to '
+            f'"{current}"; {ROLLED_BACK}.'
         )
     ctx.connection.info[HEADS] = sorted(facts.get("heads", ()))
     options = ctx.connection.info.get("tenantmig_options")
@@ -293,7 +295,7 @@ def _look_up(settings: Settings, name: str) -> str:
         owners = {tenant.schema: tenant.name for tenant in fleet}
         if name in owners:
             raise TenantNameError(
-                f'"{name}" is the schema of the tenant "{owners[name]}"; give that name.'
+                f'"{name}" is the schema of the tenant "{owners[name]}"; use that name.'
             )
         found = ledger.connection.execute(
             "SELECT FROM pg_namespace WHERE nspname = %s::text", [name]
@@ -303,6 +305,6 @@ def _look_up(settings: Settings, name: str) -> str:
     finally:
         ledger.close()
     raise UnknownTenantError(
-        f'No tenant is called "{name}" and no schema either; onboard it with'
-        f" `tenantmig onboard {name}`, or name an existing schema with -x schema=SCHEMA."
+        f'There is no tenant and no schema called "{name}". Onboard it with `tenantmig '
+        f"onboard {name}`, or name an existing schema with -x schema=SCHEMA."
     )

@@ -84,7 +84,7 @@ def check(
     elif replayed is not None:
         replay_check.print_report(replayed)
     elif replay:
-        say("The engines were not compared, because one revision was not run.")
+        say("The engines were not compared, because a revision was not tried.")
     code = _exit_code(report)
     if accept is not None:
         accepted.with_findings(report, accept).save(file)

@@ -66,7 +66,7 @@ class AlembicEngine(Engine):
         assignment = self._isolated(assignment)
         with self._guard:
             if self._is_closed:
-                failure = Failure(FailureKind.PERMANENT, "the run was ended before this attempt")
+                failure = Failure(FailureKind.PERMANENT, "the run ended before this attempt")
                 return Attempt(failure=failure)
             if self._is_scarce:
                 assignment = replace(assignment, releases=True)
@@ -98,7 +98,7 @@ class AlembicEngine(Engine):
             case TimeoutError():
                 message = f"the attempt took longer than {self.options.attempt_timeout_s:g} s"
             case CancelledError():
-                message = "the attempt was ended together with its worker"
+                message = "the attempt ended because its worker process was ended"
             case _:
                 message = self.options.session.url.redact(f"{type(error).__name__}: {error}")
                 return Failure(FailureKind.RUN, message, Phase.PREPARE)
@@ -172,7 +172,7 @@ class AlembicEngine(Engine):
         except WorkerDiedError as death:
             message = death.message.rstrip(".")
             raise EnvironmentDiedError(
-                f"{message} while it ran env.py.",
+                f"{message} while it was running env.py.",
                 has_ended_itself=death.code is not None and death.code >= 0,
             ) from death
 

@@ -161,9 +161,12 @@ class AutoEngine(Engine):
         for revision in assignment.stretch.revisions:
             if revision in self.obstacles:
                 reason = f"revision {revision} cannot be replayed: {self.obstacles[revision]}"
-                return Failure(FailureKind.RUN, f"{reason}; say --engine auto")
-        reason = "it cannot be replayed: it is not as the first tenants were, or a replay failed"
-        return Failure(FailureKind.PERMANENT, f"{reason}; say --engine auto")
+                return Failure(FailureKind.RUN, f"{reason}; use --engine auto")
+        reason = (
+            "this tenant cannot be replayed: its catalog differs from that of the first "
+            "tenants, or a replay failed"
+        )
+        return Failure(FailureKind.PERMANENT, f"{reason}; use --engine auto")
 
     def _heed_proofs(self, assignment: Assignment) -> None:
         """Replay nothing that is not proved, whatever the witnesses show."""

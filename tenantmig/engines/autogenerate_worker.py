@@ -38,7 +38,8 @@ from tenantmig.postgres.diagnosis import explain
 from tenantmig.postgres.session import TenantSession
 
 NO_MODELS = (
-    "env.py gives no models: pass target_metadata (such as Base.metadata) to context.configure()."
+    "env.py gives no models: pass target_metadata (for example Base.metadata) to "
+    "context.configure()."
 )
 
 

@@ -43,8 +43,8 @@ def make_schema(session: TenantSession, where: str, schema: str) -> None:
             )
         if connection.execute(MADE, {"schema": schema}).rowcount != 1:
             raise EnvironmentFileError(
-                f'`birth` {where} made nothing in the schema "{schema}"; it must use the connection'
-                " that it is given."
+                f'`birth` {where} created nothing in the schema "{schema}"; it must use the '
+                "connection that tenantmig passes to it."
             )
     finally:
         connection.execution_options(schema_translate_map={})

@@ -44,9 +44,9 @@ OPENS = (
     ' (config.attributes["connection"])'
 )
 ADAPT = "`tenantmig init --adapt` shows what env.py must change"
-NO_MODULE = "install it, or add the folder that holds it to prepend_sys_path"
+NO_MODULE = "install it, or add the folder that contains it to prepend_sys_path"
 NO_NAME = "import it in env.py"
-MEND = "correct that; nothing can run before env.py loads"
+MEND = "fix this first; nothing can run until env.py loads"
 ENGINES = frozenset(
     {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 )
@@ -189,7 +189,7 @@ def _explain(error: BaseException, file: str, look: _Look, tenant: Tenant) -> st
     if look.refused and (is_ours or not look.refused[0]):
         return None
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: a syntax error: {error.msg}; {MEND}."
+        return f"{error.filename}, line {error.lineno}: syntax error: {error.msg}; {MEND}."
     frames = traceback.extract_tb(error.__traceback__)
     line = line_in(file, frames)
     where = f"{file}, line {line}" if line else file

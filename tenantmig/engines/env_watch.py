@@ -23,8 +23,8 @@ from tenantmig.history.env_statement import OF_A_SESSION, judge
 from tenantmig.postgres.script_connection import ScriptConnection, ScriptCursor
 
 SENDS = (
-    "{where}: env.py sends {what} by itself, which can put a tenant's tables elsewhere; take the"
-    " line out: tenantmig makes the schema and sets its search path"
+    "{where}: env.py sends {what} itself, which can create a tenant's tables in another "
+    "schema. Remove the line: tenantmig creates the schema and sets its search path"
 )
 
 Migrations = Callable[[Heads, MigrationContext], Iterable[RevisionStep]]

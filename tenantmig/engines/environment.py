@@ -135,7 +135,7 @@ class ScriptEnvironment:
 
         @wraps(step.migration_fn)
         def leave_out(**_: object) -> None:
-            context.impl.static_output(f"-- What revision {revision} sends is not shown: {reason}")
+            context.impl.static_output(f"-- The SQL of revision {revision} is not shown: {reason}")
 
         if reason:
             step.migration_fn = leave_out
@@ -219,12 +219,10 @@ def broken_rules(
             made in {length, None}
         ),
         "pass transaction_per_migration=True": context.opts.get("transaction_per_migration"),
-        "leave connection.dialect.default_schema_name at the tenant schema": (
+        "keep connection.dialect.default_schema_name at the tenant schema": (
             connection.dialect.default_schema_name == schema
         ),
-        "leave the schema_translate_map of the connection to tenantmig": _is_mapped(
-            connection, schema
-        ),
+        "not change the schema_translate_map of the connection": _is_mapped(connection, schema),
         "execute nothing before context.configure()": not context._in_external_transaction,  # noqa: SLF001
     }
     return [must for must, is_kept in rules.items() if not is_kept]

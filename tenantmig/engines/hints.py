@@ -58,7 +58,7 @@ def say_taken(error: BaseException, tenant: Tenant, options: WorkerOptions) -> s
         return ""
     if origin.sqlstate not in TAKEN or origin.diag.schema_name == "pg_catalog":
         return ""
-    return f"; `tenantmig drift -t {shlex.quote(tenant.name)}` shows what is there too much"
+    return f"; `tenantmig drift -t {shlex.quote(tenant.name)}` shows what the tenant has in excess"
 
 
 def _is_of_version(error: BaseException, options: WorkerOptions) -> bool:
@@ -76,9 +76,9 @@ def _widening(session: TenantSession, options: WorkerOptions) -> str:
     table = sql.Identifier(session.schema or "", options.version_table).as_string()
     width = options.session.version_length
     return (
-        "; the id is longer than the version table's column, which was made before: widen it by a"
-        " revision before this one (docs/reference/settings.md, Long revision ids), or here with"
-        f" ALTER TABLE {table} ALTER version_num TYPE varchar({width})"
+        "; the id is longer than the version table's column, which was created earlier. "
+        "Widen the column in an earlier revision (docs/reference/settings.md, Long revision "
+        f"ids), or now with ALTER TABLE {table} ALTER version_num TYPE varchar({width})"
     )
 
 

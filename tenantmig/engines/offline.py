@@ -90,7 +90,8 @@ def write_history(
         )
     except TimeoutError:
         raise EnvironmentFileError(
-            f"The scripts were not written offline within {deadline_s:g} s; one of them hangs."
+            f"The scripts were not written offline within {deadline_s:g} s; one of them "
+            "does not end."
         ) from None
     except EnvironmentFileError as error:
         raise EnvironmentFileError(redact(error.message)) from None
@@ -136,8 +137,8 @@ def _write_history(
         _run_env(history, config, migrations)
     if len(written) != len(scripts):
         raise EnvironmentFileError(
-            "env.py ended without running the revisions; offline too it must call"
-            " context.run_migrations()."
+            "env.py ended without running the revisions; it must call "
+            "context.run_migrations() offline too."
         )
     return tuple(written)
 
@@ -164,7 +165,7 @@ def _write(
     def listen(kind: RunKind) -> WrittenScript:
         impure = history.proofs.of(kind, script.revision).impure
         if impure:  # its code runs only where a tenant is migrated
-            return WrittenScript(problem=f"not run, because it is not proved harmless: {impure}")
+            return WrittenScript(problem=f"not run, because it may do more than send SQL: {impure}")
         return buffer.listen(script.module, file, kind.value, arguments)
 
     return WrittenRevision(

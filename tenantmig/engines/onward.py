@@ -97,7 +97,7 @@ class Onward:
         rest = self.history.rest(kind, path, heads)
         if rest is None:
             where = show_heads(heads) or "base"
-            raise VersionTableError(f"Alembic begins at {where}, which is not on the planned path")
+            raise VersionTableError(f"Alembic starts at {where}, which is not on the planned path")
         return self.history.exact_steps(kind, rest)(heads, context)
 
     def _look(self, step: RevisionStep, *, is_certain: bool = False) -> None:
@@ -128,8 +128,8 @@ class Onward:
         return replace(
             failure,
             kind=FailureKind.IN_DOUBT if is_lost else FailureKind.PERMANENT,
-            message=f"{failure.message} (it was not tried again, because earlier revisions had set"
-            f" what ended with the session: {self.state}; run again to go on without)",
+            message=f"{failure.message} (no retry, because earlier revisions had left"
+            f" settings in a session that has ended: {self.state}; run again to go on without them)",
         )
 
 

@@ -63,8 +63,8 @@ def _render_rename(context: AutogenContext, operation: RenameColumn) -> list[str
     rename = operation.rename
     plain = AlterColumnOp(rename.table, rename.old, schema=operation.schema, modify_name=rename.new)
     remark = Remark(
-        f"{rename.old} and {rename.new} have one type: taken for a column with a new name.",
-        "If they are two columns, write op.add_column() and op.drop_column() instead.",
+        f"{rename.old} was dropped and {rename.new} added with the same type: taken as a rename.",
+        "If they are two different columns, write op.add_column() and op.drop_column() instead.",
     )
     call = " ".join(render_op_text(context, plain).split("\n           "))
     return [*_render_remark(context, remark), call]
@@ -101,9 +101,9 @@ def remark_on_losses(context: MigrationContext, found: OpContainer) -> None:
         table.ops.insert(
             0,
             Remark(
-                f"Columns of {table.table_name} are dropped, with what they hold, and others added."
-                " If one was renamed,",
-                "write op.alter_column(..., new_column_name=...) instead of both.",
+                f"Columns of {table.table_name} are dropped with their data, and others are "
+                "added. If one was renamed,",
+                "write op.alter_column(..., new_column_name=...) instead of the two.",
                 *pairs,
             ),
         )

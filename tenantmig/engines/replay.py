@@ -37,8 +37,9 @@ from tenantmig.postgres.sql import query
 
 READ_OTHERWISE = Failure(
     FailureKind.PERMANENT,
-    "a trigger or function of this tenant changed at a COMMIT how string literals are read"
-    " (standard_conforming_strings); what comes after it was not sent; run again to go on without",
+    "a trigger or function of this tenant changed standard_conforming_strings during a "
+    "COMMIT, so string literals would be read differently; nothing more was sent. Run again "
+    "to go on without this setting",
 )
 
 
@@ -142,9 +143,9 @@ class ReplayEngine:
             return ""
         self.hang_up()
         return (
-            f"up to revision {assignment.stretch.destination} all is done, and in this tenant alone"
-            f" its triggers or functions set what ended with the session: {left}; run again to go"
-            " on without"
+            f"everything up to revision {assignment.stretch.destination} is committed, but "
+            f"triggers or functions of this tenant alone had left settings in a session "
+            f"that has ended: {left}; run again to go on without them"
         )
 
     def _doubt(
@@ -155,9 +156,10 @@ class ReplayEngine:
         connection.execute(query("ledger/withdraw_step", self.maker.ledger), facts)
         self.hang_up()
         message = (
-            f"replay: all was committed, but version, journal and schema are {found} afterwards and"
-            f" not as they were written for {assignment.stretch.destination}; something in the"
-            " tenant schema changed them (a deferred trigger does), look at its version table"
+            f"replay: the COMMIT succeeded, but version, journal and schema are now {found} "
+            f"and not as written for {assignment.stretch.destination}. Something in the "
+            "tenant schema changed them, for example a deferred trigger; check its version "
+            "table"
         )
         failure = Failure(FailureKind.IN_DOUBT, message, Phase.COMMIT)
         return Attempt(failure=failure, is_partial=True, engine=self.name)

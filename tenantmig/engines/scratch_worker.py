@@ -192,6 +192,6 @@ def _read_back(worker: Worker, session: TenantSession, reached: Heads | None) ->
         found = read_versions(connection, [session.schema], table)[session.schema]
     if found.heads != reached:
         raise VersionTableError(
-            f"it was run to its end and its version row was not committed (the table says"
-            f" {show_heads(found.heads) or 'base'})"
+            "it ran to its end, but its version row was not committed (the version table "
+            f"says {show_heads(found.heads) or 'base'})"
         )

@@ -52,7 +52,7 @@ class StatementsEngine(Engine):
                 recorded = begin_attempt(connection, self.ledger, assignment)
             knows_version = True
             if recorded is None and assignment.is_reading:
-                raise LedgerError("The last attempt left nothing; run again.")
+                raise LedgerError("The last attempt changed nothing; run again.")
             if recorded is None:
                 self._carry_out(session, assignment)
             read_back_outcome(session, self.ledger, self.version_table, assignment)

@@ -88,13 +88,16 @@ def template_of(first: Recording, second: Recording) -> Template:
     """
     _check_pair(first, second)
     if first.is_written and not (is_plain(first.schema) and is_plain(second.schema)):
-        raise NotReplayable("its script writes the schema's name, and a witness's needs quotes")
+        raise NotReplayable(
+            "its script contains the schema's name, and one of the first tenants has a name "
+            "that needs quotes"
+        )
     words = _Words(first.schema, second.schema, is_written=first.is_written)
     stretches: list[list[str]] = [[]]
     kinds: set[str] = set()
     for sent, other in zip(first.statements, second.statements, strict=True):
         if sent[1:] != other[1:]:
-            raise NotReplayable("a SELECT found rows for one witness only")
+            raise NotReplayable("a SELECT found rows in one of the first two tenants only")
         filled = words.with_gaps(sent, other)
         kinds |= check_statement(sent)
         if sent.is_outside:
@@ -130,9 +133,9 @@ def _check_pair(first: Recording, second: Recording) -> None:
         if len(heads) > 1:
             raise NotReplayable("the version table has several heads")
     if (first.source, first.target) != (second.source, second.target):
-        raise NotReplayable("the witnesses took different paths")
+        raise NotReplayable("the first tenants took different paths")
     if len(first.statements) != len(second.statements):
-        raise NotReplayable("the witnesses sent a different number of statements")
+        raise NotReplayable("the first tenants sent different numbers of statements")
 
 
 def check_statement(sent: Sent) -> set[str]:
@@ -145,7 +148,7 @@ def check_statement(sent: Sent) -> set[str]:
     try:
         parsed = parse(sent.sql).stmts
     except UnreadableError as error:
-        raise NotReplayable(f"it sends what cannot be read ({error})") from error
+        raise NotReplayable(f"it sends a statement that cannot be read ({error})") from error
     kinds = {raw.stmt.WhichOneof("node").removesuffix("_stmt") for raw in parsed}
     if sent.is_empty and kinds == {"select"} and len(parsed) == 1:
         return kinds
@@ -172,11 +175,11 @@ def _check_node(node: Any) -> None:
     if kind == "VariableSet" and node.is_local:
         return
     if kind not in REPLAYED:
-        raise NotReplayable(f"it sends a statement of the kind {kind}")
+        raise NotReplayable(f"it sends a statement of the type {kind}")
     into = getattr(node, "into", None)
     relation = getattr(node, "relation", None) or getattr(into, "rel", None)
     if getattr(relation, "relpersistence", "p") == "t":
-        raise NotReplayable("it makes a temporary table")
+        raise NotReplayable("it creates a temporary table")
 
 
 class _Words:
@@ -190,7 +193,7 @@ class _Words:
         """Return the statement with a gap for each name of the schema."""
         tokens, others = list(_tokens(first.sql)), list(_tokens(second.sql))
         if len(tokens) != len(others):
-            raise NotReplayable("the witnesses sent different statements")
+            raise NotReplayable("the first tenants sent different statements")
         raw, end, found = first.sql.encode(), 0, b""
         for (start, stop, word), (_, _, other) in zip(tokens, others, strict=True):
             if word == other or all(w.startswith(SAVEPOINT) for w in (word, other)):
@@ -207,7 +210,7 @@ class _Words:
             f"'{schema}'" for schema in self.schemas
         ):
             return SCHEMA
-        raise NotReplayable(f"the witnesses differ: {_short(word)} and {_short(other)}")
+        raise NotReplayable(f"the first tenants differ: {_short(word)} and {_short(other)}")
 
 
 def is_plain(name: str) -> bool:
@@ -265,7 +268,7 @@ class Templates:
             elif recording.obstacle:
                 raise NotReplayable(recording.obstacle)
             elif len(earlier) >= MOST_WITNESSES:
-                raise NotReplayable(f"no two of {len(earlier)} tenants have the same catalog")
+                raise NotReplayable(f"among {len(earlier)} tenants, no two have the same catalog")
         except NotReplayable as reason:
             self.obstacles[recording.revision] = str(reason)
 

@@ -71,7 +71,7 @@ def _watched(kind: Any, names: Names) -> type:
             # alembic.context asks for a script what the script itself would
             if is_watched and (names is ASKED or _is_script(sys._getframe(1))):  # noqa: SLF001
                 note = object.__getattribute__(self, "__dict__")["_tenantmig_note"]
-                note(f"it reads {kind.__name__}.{name}, and so may ask for the tenant")
+                note(f"it reads {kind.__name__}.{name}, which may depend on the tenant")
             return super().__getattribute__(name)
 
     Watched.__name__ = kind.__name__
@@ -114,7 +114,7 @@ def counted(dialect: Any, note: Note) -> Iterator[None]:
         def rowcount(self) -> int:
             if not self._is_set_up:
                 return int(super().rowcount)
-            note("a row count is read")
+            note("it reads a row count")
             return int(super().rowcount) if self._kept is None else self._kept
 
     dialect.execution_ctx_cls = Counted
@@ -132,7 +132,7 @@ def timed(note: Note) -> Iterator[None]:
         asks_clock = what == "c_call" and function.__name__ in CLOCKS and not _is_internal(frame)
         asks_chance = what == "call" and _package(frame) in CHANCES
         if (asks_clock or asks_chance) and _asker(frame) != HARMLESS:
-            note("the clock or chance is asked")
+            note("it reads the clock or random numbers")
 
     before = sys.getprofile()
     sys.setprofile(look)

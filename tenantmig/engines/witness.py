@@ -73,7 +73,7 @@ class Witness:
         def watched(**arguments: object) -> None:
             self._statements, self._obstacle = [], None
             if arguments:
-                self._note("env.py hands arguments to its script")
+                self._note("env.py passes arguments to its script")
             with self._watching(context, str(step.revision.revision) in self.formats):
                 script(**arguments)
 
@@ -84,7 +84,7 @@ class Witness:
         if hook is not None:
             self.note_environment(hook)
         if any(c.__module__ != "tenantmig.env" for c in context.on_version_apply_callbacks):
-            self.note_environment("env.py calls something after each revision")
+            self.note_environment("env.py calls a function after each revision")
 
     def reached(
         self, revision: str, direction: RunKind, target: Heads, memo: Memo = frozenset()
@@ -95,7 +95,7 @@ class Witness:
         with in_catalog(self._driver):
             found = read_fingerprints(self._driver, [self.schema]).get(self.schema)
         if not self._is_own_role():
-            self.note_environment("it runs under another role than the one that logged in")
+            self.note_environment("it runs as another role than the one that logged in")
         self._recordings.append(
             Recording(
                 revision,
@@ -120,12 +120,14 @@ class Witness:
         """
         self._left = None
         for by, what in left.items():
-            self._left = f"revision {by}, which runs before it, leaves on the session: {what}"
+            self._left = (
+                f"revision {by}, which runs before it, leaves settings on the session: {what}"
+            )
         if not self._recordings or self._recordings[-1].revision != revision:
             return
         last = replace(self._recordings[-1], named=tuple(named))
         if revision in left and not last.obstacle:
-            last = replace(last, obstacle=f"it leaves on the session: {left[revision]}")
+            last = replace(last, obstacle=f"it leaves settings on the session: {left[revision]}")
         self._recordings[-1] = last
 
     def begin(self) -> None:
@@ -219,7 +221,7 @@ class Witness:
             self._note("it opens a connection of its own")
             return
         if self._how_read() != self._read_as:  # a replayed text is read before any of it runs
-            self._note("statements before it changed how the server reads literals")
+            self._note("earlier statements changed how the server reads literals")
         is_outside = self._driver.autocommit
         if is_outside and not self.is_birth:
             self._note(AUTOCOMMIT)
@@ -240,13 +242,13 @@ class Witness:
         if self._is_script and cursor.description is not None:
             last = self._statements.pop() if self._statements else None
             if cursor.rowcount or last is None or last.is_outside:
-                self._note("a statement returns rows")
+                self._note("one of its statements returns rows")
             else:
                 self._statements.append(last._replace(is_empty=True))
 
     def _failed(self, _: object) -> None:
         if self._is_script:
-            self._note("a statement failed")
+            self._note("one of its statements failed")
 
     def _hear_others(self, statement: str) -> None:
         """Alembic reads and writes the version table; anything else would be left out."""
@@ -256,4 +258,4 @@ class Witness:
         is_table = statement.lstrip().startswith("CREATE TABLE")
         length = version_length(self.connection.connection.driver_connection)
         if is_table and not all(part.format(length) in statement for part in VERSION_TABLE):
-            self.note_environment("env.py makes a version table of its own")
+            self.note_environment("env.py creates a version table of its own")

@@ -175,7 +175,7 @@ class Worker(ScriptEnvironment):
                 return DONE[assignment.kind]
             refuse_moved(self.history, heads, assignment)
             if assignment.is_reading:
-                raise VersionTableError("the last attempt left nothing; run again")
+                raise VersionTableError("the last attempt changed nothing; run again")
         if stretch.revisions:
             self._migrate(session, assignment)
         else:
@@ -234,7 +234,7 @@ class Worker(ScriptEnvironment):
                 if held and self.running:
                     self.shared_locks[self.running] = held
                 if session.has_own_commit:
-                    witness.note_script("it ends its transaction by itself")
+                    witness.note_script("it ends its transaction itself")
                 witness.reached(str(self.running), assignment.kind, reached, onward.remembered)
             refuse_role(session.driver, self.options.ledger)
             self._record(session.driver, assignment, reached)
