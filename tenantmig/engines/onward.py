@@ -128,8 +128,8 @@ class Onward:
         return replace(
             failure,
             kind=FailureKind.IN_DOUBT if is_lost else FailureKind.PERMANENT,
-            message=f"{failure.message} (no retry, because earlier revisions had left"
-            f" settings in a session that has ended: {self.state}; run again to go on without them)",
+            message=f"{failure.message} (no retry: earlier revisions had left settings"
+            f" in a session that has ended: {self.state}; run again to go on without them)",
         )
 
 

@@ -96,8 +96,8 @@ def check_schemas(
         rules.check(tenant.name)
         if tenant.name.casefold() in known:
             raise TenantExistsError(
-                f'The schema "{tenant.schema}" is a tenant already, or given twice;'
-                " nothing was touched."
+                f'The schema "{tenant.schema}" is a tenant already, or it is given twice; '
+                "nothing was touched."
             )
         known.add(tenant.name.casefold())
         _require_schema(connection, tenant)
@@ -106,8 +106,8 @@ def check_schemas(
 def _require_schema(connection: psycopg.Connection, tenant: Tenant) -> None:
     if not schema_exists(connection, tenant.schema):
         raise TenantSchemaMissingError(
-            f'There is no schema "{tenant.schema}"; nothing was touched.'
-            " `tenantmig onboard` makes new tenants."
+            f'There is no schema "{tenant.schema}"; nothing was touched. `tenantmig '
+            "onboard` creates new tenants."
         )
 
 
@@ -120,13 +120,13 @@ def _listed(
         SourceError: the source does not list one of them, or labels are given.
     """
     if labels:
-        raise SourceError(f"The source {source!r} keeps the labels; change them there.")
+        raise SourceError(f"The labels are in the source {source!r}; change them there.")
     known = {tenant.schema: tenant for tenant in fleet} | {tenant.name: tenant for tenant in fleet}
     strangers = [one for one in wanted if one not in known]
     if strangers:
         raise SourceError(
-            f'The source {source!r} does not list "{strangers[0]}", so it is no tenant; list it'
-            " there first. Nothing was touched."
+            f'The source {source!r} does not list "{strangers[0]}", so it is not a tenant. '
+            "Add it to the source first. Nothing was touched."
         )
     return list({known[one].schema: known[one] for one in wanted}.values())
 
@@ -174,14 +174,14 @@ class Adoption:
 
     def _problem(self, tenant: Tenant, version: Version) -> str | None:
         if tenant.problem is not None or tenant.state in UNFINISHED:
-            return tenant.problem or f"it is {tenant.state}; finish that first"
+            return tenant.problem or f"its state is {tenant.state}; finish that first"
         if version.is_unstamped:
             return None
         if version.problem is not None:
             return version.problem
         if self.at is not None and version.heads != self.at:
             stands = show_heads(version.heads) or "base"
-            return f"its version table says {stands} and not {show_heads(self.at) or 'base'}"
+            return f"its version table says {stands}, not {show_heads(self.at) or 'base'}"
         try:
             self.history.check_heads(version.heads)
         except Exception as error:  # noqa: BLE001  what is wrong with one ends nothing for others
@@ -196,7 +196,7 @@ class Adoption:
         except Exception as error:
             if is_connection_loss(error):
                 raise
-            return Adopted(tenant, problem=f"it cannot be looked at: {sentence_of(error)}")
+            return Adopted(tenant, problem=f"it cannot be checked: {sentence_of(error)}")
 
     def _look_at(
         self, tenant: Tenant, version: Version, mark: Mark | str | None, known: Collected
@@ -232,7 +232,7 @@ class Adoption:
         nearest = min(differences, key=lambda heads: len(differences[heads]))
         name, differing = show_heads(nearest) or "base", told(differences[nearest])
         differences_told = counted(len(differing), "difference")
-        problem = f"it equals no revision; {name} is the nearest ({differences_told})"
+        problem = f"its catalog matches no revision; {name} is the nearest ({differences_told})"
         return Adopted(tenant, nearest=name, differences=differing, problem=problem)
 
     def _differences(
@@ -250,7 +250,7 @@ def _found(tenant: Tenant, mark: Mark, candidates: tuple[str, ...]) -> Adopted:
         revision = None if candidates[0] == "base" else candidates[0]
         return Adopted(tenant, revision, Evidence.CATALOG, candidates, mark=mark)
     problem = (
-        f"it equals several revisions ({', '.join(candidates)}), whose catalogs are the same;"
-        " say which with --at REV"
+        f"its catalog matches several revisions ({', '.join(candidates)}), which have the "
+        "same catalog; choose one with --at REV"
     )
     return Adopted(tenant, candidates=candidates, problem=problem)

@@ -75,6 +75,7 @@ class AdoptionWriter:
                 left = read_versions(connection, [tenant.schema], table)
         if left != wanted:
             raise ReadBackError(
-                "after the COMMIT its version table is not as it was written; it is registered, so"
-                " look where it stands, and say so with `tenantmig stamp REV -t NAME`"
+                "it is registered, but after the COMMIT its version table is not as it was "
+                "written. Find out its revision and set it with `tenantmig stamp REV -t "
+                "NAME`"
             )

@@ -52,4 +52,6 @@ def _refuse_behind(driver: Driver) -> None:
 def _check(history: History, draft: Draft) -> None:
     history.target(draft.head)
     if draft.rev_id is not None and history.knows(draft.rev_id):
-        raise HistoryError(f"The revision {draft.rev_id!r} exists already; give another --rev-id.")
+        raise HistoryError(
+            f"The revision {draft.rev_id!r} already exists; choose another --rev-id."
+        )

@@ -16,7 +16,7 @@ from tenantmig.errors import SettingsError
 from tenantmig.fleet.check_report import CheckReport, Downgrade, RevisionCheck
 
 FILE = "check-baseline.toml"
-HEAD = "# What `tenantmig check` finds and what is accepted, each with the reason.\n"
+HEAD = "# The findings of `tenantmig check` that are accepted, each with its reason.\n"
 MODELS = "models"
 TOLD = frozenset({Downgrade.BROKEN, Downgrade.NOT_TRIED})
 
@@ -54,7 +54,7 @@ class Baseline:
             raise SettingsError(f"The baseline {path} cannot be read: {error}.") from error
         entries = table.get("accepted", [])
         if set(table) - {"accepted"} or not isinstance(entries, list):
-            raise SettingsError(f"The baseline {path} may hold tables [[accepted]] only.")
+            raise SettingsError(f"The baseline {path} may contain only tables named [[accepted]].")
         return cls(tuple(_entry(path, number, one) for number, one in enumerate(entries, 1)))
 
     def accept(self, found: RevisionCheck) -> RevisionCheck:
@@ -112,8 +112,9 @@ def _entry(path: Path, number: int, one: object) -> Accepted:
     given = [str(words.get(key, "")).strip() for key in keys]
     if set(words) - set(keys) or not all(given):
         raise SettingsError(
-            f"The baseline {path} has an entry, the {number}th, that is not a revision, a finding"
-            " and a reason: say why it is accepted, or remove it."
+            f"Entry {number} of the baseline {path} needs a revision, a finding and a "
+            "reason, and nothing else. Give the reason why it is accepted, or remove the "
+            "entry."
         )
     return Accepted(*given)
 

@@ -97,7 +97,9 @@ def _before(history: History, begin: str | None) -> frozenset[str]:
     if named == "base":
         return frozenset()
     if not all(map(history.knows, roots)):
-        raise UnknownRevisionError(f"{begin!r} is relative; name a revision to begin the check at.")
+        raise UnknownRevisionError(
+            f"{begin!r} is a relative revision; start the check at a revision id."
+        )
     return history.applied(roots) - set(roots)
 
 
@@ -135,7 +137,7 @@ class _Walk:
         stands_on = self.history.applied((revision,))
         for one in self._left_out:
             if one in stands_on:
-                reason = f"it stands on {one}, which was not tried"
+                reason = f"it depends on {one}, which was not tried"
                 return RevisionCheck(revision, Downgrade.NOT_TRIED, reason, is_passed=False)
         return None
 
@@ -174,17 +176,17 @@ class _Walk:
             return Downgrade.BROKEN, f"its downgrade fails: {failure.message}"
         found = self._changed(before)
         if found:
-            what = "its downgrade leaves another catalog than before the revision"
+            what = "its downgrade does not restore the catalog from before the revision"
             return Downgrade.BROKEN, f"{what}: {_shown(found)}"
         failure = self.scratch.step(RunKind.UPGRADE, revision)
         if isinstance(failure, NotTried):
-            return Downgrade.NOT_TRIED, f"after its downgrade it {failure.act}"
+            return Downgrade.NOT_TRIED, f"after its downgrade, the upgrade {failure.act}"
         if failure is not None:
-            what = "after its downgrade it cannot be run again"
+            what = "after its downgrade, the upgrade fails"
             return Downgrade.BROKEN, f"{what}: {failure.message}"
         found = self._changed(after)
         if found:
-            what = "after its downgrade it makes another catalog than the first time"
+            what = "after its downgrade, the upgrade gives another catalog than the first time"
             return Downgrade.BROKEN, f"{what}: {_shown(found)}"
         return Downgrade.SOUND, None
 
@@ -242,7 +244,7 @@ def _what(one: Difference) -> str:
         return said
     expected, found = (LABEL.findall(side.text) for side in (one.reference, one.tenant))
     lacking = [f"label {label} is missing" for label in expected if label not in found]
-    left = [f"label {label} is left" for label in found if label not in expected]
+    left = [f"label {label} remains" for label in found if label not in expected]
     return f"{said} ({', '.join(lacking + left)})" if lacking or left else said
 
 
@@ -250,7 +252,7 @@ def _run_again(scratch: Scratch, revisions: Sequence[str]) -> None:
     """Run revisions that are not checked, or were, in a new scratch schema; at least env.py."""
     failure = scratch.step(RunKind.UPGRADE, *revisions)
     if isinstance(failure, NotTried):
-        raise NotTriedError(f"The check cannot go on: {failure.message}.")
+        raise NotTriedError(f"The check stopped: {failure.message}.")
     if failure is not None:
         raise _cannot_be_run(failure)
 

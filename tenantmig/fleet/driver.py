@@ -79,8 +79,9 @@ class Driver:
         if lineage is Lineage.SHARED and not self.settings.has_shared_lineage:
             config, section = self.settings.config, self.settings.shared_section
             raise SettingsError(
-                f"{config} has no section [{section}], so there is no shared lineage; add one with"
-                " its script_location (docs/guides/lineages.md), or set `shared_section`."
+                f"{config} has no section [{section}], so there is no shared lineage. Add "
+                "the section with its script_location (docs/guides/lineages.md), or set "
+                "`shared_section`."
             )
         return Driver(self.settings, lineage, self._given_url)
 
@@ -374,8 +375,8 @@ class Driver:
     def _backup(self, ledger: Ledger, folder: Path) -> Backup:
         if self.lineage is Lineage.SHARED:
             raise SelectionError(
-                "--backup dumps tenant schemas; dump the shared one with pg_dump. Nothing was"
-                " touched."
+                "--backup dumps tenant schemas only; dump the shared schema with pg_dump. "
+                "Nothing was touched."
             )
         record = ledger_record(ledger.connection, self.session_options, ledger.schema)
         if record is not None:

@@ -284,8 +284,9 @@ class Fleet(FleetReader):
             unfinished = [t.name for t in tenants if t.state in UNFINISHED]
             if unfinished:
                 raise TenantStateError(
-                    f'The tenant "{unfinished[0]}" is half-made or half-dropped;'
-                    " finish that first (`tenantmig tenants list` shows which)."
+                    f'The onboarding or offboarding of the tenant "{unfinished[0]}" has not '
+                    "finished. Finish it first (`tenantmig tenants list` shows which). "
+                    "Nothing was touched."
                 )
             ledger_rights.require(ledger, ledger_rights.CHANGED)
             yield ledger, tenants

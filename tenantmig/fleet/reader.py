@@ -100,8 +100,8 @@ class FleetReader:
             runs = ledger.tenant_runs(name, limit)
             if not tenants and not runs:
                 raise UnknownTenantError(
-                    f'There is no tenant "{name}", and no run had one of this name;'
-                    " `tenantmig tenants list` shows the tenants, `tenantmig runs` the runs."
+                    f'There is no tenant "{name}", and no run included one of this name. '
+                    "`tenantmig tenants list` shows the tenants, `tenantmig runs` the runs."
                 )
             found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
         return TenantLife(name, next(iter(found.tenants), None), runs)
@@ -152,7 +152,7 @@ class FleetReader:
             raise SelectionError(f"Every tenant of run {run} is at its target.")
         names = tuple(tenant.name for tenant in self.tenants(EVERYONE) if tenant.name in behind)
         if not names:
-            raise SelectionError(f"The tenants that run {run} left behind are no longer active.")
+            raise SelectionError(f"The tenants that run {run} did not finish are no longer active.")
         return Selection(names=names)
 
     def plan(
@@ -298,12 +298,12 @@ class FleetReader:
             raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
         born = [Tenant(t, "") if isinstance(t, str) else t for t in tenants]
         if not born:
-            raise SelectionError("No tenant is named to onboard.")
+            raise SelectionError("Name at least one tenant to onboard.")
         settings, rules = self.settings, self.settings.name_rules
         if settings.birth and settings.run_as == SCHEMA_OWNER:
             raise SelectionError(
-                "The setting `birth` does not go with run_as = schema_owner: what it makes would"
-                " belong to the connected role. Nothing was touched."
+                "The setting `birth` cannot be used with run_as = schema_owner: the "
+                "connected role would own what it creates. Nothing was touched."
             )
         for tenant in born:
             rules.check(tenant.name)

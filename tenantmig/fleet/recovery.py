@@ -43,8 +43,8 @@ def find_run(ledger: Ledger, run: int | None) -> RunRecord:
     report = record.report
     if report.kind not in RESUMABLE:
         raise SelectionError(
-            f"Run {run} is of kind {report.kind}; run `tenantmig {report.kind}` again for the"
-            " tenants that it did not bring along."
+            f"Run {run} is of kind {report.kind} and cannot be resumed. Run `tenantmig "
+            f"{report.kind}` again for the tenants that it did not finish."
         )
     if report.state is RunState.COMPLETE:
         raise SelectionError(f"Run {run} is complete; there is nothing to resume.")
@@ -55,19 +55,19 @@ def _newest(ledger: Ledger) -> int:
     for report in ledger.all_runs(limit=1000):
         if isinstance(report, UnreadableRun):
             raise SelectionError(
-                f"{report.problem} So it is not known which run is the newest; name the run to be"
-                " resumed (`tenantmig runs` lists them)."
+                f"{report.problem} The newest run is therefore not known. Name the run to "
+                "resume (`tenantmig runs` lists them)."
             )
         if report.kind in RESUMABLE & MOVES_FLEET and report.run is not None:
             if not ledger.has_intents(report.run):
                 continue  # everybody was refused: it has nothing to go on with
             if report.state is RunState.COMPLETE:
                 raise SelectionError(
-                    f"Run {report.run}, the newest, is complete; name the run to be resumed"
-                    " (`tenantmig runs` lists them)."
+                    f"Run {report.run}, the newest, is complete. Name the run to resume "
+                    "(`tenantmig runs` lists them)."
                 )
             return report.run
-    raise SelectionError("There is no run yet that could be resumed.")
+    raise SelectionError("There is no run to resume.")
 
 
 def settings_of(settings: Settings, record: RunRecord, given: Mapping[str, object]) -> Settings:

@@ -94,7 +94,7 @@ def _find_stops(driver: Driver) -> Sequence[str]:
         for revision in order:
             failure = scratch.step(RunKind.UPGRADE, revision)
             if isinstance(failure, Failure):
-                raise _FailsAlone(f"revision by revision, {failure.message}")
+                raise _FailsAlone(f"revision by revision: {failure.message}")
             if failure is not None:
                 raise ScratchError(f"The engines cannot be compared: {failure.message}.")
             found = {name for (name,) in scratch.connection.execute(tables, [scratch.schema])}
@@ -177,7 +177,7 @@ class _Sides:
             upgrade = partial(upgrade_alone, options, destination=destination)
             for failure in threads.map(upgrade, self.plain):
                 if failure is not None:
-                    raise _FailsAlone(f"on the way to {destination}, {failure.message}")
+                    raise _FailsAlone(f"on the path to {destination}: {failure.message}")
         plan = planning.plan_rollout(
             self._read_versions,
             self.driver.history,
@@ -210,7 +210,9 @@ class _Sides:
 
     def _repeat(self, schema: str, made: Sequence[MadeUp]) -> None:
         for name, reason in repeat(self.connection, self.driver.session_options, schema, made):
-            self.differences.append(f"{self._who(schema)}: the table {name} refuses rows: {reason}")
+            self.differences.append(
+                f"{self._who(schema)}: the table {name} does not accept the rows: {reason}"
+            )
 
     def report(self) -> ReplayReport:
         """Sum up."""

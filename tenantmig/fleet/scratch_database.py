@@ -121,6 +121,6 @@ def _bring_up(shared: Driver) -> None:
         reasons = (one.error for one in report.tenants if one.error is not None)
         reason = next(reasons, "the run was stopped").removesuffix(".")
         raise ScratchError(
-            f"The shared lineage does not come to its head in a scratch database: {reason}."
-            " Nothing else was touched."
+            "The shared lineage cannot be upgraded to its head in a scratch database: "
+            f"{reason}. Nothing else was touched."
         )

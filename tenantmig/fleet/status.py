@@ -148,7 +148,7 @@ def _with_parts(status: TenantStatus, partial: dict[str, str]) -> TenantStatus:
     revision = partial.get(status.tenant.schema)
     if revision is None or status.standing is Standing.AT_HEAD:
         return status
-    told = status.problem or f"revision {revision} has committed a part of itself"
+    told = status.problem or f"part of revision {revision} is committed"
     return replace(status, standing=Standing.IN_DOUBT, problem=told)
 
 

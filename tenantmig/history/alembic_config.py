@@ -54,6 +54,6 @@ def refuse_shadow(config: Config) -> None:
     is_found = str(folder.parent) in roots or folder.parent.resolve() == Path.cwd()
     if folder.name == "alembic" and is_found and (folder / "__init__.py").exists():
         raise HistoryError(
-            f"{folder / '__init__.py'} makes the folder a package that shadows the alembic library;"
-            " remove it."
+            f"{folder / '__init__.py'} makes the folder a package that hides the alembic "
+            "library; remove it."
         )

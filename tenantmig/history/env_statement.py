@@ -46,7 +46,7 @@ SETTINGS = {"search_path": "SET search_path",
             "session_authorization": "SET SESSION AUTHORIZATION"}  # fmt: skip
 
 SET_CONFIG = "set_config('{}', ...)"
-UNTOLD = "set_config() of a setting that cannot be told"
+UNTOLD = "set_config() of a setting that cannot be determined"
 OF_A_SESSION = frozenset(
     {UNTOLD, *SETTINGS.values(), *map(SET_CONFIG.format, SETTINGS), "RESET ALL", "DISCARD ALL"}
 )
@@ -123,7 +123,9 @@ def _runs(node: Any) -> str | None:
     told = f"{body}\n{COMMENT.sub(' ', body)}"
     if IN_A_BODY.search(told):
         return "DO, with a schema or search_path in it"
-    return "DO, with an EXECUTE of what cannot be told" if COMPUTED.search(told) else None
+    return (
+        "DO, with an EXECUTE of a text that cannot be determined" if COMPUTED.search(told) else None
+    )
 
 
 def _sets(node: Any, path: tuple[str, ...]) -> str | None:

@@ -40,7 +40,7 @@ def history_errors() -> Iterator[None]:
     except (CommandError, RevisionError) as error:
         raise HistoryError(f"The migration history is broken: {one_line(error)}.") from error
     except configparser.Error as error:
-        raise SettingsError(f"The Alembic ini: {say_ini_error(error)}.") from None
+        raise SettingsError(f"The Alembic ini cannot be used: {say_ini_error(error)}.") from None
     except Exception as error:
         raise HistoryError(_script_problem(error)) from error
     for warning in caught:
@@ -73,9 +73,9 @@ def _script_problem(error: Exception) -> str:
     last = own[-1] if own else frames[-1]
     if _is_without_migration(error, frames[-1]):
         return (
-            f"A migration script cannot be loaded: {last.filename}, line {last.lineno}, uses"
-            f" {last.line} outside of upgrade() and downgrade(), where no migration runs; move it"
-            " into them."
+            f"A migration script cannot be loaded: {last.filename}, line {last.lineno}, "
+            f"uses {last.line} outside upgrade() and downgrade(), where no migration is "
+            "running. Move it into one of them."
         )
     return (
         f"A migration script cannot be loaded: {type(error).__name__}: {one_line(error)}"

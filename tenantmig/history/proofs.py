@@ -13,7 +13,7 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.history.purity import EnvironmentProof, Proof, Purity
 from tenantmig.history.script_source import NO_SOURCE, is_bytecode
 
-OWN_PROCESS = "each tenant needs a process of its own: "
+OWN_PROCESS = "each tenant needs its own process: "
 
 
 class HistoryProofs:

@@ -75,9 +75,9 @@ class History:
         for revision in self.revisions:
             if len(revision) > length:
                 raise HistoryError(
-                    f"The revision id {revision!r} has {len(revision)} characters, and the version"
-                    f" column has room for {length}; give it a shorter one, or set version_length ="
-                    f" {len(revision)} and widen the columns that there are."
+                    f"The revision id {revision!r} has {len(revision)} characters, but the "
+                    f"version column holds only {length}. Give it a shorter id, or set "
+                    f"version_length = {len(revision)} and widen the existing columns."
                 )
 
     def forget_scripts(self) -> None:

@@ -55,8 +55,8 @@ def write_scaffold(folder: Path, *, is_shared: bool = False) -> list[Path]:
         )
     if (folder / "alembic" / "__init__.py").exists():
         raise ScaffoldError(
-            f"{folder / 'alembic' / '__init__.py'} makes the folder a package that shadows the"
-            " alembic library; remove it. Nothing was written."
+            f"{folder / 'alembic' / '__init__.py'} makes the folder a package that hides "
+            "the alembic library; remove it. Nothing was written."
         )
     written = []
     for name, text in texts.items():

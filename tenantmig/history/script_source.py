@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tenantmig.domain.python_source import parse_source
 
-NO_SOURCE = "there is only its bytecode, of which nothing can be proved"
+NO_SOURCE = "only its bytecode exists, so nothing can be proved"
 
 
 def is_bytecode(file: str) -> bool:

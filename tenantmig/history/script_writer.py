@@ -103,9 +103,9 @@ class ScriptWriter:
             for left in self._files() - before:
                 left.unlink()
             raise HistoryError(
-                "The new script would name the scratch schema, which no tenant has:"
-                f" {named[0]!r}. A hook or a plugin of env.py has written that; leave it out, or"
-                " write the revision by hand. Nothing was written."
+                "The new script would name the scratch schema, which no tenant has: "
+                f"{named[0]!r}. A hook or a plugin of env.py wrote that. Remove the hook or "
+                "plugin, or write the revision by hand. Nothing was written."
             )
 
     def _files(self) -> set[Path]:

@@ -133,4 +133,4 @@ def _translate(dialect: sa.Dialect, schemas: SchemaMap) -> None:
 
 def derive(impl: object) -> str:
     """Say what env.py must do about an implementation that has taken the place of ours."""
-    return f"derive {type(impl).__name__} from tenantmig.env.TenantImpl, whose place it takes"
+    return f"derive {type(impl).__name__} from tenantmig.env.TenantImpl, which it replaces"

@@ -26,15 +26,16 @@ else:
     {online}
 """
 BY_HAND = (
-    "{file}{where} cannot be adapted by itself: {why}. Write it as one of the two that"
-    " docs/guides/coming-from/home-made-loops.md prints whole, with your imports, target_metadata"
-    " and arguments of context.configure(); `tenantmig init` in an empty folder writes the first."
+    "{file}{where} cannot be adapted automatically: {why}. "
+    "docs/guides/coming-from/home-made-loops.md contains two complete env.py files. Start "
+    "from one of them and add your imports, target_metadata and arguments of "
+    "context.configure(); `tenantmig init` in an empty folder writes the first."
 )
 NO_RUN = "it does not call context.run_migrations()"
-NO_CHOICE = "code of the module itself, and no function, runs the migrations"
+NO_CHOICE = "module-level code runs the migrations, not a function"
 NONE = "its {mode} mode calls no function that runs the migrations"
-MORE = "it calls {names} for one mode, and only one function can be followed"
-OTHER = "its ending does more than to call one function for each mode"
+MORE = "it calls {names} for one mode, and tenantmig can follow only one function"
+OTHER = "its last lines do more than call one function for each mode"
 NEW = "run_migrations_offline"
 
 

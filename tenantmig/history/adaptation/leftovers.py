@@ -24,32 +24,33 @@ CALLED = re.compile(
 )
 """Functions of the project's whose names tell that they place tables."""
 LEFT = (
-    "{file}, line {line}: env.py {what} by itself, and `init --adapt` cannot tell how to take that"
-    " out. Take it out: {remedy}."
-    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
+    "{file}, line {line}: env.py {what}, and `init --adapt` does not know how to remove "
+    "that. Change it by hand: {remedy}. docs/guides/coming-from/home-made-loops.md contains "
+    "a complete env.py."
 )
 LOST = (
-    "{file}, line {line}: env.py reads {name}, which does nothing but what tenantmig does already,"
-    " and `init --adapt` cannot tell what is to be in its place. Take this line out."
-    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
+    "{file}, line {line}: env.py reads {name}, which only served what tenantmig does "
+    "already, and `init --adapt` does not know what to put in its place. Remove this line. "
+    "docs/guides/coming-from/home-made-loops.md contains a complete env.py."
 )
 MADE = (
-    "tenantmig makes the tenant's schema and sets its search path; a schema that tenants share is"
-    " made once, elsewhere"
+    "tenantmig creates the tenant's schema and sets its search path; create a schema that "
+    "tenants share once, outside env.py"
 )
 SENDS = ("sends {words}", MADE)
 CALLS = ("calls {words}", MADE)
-MOVES = "sets {words}", "the connection comes as the tenant needs it"
+MOVES = "sets {words}", "the connection is already set up for the tenant"
 ASKS = (
     "reads the tenant from -x",
-    "ask {name}.schema for its schema, {name}.name for its name",
+    "use {name}.schema for its schema, {name}.name for its name",
 )
 ONE_NAME = (
-    "each tenant's stands in its own schema, under one name; bring them there with ALTER TABLE ..."
-    " SET SCHEMA and RENAME TO, and pass that name or none"
+    "each tenant has its version table in its own schema, and all have the same name. Move "
+    "the tables there with ALTER TABLE ... SET SCHEMA and RENAME TO; then pass this one "
+    "name, or none"
 )
-VARIES = "passes a version table of another name for each tenant", ONE_NAME
-SHADOWS = "gives {name} another meaning", "{name} is the TenantEnv"
+VARIES = "passes a different version table name for each tenant", ONE_NAME
+SHADOWS = "gives {name} another value", "{name} must stay the TenantEnv"
 
 
 def refuse_left(adapted: str, source: str, file: str) -> None:

@@ -24,11 +24,11 @@ from tenantmig.history.alembic_config import alembic_config
 from tenantmig.history.scaffold import SHARED_FILES, SHARED_SECTION, scaffold_files
 
 FLASK_INI = """\
-# Beside Flask-Migrate's own: this one is for `tenantmig` and `alembic`, that for `flask db`.
+# Beside the ini of Flask-Migrate: this one for `tenantmig` and `alembic`, that one for `flask db`.
 """
 URL = (
-    "env.py gives Alembic no URL any more: tenantmig takes it from its settings. Check that they"
-    " name the database: {named}."
+    "env.py no longer passes a URL to Alembic: tenantmig takes it from its settings. Check "
+    "that they name the database: {named}."
 )
 DATABASE = "database_url"
 TABLE = "version_table"
@@ -87,8 +87,8 @@ def adapt_project(folder: Path, ini: Path, *, is_shared: bool = False) -> Adapta
     env = found.scripts / "env.py"
     if not env.is_file():
         raise ScaffoldError(
-            f"There is no {env}, and Alembic needs one; move {found.scripts} away and run"
-            " `tenantmig init` for a new environment."
+            f"There is no {env}, and Alembic needs one. Move {found.scripts} away and run "
+            "`tenantmig init` for a new environment."
         )
     source = env.read_text(encoding="utf-8")
     adapted = adapt_env(source, str(env))
@@ -169,9 +169,9 @@ def _settings(source: str, adapted: str) -> list[_Setting]:
     found = []
     url, tree = named_source(source), ast.parse(adapted)
     if url is not None and given_url(tree) is None:
-        found.append(_Setting(DATABASE, url, "where env.py took it from"))
+        found.append(_Setting(DATABASE, url, "env.py took it from there"))
     if behind := behind_the_tenant(source):
-        found.append(_Setting(BEHIND, behind, "env.py's search_path had them"))
+        found.append(_Setting(BEHIND, behind, "they were on env.py's search_path"))
     for call in called(tree, "configure"):
         named = (_text_of(one.value, tree) for one in call.keywords if one.arg == TABLE)
         found += [_Setting(TABLE, name, "env.py passes it") for name in named if name]
@@ -199,7 +199,7 @@ def _not_set(file: Path, given: Sequence[_Setting]) -> Iterator[str]:
         return  # whoever reads the settings says so
     for one in given:
         if one.key != DATABASE and not one.stands_in(known):
-            yield f"Write into {file}: {one} ({one.why})."
+            yield f"Add to {file}: {one} ({one.why})."
 
 
 def _url_left_out(source: str, adapted: str) -> str | None:

@@ -25,9 +25,9 @@ QUOTING = frozenset(
     {"quote", "quote_schema", "quote_identifier", "Identifier", "quoted_name", "format_schema"}
 )
 OTHER = (
-    "{file}, line {line}: env.py gives {name}, which holds the tenant elsewhere, another value, and"
-    " `init --adapt` cannot tell the two apart. Give that value a name of its own."
-    " docs/guides/coming-from/home-made-loops.md prints an env.py whole."
+    "{file}, line {line}: env.py sets {name}, which elsewhere holds the tenant, to another "
+    "value, and `init --adapt` cannot tell the two apart. Give the other value its own "
+    "name. docs/guides/coming-from/home-made-loops.md contains a complete env.py."
 )
 MAPPED = frozenset({None, "tenant"})
 """The keys of a `schema_translate_map` that stand for the tenant's schema."""

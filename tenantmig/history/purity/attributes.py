@@ -52,7 +52,7 @@ def attribute(at: Expressions, node: ast.Attribute, values: Values, name: str) -
         and name not in {"__name__", "__doc__", "__tablename__", "__table__"}
         and not (name == "__init__" and {v.path for v in values} == {"project:super"})
     ):
-        return at.impure(node, f"it asks for {name}")
+        return at.impure(node, f"it reads {name}")
     found: Values = NOTHING
     for value in values:
         found |= _attribute(at, node, value, name)
@@ -109,11 +109,13 @@ def _attribute(at: Expressions, node: ast.Attribute, value: Value, name: str) ->
         case Kind.FOREIGN | Kind.STATE:
             if at.is_environment:
                 return one(Kind.FOREIGN)
-            return at.impure(node, f"it asks {ast.unparse(node.value)}, of which nothing is known")
+            return at.impure(
+                node, f"it uses {ast.unparse(node.value)}, which tenantmig does not know"
+            )
         case Kind.FUNCTION:
             if name == "__name__":
                 return PLAIN
-            return at.impure(node, f"it keeps something on the function {value.path}")
+            return at.impure(node, f"it stores something on the function {value.path}")
         case Kind.CONSTANT if value.path == ELEMENT:
             return one(Kind.CONSTANT)
         case _:
@@ -125,7 +127,7 @@ def _of_data(at: Expressions, node: ast.Attribute, value: Value, name: str) -> V
     if value.path == "logging.getLogger":
         if name in LOGGING:
             return frozenset({value})
-        return at.impure(node, f"it asks a logger for {name}")
+        return at.impure(node, f"it uses {name} of a logger")
     if name in {"default_schema_name", "version_table_schema"}:
         at.findings.formats_tenant = True
         return TENANT
@@ -139,7 +141,7 @@ def _of_data(at: Expressions, node: ast.Attribute, value: Value, name: str) -> V
         if name in {"connection", "get_bind", "bind"} and value.kind is Kind.MADE:
             return one(Kind.CONNECTION)
         if not (value.kind is Kind.MADE and name in {"metadata", "info"}):
-            return at.impure(node, f"it asks data for its {name}")
+            return at.impure(node, f"it reads {name} of data")
     return frozenset({value})
 
 
@@ -160,9 +162,9 @@ def _listed(
     if matches(name, harmless):
         return frozenset({Value(value.kind, METHOD + name, tells=value.tells)})
     if value.kind is Kind.CONNECTION and name in allowed.COMMITS:
-        at.moment(node, f"it calls {name}() by itself")
+        at.moment(node, f"it calls {name}() itself")
         return frozenset({Value(value.kind, METHOD + name)})
     if value.kind is Kind.CONNECTION and name == "engine":
         at.moment(node, "it opens a connection of its own")
         return one(Kind.ENGINE)
-    return at.impure(node, f"it asks the {value.kind} for {name}")
+    return at.impure(node, f"it uses {name} of the {value.kind}")

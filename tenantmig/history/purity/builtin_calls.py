@@ -41,11 +41,11 @@ def call_builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> V
         if name in {"str", "repr"}:
             return TENANT
         if name == "bool" and any(v.tells for v in given):
-            return at.asks(node, "asks for the truth of")
+            return at.asks(node, "tests")
         if name in {"list", "tuple", "zip", "enumerate", "iter", "reversed", "dict"} and (
             BOX not in given or (name == "dict" and node.args)
         ):
-            return at.asks(node, "cuts")
+            return at.asks(node, "takes a part of")
         if name.endswith(("Error", "Exception")):
             return TENANT
         if name not in WRITES_TENANT:
@@ -57,7 +57,7 @@ def call_builtin(at: Expressions, node: ast.Call, name: str, given: Values) -> V
 def refuse_unknown(at: Expressions, node: ast.Call, name: str, given: Values) -> None:
     """Data must not be made with something of which nothing is known."""
     if any(v.kind in {Kind.FOREIGN, Kind.STATE} for v in given) and not at.is_environment:
-        at.impure(node, f"it calls {name}() with something of which nothing is known")
+        at.impure(node, f"it calls {name}() with a value that tenantmig does not know")
 
 
 def _given_back(at: Expressions, node: ast.Call, name: str, given: Values) -> Values:
@@ -69,7 +69,7 @@ def _given_back(at: Expressions, node: ast.Call, name: str, given: Values) -> Va
         and BOX not in given
         and any(v.kind in {Kind.CONSTANT, Kind.SHARED} for v in given)
     ):
-        return at.impure(node, "it takes from what outlives the call")
+        return at.impure(node, "it takes an element from something that outlives the call")
     inner = called(at, node, given)
     kept = frozenset(
         v
@@ -107,14 +107,14 @@ def call_open(at: Expressions, node: ast.Call, given: Values) -> Values:
     ):
         return at.impure(node, "it writes a file")
     if tells(given):
-        return at.asks(node, "opens a file by")
+        return at.asks(node, "opens a file chosen by")
     return one(Kind.FILE, "opened")
 
 
 def call_file(at: Expressions, node: ast.Call, function: Value, given: Values) -> Values:
     """A method of a path or of an open file."""
     if tells(given):
-        return at.asks(node, "opens a file by")
+        return at.asks(node, "opens a file chosen by")
     name = function.path.removeprefix(METHOD)
     if name == "open":
         return call_open(

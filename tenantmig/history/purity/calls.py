@@ -129,7 +129,9 @@ def _called(  # noqa: C901, PLR0912  a case a kind
         case _:
             if at.is_environment:
                 return _foreign(at, node, given)
-            return at.impure(node, f"it calls {ast.unparse(node.func)}, of which nothing is known")
+            return at.impure(
+                node, f"it calls {ast.unparse(node.func)}, which tenantmig does not know"
+            )
 
 
 def _foreign(at: Expressions, node: ast.Call, given: Values) -> Values:
@@ -137,8 +139,8 @@ def _foreign(at: Expressions, node: ast.Call, given: Values) -> Values:
     if _finds_modules(at, node, given):
         return PLAIN
     if tells(given):
-        at.asks(node, "hands on")
-    at.impure(node, f"it calls {ast.unparse(node.func)}, of which nothing is known")
+        at.asks(node, "passes on")
+    at.impure(node, f"it calls {ast.unparse(node.func)}, which tenantmig does not know")
     return one(Kind.FOREIGN)
 
 
@@ -160,15 +162,15 @@ def _library(at: Expressions, node: ast.Call, path: str, given: Values) -> Value
     if known is not None:
         return known
     if matches(path, allowed.MOMENTS) and path not in allowed.WITHOUT_MOMENT:
-        return at.moment(node, "it asks the clock or chance") | held_by(given)
+        return at.moment(node, "it reads the clock or random numbers") | held_by(given)
     if path in {"pathlib.Path", "pathlib.PurePath"} or path.startswith(("os.path.", "importlib.")):
-        return at.asks(node, "opens a file by") if tells(given) else one(Kind.FILE)
+        return at.asks(node, "opens a file chosen by") if tells(given) else one(Kind.FILE)
     if (
         path.rpartition(".")[2] in ATTACHES
         and not at.is_module
         and any(v.kind is Kind.SHARED for v in given)
     ):
-        return at.impure(node, f"it attaches {path} to what outlives the call")
+        return at.impure(node, f"it attaches {path} to something that outlives the call")
     check_given(at, node, given, tables=matches(path, TAKES_TABLE))
     if path in {"alembic.op.f", "sqlalchemy.quoted_name"}:
         return given

@@ -65,11 +65,15 @@ class Classes:
                 if value.kind is Kind.CLASS and value.node is not None:
                     self.check_again(at, value)
                     if not isinstance(value.scope, Evaluator) and not at.is_module:
-                        at.impure(base, f"{node.name} may be kept by {ast.unparse(base)}")
+                        at.impure(base, f"{ast.unparse(base)} may keep {node.name}")
                 elif not is_known:
-                    at.impure(base, f"{node.name} is a {ast.unparse(base)}, which is not known")
+                    at.impure(
+                        base,
+                        f"{node.name} derives from {ast.unparse(base)}, which tenantmig "
+                        "does not know",
+                    )
         if node.keywords:
-            at.impure(node, f"{node.name} is made by a metaclass")
+            at.impure(node, f"{node.name} has a metaclass or other class arguments")
         inner = Evaluator(self.prover, at.module, at.findings, at)
         inner.is_module = at.is_module
         for statement in node.body:
@@ -100,7 +104,7 @@ class Classes:
             return
         does = self.prover.loading.registers(value.scope)
         if does:
-            at.impure(value.node or at.module.tree, f"{value.path} stands in a module where {does}")
+            at.impure(value.node or at.module.tree, f"{value.path} is in a module where {does}")
 
     def _check_method(self, at: Expressions, node: ast.FunctionDef) -> None:
         inner = Evaluator(self.prover, at.module, at.findings, at)
@@ -122,8 +126,8 @@ class Classes:
                 and v.path != IMMUTABLE
                 for v in inner.returned
             ):
-                what = "what outlives the call, or says who the tenant is"
-                at.impure(node, f"{node.name} gives {what}")
+                what = "something that outlives the call or depends on the tenant"
+                at.impure(node, f"{node.name} returns {what}")
         finally:
             self.prover.stack.pop()
 
@@ -155,7 +159,7 @@ class Classes:
             at.impure(node, f"{value.path} keeps a list or dict for all its objects")
         check_handed(at, node, given)
         if tells:
-            at.asks(node, f"makes a {value.path} of")
+            at.asks(node, f"makes a {value.path} from")
         # an object of a mapped class belongs to a session
         of_library = all(
             v.kind is Kind.LIBRARY for base in value.node.bases for v in self._of(value, at, base)

@@ -34,7 +34,7 @@ class Evaluator(Expressions):
             self.block(body)
             if self.names == before:
                 return
-        self.impure(body[0], "it is too entangled to be understood")
+        self.impure(body[0], "it is too complex to follow")
 
     def block(self, body: Sequence[ast.stmt]) -> None:
         """Evaluate statements once."""
@@ -99,7 +99,7 @@ class Evaluator(Expressions):
             case ast.Global() | ast.Nonlocal():
                 self.impure(node, f"it keeps {node.names[0]} for the next tenant")
             case _:
-                self.impure(node, f"it has a statement of the kind {type(node).__name__}")
+                self.impure(node, f"it has a statement of the type {type(node).__name__}")
 
     def _try(self, node: ast.Try) -> None:
         self.block(node.body)
@@ -167,7 +167,7 @@ class Evaluator(Expressions):
     def _change(self, target: ast.expr, values: Values = NOTHING) -> None:
         """Something is put into an object, or taken out of it."""
         if not isinstance(target, ast.Attribute | ast.Subscript):
-            self.impure(target, "it assigns to what cannot be followed")
+            self.impure(target, "it assigns to something that cannot be followed")
             return
         if isinstance(target, ast.Subscript) and tells(self.eval(target.slice)):
             self.asks(target, "looks up by")
@@ -199,4 +199,6 @@ class Evaluator(Expressions):
         if any(v.kind not in CHANGEABLE for v in held):
             self.impure(node, f"it changes {ast.unparse(changed)}, which outlives the call")
         elif SHALLOW in values and not is_direct:
-            self.impure(node, f"it changes what {ast.unparse(changed)} may share with the module")
+            self.impure(
+                node, f"it changes something that {ast.unparse(changed)} may share with the module"
+            )

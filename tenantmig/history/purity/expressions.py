@@ -77,7 +77,7 @@ class Expressions(ABC):
 
     def asks(self, node: ast.AST, what: str) -> Values:
         """Note that the tenant's name is used otherwise than to be written into SQL."""
-        found = self._found(node, f"it {what} what says who the tenant is")
+        found = self._found(node, f"it {what} a value that depends on the tenant")
         if found not in self.findings.by_tenant:
             self.findings.by_tenant.append(found)
         return PLAIN
@@ -134,13 +134,15 @@ class Expressions(ABC):
         if name in self.module.bindings or name in {"__file__", "__name__", "__doc__"}:
             found = self.prover.global_values(self.module, name)
             if any(v.kind is Kind.STATE for v in found):
-                self.impure(node, f"it uses {name}, which the module keeps between tenants")
+                self.impure(
+                    node, f"it uses {name}, which the module keeps from one tenant to the next"
+                )
             return found
         if name == "super":
             return one(Kind.LIBRARY, "builtins.super")
         if name in BUILTINS or name == "open":
             return one(Kind.LIBRARY, f"builtins.{name}")
-        return self.impure(node, f"it uses {name}, of which nothing is known")
+        return self.impure(node, f"it uses {name}, which tenantmig does not know")
 
     # -- expressions ----------------------------------------------------------------------------
 
@@ -214,24 +216,24 @@ class Expressions(ABC):
                 self.returned |= (self.eval(value) if value else PLAIN) | {BOX, ITERATOR}
                 return PLAIN
             case _:
-                return self.impure(node, f"it has an expression of the kind {type(node).__name__}")
+                return self.impure(node, f"it has an expression of the type {type(node).__name__}")
 
     def truth(self, node: ast.expr) -> None:
         """A condition: the name of a tenant is always true, a statement about it is not."""
         found = self.eval(node)
         if any(v.kind is Kind.MADE and v.tells for v in found):
-            self.asks(node, "asks for the truth of")
+            self.asks(node, "tests")
         if any(v.kind is Kind.FOREIGN for v in found) and not self.is_environment:
-            self.impure(node, "it asks for the truth of something of which nothing is known")
+            self.impure(node, "it tests a value that tenantmig does not know")
 
     def elements(self, node: ast.AST, values: Values) -> Values:
         """What iterating over this gives."""
         if any(v.kind is Kind.TENANT for v in values) and BOX not in values:
-            return self.asks(node, "cuts")
+            return self.asks(node, "takes a part of")
         values = taken_out(values)
         unfit = [v for v in values if v.kind in {Kind.FOREIGN, Kind.STATE, Kind.CONFIG}]
         if unfit and not self.is_environment:
-            return self.impure(node, "it goes through something of which nothing is known")
+            return self.impure(node, "it iterates over a value that tenantmig does not know")
         return values
 
     def _generators(self, generators: Sequence[ast.comprehension]) -> None:
@@ -240,7 +242,7 @@ class Expressions(ABC):
                 self.impure(generator.iter, "it is asynchronous")
             for part in ast.walk(generator.target):
                 if isinstance(part, ast.Name) and part.id in self.module.bindings:
-                    self.impure(part, f"{part.id} is a name of the module and of a loop")
+                    self.impure(part, f"{part.id} is a name both of the module and of a loop")
             self.assign(generator.target, self.elements(generator.iter, self.eval(generator.iter)))
             for test in generator.ifs:
                 self.truth(test)
@@ -265,11 +267,11 @@ class Expressions(ABC):
                     any(v.kind in {Kind.FOREIGN, Kind.STATE} for v in inner)
                     and not self.is_environment
                 ):
-                    self.impure(node, "it writes something of which nothing is known")
+                    self.impure(node, "it writes a value that tenantmig does not know")
                 if part.format_spec is not None and tells(self.eval(part.format_spec)):
-                    self.asks(node, "cuts")
+                    self.asks(node, "takes a part of")
                 if tells(inner):
-                    found = self.asks(node, "cuts") if part.format_spec else TENANT
+                    found = self.asks(node, "takes a part of") if part.format_spec else TENANT
         if found == TENANT:
             self.findings.formats_tenant = True
         return one(Kind.CONSTANT, IMMUTABLE) if self.is_module and found == PLAIN else found
@@ -293,12 +295,12 @@ class Expressions(ABC):
             is_template = isinstance(template, ast.Constant) and _is_simple(str(template.value))
             is_written = isinstance(op, ast.Add) or (isinstance(op, ast.Mod) and is_template)
             self.findings.formats_tenant = True
-            return TENANT if is_written else self.asks(node, "cuts")
+            return TENANT if is_written else self.asks(node, "takes a part of")
         kinds = {v.kind for v in both}
         if self.is_module and kinds == {Kind.CONSTANT}:
             return one(Kind.CONSTANT)
         if not kinds <= {Kind.PLAIN, Kind.CONSTANT, Kind.LIBRARY, Kind.CLASS}:
-            return self.impure(node, "it calculates with what it knows nothing of")
+            return self.impure(node, "it calculates with a value that tenantmig does not know")
         held = (
             {SHALLOW}
             if any(v.kind is Kind.CONSTANT and v.path != IMMUTABLE for v in both)
@@ -317,7 +319,7 @@ class Expressions(ABC):
         if tells(both) and not is_none:
             return self.asks(node, "compares")
         if any(v.kind in {Kind.FOREIGN, Kind.CONFIG} for v in both) and not self.is_environment:
-            return self.impure(node, "it compares something of which nothing is known")
+            return self.impure(node, "it compares a value that tenantmig does not know")
         return PLAIN
 
     def _subscript(self, node: ast.Subscript) -> Values:
@@ -327,7 +329,7 @@ class Expressions(ABC):
             and node.slice.value == "target_metadata"
             and not self.is_environment
         ):
-            return self.impure(node, "it takes the metadata of the models, which outlives the call")
+            return self.impure(node, "it uses the metadata of the models, which outlives the call")
         if tells(key):
             return self.asks(node, "looks up by")
         found: Values = NOTHING
@@ -337,9 +339,12 @@ class Expressions(ABC):
                     is_key = isinstance(node.slice, ast.Constant) and not isinstance(
                         node.slice.value, int
                     )
-                    found |= TENANT if is_key else self.asks(node, "cuts")
+                    found |= TENANT if is_key else self.asks(node, "takes a part of")
                 case Kind.FOREIGN | Kind.STATE if not self.is_environment:
-                    found |= self.impure(node, f"it looks into {ast.unparse(node.value)}")
+                    found |= self.impure(
+                        node,
+                        f"it indexes {ast.unparse(node.value)}, which tenantmig does not know",
+                    )
                 case Kind.METADATA:
                     found |= one(Kind.TABLE)
                 case _:
@@ -358,7 +363,9 @@ class Expressions(ABC):
                 )
             ):
                 self.impure(
-                    part, f"it hands on {ast.unparse(part)}, which changes what outlives the call"
+                    part,
+                    f"it passes on {ast.unparse(part)}, which changes something that "
+                    "outlives the call",
                 )
         stars = [i for i, part in enumerate(node.args) if isinstance(part, ast.Starred)]
         positional = [self.eval(part) for part in node.args[: stars[0] if stars else None]]

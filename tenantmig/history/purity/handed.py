@@ -41,7 +41,7 @@ def called(at: Expressions, node: ast.AST, values: Values) -> Values:
             and matches(value.path, allowed.MOMENTS)
             and value.path not in allowed.WITHOUT_MOMENT
         ):
-            at.moment(node, "it asks the clock or chance")
+            at.moment(node, "it reads the clock or random numbers")
     return found
 
 
@@ -55,7 +55,7 @@ def check_given(at: Expressions, node: ast.Call, given: Values, tables: bool = F
             at.prover.classes.check_again(at, value)
         if not is_fit and not at.is_environment:
             at.impure(
-                node, f"it hands {ast.unparse(node.func)} a {value.kind} that outlives the call"
+                node, f"it passes to {ast.unparse(node.func)} a {value.kind} that outlives the call"
             )
     called(at, node, given)
 
@@ -72,4 +72,4 @@ def check_handed(at: Expressions, node: ast.Call, given: Values) -> None:
         or v.kind in {Kind.TABLE, Kind.METADATA, Kind.STATE, Kind.CONTEXT}
         for v in given
     ):
-        at.impure(node, "it hands a method what outlives the call")
+        at.impure(node, "it passes to a method something that outlives the call")

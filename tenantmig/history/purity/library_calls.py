@@ -59,7 +59,7 @@ def known_call(at: Expressions, path: str, given: Values) -> Values | None:
 def made_of_data(at: Expressions, node: ast.Call, path: str, given: Values) -> Values:
     """What a library makes of data."""
     if tells(given):
-        return at.asks(node, f"gives {path}")
+        return at.asks(node, f"passes to {path}")
     if at.is_module:
         return _kept_data(path)
     if path in {"typing.cast", "contextlib.closing", "contextlib.nullcontext", "copy.copy"}:

@@ -84,7 +84,7 @@ class Loading:
             ):
                 for decorator in decorators:
                     if not _wraps(decorator):
-                        at.impure(decorator, f"it decorates with {ast.unparse(decorator)}")
+                        at.impure(decorator, f"it has the decorator {ast.unparse(decorator)}")
             case ast.ClassDef(body=body):
                 for inner in body:
                     self._look_at(at, inner)
@@ -106,7 +106,7 @@ class Loading:
             case ast.AnnAssign():
                 return
             case _:
-                at.impure(statement, f"it runs `{ast.unparse(statement)[:60]}` when it is imported")
+                at.impure(statement, f"it runs `{ast.unparse(statement)[:60]}` during the import")
 
 
 def _wraps(decorator: ast.expr) -> bool:

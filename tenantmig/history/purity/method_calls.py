@@ -36,7 +36,7 @@ def method(at: Expressions, node: ast.Call, function: Value, given: Values) -> V
     """A method of a construct, or a construct that is called."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name in allowed.COMMITS and function.kind is Kind.MADE:
-        at.moment(node, f"it calls {name}() by itself")
+        at.moment(node, f"it calls {name}() itself")
     if function.kind is Kind.METADATA:
         tables = frozenset(v for v in given if v.kind is Kind.TABLE)
         check_given(at, node, given - tables)
@@ -46,7 +46,7 @@ def method(at: Expressions, node: ast.Call, function: Value, given: Values) -> V
     if function.path.startswith(OF_PROJECT):
         check_handed(at, node, given)
         if tells(given):
-            at.asks(node, "hands a method")
+            at.asks(node, "passes to a method")
     check_given(at, node, given, tables=True)
     if function.kind is Kind.TABLE:
         return one(Kind.MADE, function.path, tells=tells(given))

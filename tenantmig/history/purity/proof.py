@@ -14,7 +14,9 @@ from tenantmig.history.purity.modules import Module, Project
 from tenantmig.history.purity.prover import Prover
 from tenantmig.history.purity.values import Enough, Finding, Findings, Kind
 
-URL_UNUSED = "remove line {line} of env.py: tenantmig gives the connection, `database_url` the URL"
+URL_UNUSED = (
+    "remove line {line} of env.py: tenantmig provides the connection, and `database_url` the URL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Purity:
 
     def _prove(self, file: str, function: str) -> Proof:
         if not file.endswith(".py"):
-            return Proof(impure="its source is not there")
+            return Proof(impure="its source is missing")
         findings = Findings()
         module = self._prover.project.script(file)
         with suppress(Enough):
@@ -96,7 +98,7 @@ class Purity:
     def _first_deed(self, files: Sequence[str]) -> str | None:
         for file in files:
             if not file.endswith(".py"):
-                return f"{Path(file).name}: its source is not there"
+                return f"{Path(file).name}: its source is missing"
             does = self._prover.loading.does(self._prover.project.script(file))
             if does:
                 return does

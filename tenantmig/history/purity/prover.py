@@ -216,7 +216,7 @@ class Prover:
         if at.is_environment:
             at.loads(statement, f"it imports {name}, which may do anything")
         else:
-            at.impure(statement, f"it imports {name} when it runs, which may do anything")
+            at.impure(statement, f"it imports {name} when it runs, and the import may do anything")
 
     # -- members ----------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class Prover:
             return one(Kind.LIBRARY, path)
         if allowed.is_allowed(path, self.vouched):
             return one(Kind.LIBRARY, path)
-        return at.impure(node, f"it uses {path}, of which nothing is known")
+        return at.impure(node, f"it uses {path}, which tenantmig does not know")
 
     def member(self, at: Expressions, node: ast.AST, value: Value, name: str) -> Values:
         """A name of a module of the project."""
@@ -235,11 +235,13 @@ class Prover:
         if found is not None and name in found.bindings:
             values = self.global_values(found, name)
             if any(v.kind is Kind.STATE for v in values):
-                at.impure(node, f"it uses {path}, which the module keeps between tenants")
+                at.impure(
+                    node, f"it uses {path}, which the module keeps from one tenant to the next"
+                )
             return values
         if self.project.find(path) is not None:
             return one(Kind.MODULE, path)
-        return at.impure(node, f"it uses {path}, of which nothing is known")
+        return at.impure(node, f"it uses {path}, which tenantmig does not know")
 
     # -- functions --------------------------------------------------------------------------------
 
@@ -254,7 +256,9 @@ class Prover:
         """What a function of the project gives; what it does is found on the way."""
         function = value.node
         if isinstance(function, ast.AsyncFunctionDef) or len(self.stack) > DEEPEST:
-            return at.impure(node, f"it calls {value.path}, which is asynchronous or too deep")
+            return at.impure(
+                node, f"it calls {value.path}, which is asynchronous or nested too deeply"
+            )
         if function in self.stack:
             return at.impure(node, f"{value.path} calls itself")
         assert isinstance(function, ast.FunctionDef | ast.Lambda)
