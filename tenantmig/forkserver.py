@@ -103,7 +103,7 @@ class ForkServer:
                 forked.close()
             else:
                 return forked
-        raise WorkerStartError(f"A worker process was killed {TRIES} times while it was started.")
+        raise WorkerStartError(f"A worker process was killed {TRIES} times during its start.")
 
     def _fork(self, is_wanted: Callable[[], bool]) -> Forked | None:
         """Ask for a process; None if the server died."""
@@ -211,7 +211,7 @@ def _read_pid(status: int, is_wanted: Callable[[], bool]) -> int | None:
     deadline = time.monotonic() + ANSWER_WITHIN_S
     while not wait([status], GLANCE_S):
         if not is_wanted():
-            raise WorkerStartError("The worker process is not needed any more.")
+            raise WorkerStartError("The worker process is no longer needed.")
         if time.monotonic() > deadline:
             return None
     number = _read_number(status)

@@ -66,7 +66,9 @@ def parse_parallel(value: object) -> int | str:
     if text == AUTO:
         return AUTO
     if isinstance(value, bool) or not (text.isdecimal() and int(text) > 0):
-        raise ValueError("write auto, or how many tenants at once as an integer greater than 0")
+        raise ValueError(
+            "write auto, or the number of tenants at once as an integer greater than 0"
+        )
     return int(text)
 
 
@@ -143,7 +145,7 @@ class Settings(BaseSettings):
     )
     connect_timeout: Timeout = Field(10.0, description="longest wait for a connection")
     tenant_lock_timeout: Duration = Field(
-        10.0, description="longest wait for another session that migrates the same tenant"
+        10.0, description="longest wait for another session that is migrating the same tenant"
     )
     deadline: Duration | None = Field(
         None,
@@ -166,7 +168,7 @@ class Settings(BaseSettings):
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     client_programs: Path | None = Field(
-        None, description="the folder of pg_dump and pg_restore; default: from PATH"
+        None, description="the folder with pg_dump and pg_restore; default: PATH"
     )
     backup_key: SecretStr | None = Field(
         None, description="the secret that signs backups; best set as TENANTMIG_BACKUP_KEY"
@@ -232,7 +234,7 @@ class Settings(BaseSettings):
     def check_name(cls, value: str) -> str:
         """Refuse what psycopg takes for a placeholder, or SQLAlchemy for one of its own."""
         if not value or set("%[]\0") & set(value):
-            raise ValueError("a name must not be empty nor hold %, [ or ]")
+            raise ValueError("a name must not be empty or contain %, [ or ]")
         return value
 
     @field_validator("x")
@@ -244,7 +246,7 @@ class Settings(BaseSettings):
             if not key or "\0" in one:
                 raise ValueError("write key=value")
             if key in {"tenant", "schema"}:
-                raise ValueError(f"{key} is said by tenantmig for each tenant")
+                raise ValueError(f"tenantmig sets {key} itself, for each tenant")
         return value
 
     @field_validator("onboard_owner")
@@ -253,7 +255,7 @@ class Settings(BaseSettings):
         """Refuse a pattern that means something else than the tenant's name and schema."""
         rest = value.replace("{name}", "").replace("{schema}", "")
         if "{" in rest or "}" in rest or "\0" in rest:
-            raise ValueError("write a role's name, with {name} or {schema} for the tenant's")
+            raise ValueError("write the name of a role; {name} and {schema} stand for the tenant's")
         return value
 
     @field_validator("max_failures", mode="before")
@@ -337,9 +339,9 @@ class Settings(BaseSettings):
         text = read_option(read_ini(self.config), self.config, "sqlalchemy.url")
         if not text:
             raise SettingsError(
-                "No database is named; set TENANTMIG_DATABASE_URL, or sqlalchemy.url in"
-                f" {self.config}, or let your application name it, in tenantmig.toml:"
-                ' database_url = "myapp.config:settings.database_url".'
+                "No database URL is set. Set TENANTMIG_DATABASE_URL, or sqlalchemy.url in "
+                f"{self.config}, or take it from your application, in tenantmig.toml: "
+                'database_url = "myapp.config:settings.database_url".'
             )
         return text
 

@@ -138,8 +138,8 @@ def _sentence(event: CatalogsDiffer | SharedLock | FewerAtOnce | SlowBackup) -> 
     match event:
         case CatalogsDiffer():
             return (
-                f"{counted(len(event.schemas), 'schema')} had a different catalog before "
-                "the same SQL, and they still differ after it: "
+                f"the catalogs of {counted(len(event.schemas), 'schema')} differed from "
+                "those of the first tenants before the same SQL ran, and still differ: "
                 f"{', '.join(event.schemas[:SHOWN])}"
             )
         case SharedLock():

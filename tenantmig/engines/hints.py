@@ -58,7 +58,7 @@ def say_taken(error: BaseException, tenant: Tenant, options: WorkerOptions) -> s
         return ""
     if origin.sqlstate not in TAKEN or origin.diag.schema_name == "pg_catalog":
         return ""
-    return f"; `tenantmig drift -t {shlex.quote(tenant.name)}` shows what the tenant has in excess"
+    return f"; `tenantmig drift -t {shlex.quote(tenant.name)}` shows what exists there already"
 
 
 def _is_of_version(error: BaseException, options: WorkerOptions) -> bool:

@@ -124,7 +124,9 @@ class Workers:
                 self._give_back(call, worker, is_well=answer is not None)
             if answer is not None:
                 return answer
-        raise WorkerStartError(f"A worker process was killed {TRIES} times before it began.")
+        raise WorkerStartError(
+            f"A worker process was killed {TRIES} times before it started to work."
+        )
 
     def _borrow(self, call: Call) -> Forked:
         with self._changed:

@@ -26,8 +26,8 @@ JOURNAL = (
 )
 """The queries of a session while and after its scripts run."""
 SUPERUSER = (
-    "its owner is a superuser: give the schema and what is in it to a role of their own, and make"
-    " this role a member of that"
+    "its owner is a superuser: give the schema and the objects in it to a role of their "
+    "own, and make this role a member of that role"
 )
 
 
@@ -78,8 +78,8 @@ def refuse_role(connection: psycopg.Connection, ledger: str) -> None:
         grants = missing_grants(connection, ledger, needs_of(*JOURNAL))
     if grants:
         raise PrivilegeError(
-            f'The revision runs as the role "{row[0]}" (SET ROLE in env.py or a script), which may'
-            f" not write tenantmig's ledger; grant it: {grants}"
+            f'The revision runs as the role "{row[0]}" (SET ROLE in env.py or a script), '
+            f"and this role may not write tenantmig's ledger. Grant it: {grants}"
         )
 
 
@@ -88,8 +88,8 @@ def _sentence(rows: list[tuple[int, str]]) -> str:
     members = [f"{statement};" for rank, statement in rows if rank == 2 and statement]
     if grants and members:
         return (
-            f"; grant this role: {' '.join(grants)} or, if scripts change what is there, make it a"
-            f" member of the owner: {' '.join(members)}"
+            f"; grant this role: {' '.join(grants)} or, if scripts change existing objects, "
+            f"make it a member of the owner: {' '.join(members)}"
         )
     if grants or members:
         return f"; grant this role: {' '.join(grants + members)}"

@@ -63,8 +63,8 @@ def begin_attempt(
     claimed = connection.execute(sql.query("ledger/begin_attempt", ledger), facts).fetchone()
     if claimed is None:
         raise OvertakenError(
-            f"Run {assignment.run} was taken over by another driver, which goes on with"
-            f' "{assignment.tenant.name}"; this one stopped.'
+            f"Another driver took over run {assignment.run} and goes on with "
+            f'"{assignment.tenant.name}"; this driver stopped.'
         )
     outcome, is_recorded, fate = claimed
     if assignment.lost_xid is not None:
@@ -116,9 +116,9 @@ def record_step(
     written = connection.execute(sql.query("ledger/record_step", ledger), facts).fetchone()
     if written is None:
         raise TenantSessionError(
-            f'A script left the session outside the tenant schema "{assignment.tenant.schema}"'
-            " (it changed search_path), or another driver took the tenant over;"
-            " the transaction was rolled back."
+            "A script moved the session out of the tenant schema "
+            f'"{assignment.tenant.schema}" (it changed search_path), or another driver took '
+            "over the tenant; the transaction was rolled back."
         )
     return str(written[0])
 
@@ -168,13 +168,15 @@ def read_back(
     problem = _disagreement(found, schema if is_bound else None, heads)
     if problem is not None:
         connection.execute(sql.query("ledger/withdraw_step", ledger), _key(assignment))
-        raise ReadBackError(f"After the COMMIT {problem}; nothing is claimed.")
+        raise ReadBackError(
+            f"After the COMMIT, {problem}. The state of the tenant is therefore in doubt."
+        )
 
 
 def _disagreement(found: Any, schema: str | None, heads: Heads) -> str | None:
     """Say what was found after the COMMIT that should not be so."""
     if found is None:
-        return "the version table is gone"
+        return "the version table no longer exists"
     versions, place, journal, is_locked = found
     told, wanted = show_heads(sorted(versions)), show_heads(sorted(heads))
     if told != wanted:
@@ -183,7 +185,7 @@ def _disagreement(found: Any, schema: str | None, heads: Heads) -> str | None:
         return f'the session is in "{place}", not in "{schema}"'
     if (journal or None) != wanted:
         return f"the journal says {journal or 'base'}, not {wanted or 'base'}"
-    return None if is_locked else "the tenant's lock is no longer held (a script gave it up)"
+    return None if is_locked else "the tenant's lock is no longer held (a script released it)"
 
 
 def read_back_gone(connection: psycopg.Connection, ledger: str, assignment: Assignment) -> None:
@@ -196,7 +198,7 @@ def read_back_gone(connection: psycopg.Connection, ledger: str, assignment: Assi
     query = "SELECT FROM pg_namespace WHERE nspname = %s::text"
     if connection.execute(query, [schema]).rowcount:
         connection.execute(sql.query("ledger/withdraw_step", ledger), _key(assignment))
-        raise ReadBackError(f'After the COMMIT the schema "{schema}" is still there.')
+        raise ReadBackError(f'After the COMMIT, the schema "{schema}" still exists.')
 
 
 # -- parts of a revision ----------------------------------------------------------------------
@@ -212,8 +214,8 @@ def read_parts(connection: psycopg.Connection, ledger: str, schema: str) -> Sequ
     for revision, direction, position, _, is_done, _ in rows:
         if direction not in [*RunKind] or None in {revision, position, is_done}:
             raise PartialRevisionError(
-                f'The ledger has a row on a part of a revision in "{schema}" that cannot be used:'
-                f" {revision}, {direction}, {position}, {is_done}."
+                f'A row of the ledger about a partly committed revision in "{schema}" '
+                f"cannot be used: {revision}, {direction}, {position}, {is_done}."
             )
     return [Part(row[0], RunKind(row[1]), *row[2:]) for row in rows]
 

@@ -142,11 +142,10 @@ class Ledger(Records):
             if is_mover or other.id == run:
                 holder = name_holder(self.connection, f"tenantmig.run:{other.id}")
                 raise FleetBusyError(
-                    f"Run {other.id} ({other.kind}, target {other.target}) has held the fleet since"
-                    f" {other.started_at}, begun by {other.actor} on"
-                    f" {other.host} (pid {other.driver_pid}); its lock is held by"
-                    f" {holder}. Wait for it, or interrupt it there;"
-                    " nothing was touched."
+                    f"Run {other.id} ({other.kind}, target {other.target}) has held the "
+                    f"fleet since {other.started_at}. {other.actor} started it on "
+                    f"{other.host} (pid {other.driver_pid}); its lock is held by {holder}. "
+                    "Wait for that run, or interrupt it there. Nothing was touched."
                 )
         if kinds:
             dead = {"kinds": kinds, "alive": [other.id for other in alive]}
@@ -166,8 +165,9 @@ class Ledger(Records):
                 raise
             holder = name_holder(self.connection, "tenantmig.fleet")
             raise FleetBusyError(
-                f"No run can begin: the lock of the fleet is held by {holder}. tenantmig holds it"
-                " for a moment only; end that session, or wait for it. Nothing was touched."
+                f"No run can begin: the lock of the fleet is held by {holder}. tenantmig "
+                "holds this lock only for a moment. Wait for that session, or end it. "
+                "Nothing was touched."
             ) from error
 
     def write_intents(self, run: int, plan: Plan, decided: Sequence[TenantOutcome] = ()) -> None:
@@ -201,8 +201,8 @@ class Ledger(Records):
         if self._connection.execute(lock, facts).fetchone() != (True,):
             holder = name_holder(self._connection, f"tenantmig.run:{run}")
             raise FleetBusyError(
-                f"The lock of run {run} is held by {holder}, which is not tenantmig's."
-                " End that session, then run again."
+                f"The lock of run {run} is held by {holder}, which is not a session of "
+                "tenantmig. End that session, then run again."
             )
 
     def finish_run(

@@ -64,14 +64,15 @@ class RevisionParts:
         for part in self.left[:1] if self._effects else ():
             if (part.revision, part.direction) != (revision, direction):
                 raise PartialRevisionError(
-                    f"The {part.direction} of revision {part.revision} has committed a part of"
-                    f" itself; finish it first, with `tenantmig {part.direction}"
-                    f" {part.revision}` and this tenant."
+                    f"Part of the {part.direction} of revision {part.revision} is "
+                    f"committed. Finish it first: run `tenantmig {part.direction} "
+                    f"{part.revision}` for this tenant."
                 )
         if self.left and self.left[0].position == TORN:
             raise PartialRevisionError(
-                f"An earlier attempt of revision {revision} was committed in its middle by a text"
-                " that nobody could read. Look what is there, and see the runbook, in_doubt."
+                f"An earlier attempt of revision {revision} committed in the middle of the "
+                "revision, in a text that could not be read. Check what is there; "
+                "docs/guides/failures.md explains in_doubt."
             )
         self._revision, self._direction, self._position = revision, direction, 0
 
@@ -116,8 +117,8 @@ class RevisionParts:
         self._position += 1
         if self._left_here() is not None:
             raise PartialRevisionError(
-                "What stands before the autocommit_block, or before a commit() of the script, was"
-                " committed by an earlier attempt, and would be done twice."
+                "An earlier attempt committed everything before the autocommit_block, or "
+                "before a commit() of the script. Running it again would do it twice."
             )
         self._write(connection, None, is_done=True)
 
@@ -140,7 +141,7 @@ class RevisionParts:
             return statement
         if left.statement != statement:
             raise PartialRevisionError(
-                "The script is not the one of which an earlier attempt committed a part."
+                "The script is not the one whose earlier attempt is partly committed."
             )
         if known.is_read:
             connection.execute("SET default_transaction_read_only = on")
@@ -148,13 +149,14 @@ class RevisionParts:
             return statement
         if left.is_done and left.row_count is None:
             raise PartialRevisionError(
-                f"This was run by an earlier attempt, and returned rows: {_short(statement)}"
+                f"An earlier attempt ran this statement, and it returned rows: {_short(statement)}"
             )
         if left.is_done or known.is_settled(connection, self.schema):
             return f"SELECT FROM generate_series(1, {max(0, left.row_count or 0)})"
         if not known.is_repeatable:
             raise PartialRevisionError(
-                f"Nobody can tell whether this was run when it was cut off: {_short(statement)}"
+                "This statement was interrupted, and it is not known whether it ran: "
+                f"{_short(statement)}"
             )
         self._run(connection, known, statement)
         return statement
@@ -176,7 +178,7 @@ class RevisionParts:
         if self.is_reading_again:
             connection.execute("SET default_transaction_read_only = off")
         if isinstance(known, IndexBuild) and not known.is_settled(connection, self.schema):
-            raise PartialRevisionError(f'The index "{known.name}" was built and is not valid.')
+            raise PartialRevisionError(f'The index "{known.name}" was built but is not valid.')
         self._running = None
         self._write(connection, statement, is_done=True, row_count=row_count)
 

@@ -136,7 +136,10 @@ class Records:
         if not rows:
             raise UnknownRunError(f"There is no run {run}; `tenantmig runs` lists them.")
         if len(rows) > 1:
-            raise LedgerRowError(f"The ledger has several rows for run {run}; leave the right one.")
+            raise LedgerRowError(
+                f"The ledger has several rows for run {run}. Keep the right one and delete "
+                "the others."
+            )
         row, facts = rows[0], Row(rows[0].facts, name_run(rows[0]))
         tenants, problems = self._tenant_records(run)
         report = replace(
@@ -165,11 +168,14 @@ class Records:
         problems = []
         for row in self.query("ledger/run_tenants", {"run": run}):
             if not row.tenant:
-                problems.append(f"A row of run {run} in the ledger names no tenant.")
+                problems.append(f"A row of run {run} in the ledger does not name a tenant.")
                 continue
             known = read_tenant(row, run)
             if row.tenant in found:
-                why = f"the ledger has several rows for it in run {run}; leave the right one"
+                why = (
+                    f"the ledger has several rows for this tenant in run {run}; keep the "
+                    "right one and delete the others"
+                )
                 known = unusable(row.tenant, known.outcome.schema, why)
             found[row.tenant] = known
         return tuple(found.values()), tuple(problems)

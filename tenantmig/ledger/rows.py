@@ -44,7 +44,7 @@ class Row:
         """A text or None."""
         value = self._values.get(column)
         if value is not None and (not isinstance(value, str) or not value):
-            raise self._refuse(column, "which is no text")
+            raise self._refuse(column, "which is not a text")
         return value
 
     def required(self, column: str) -> str:
@@ -58,7 +58,7 @@ class Row:
         """A count, which may be 0."""
         value = self._values.get(column)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-            raise self._refuse(column, "which is no count")
+            raise self._refuse(column, "which is not a count")
         return value
 
     def optional_id(self, column: str) -> int | None:
@@ -67,7 +67,7 @@ class Row:
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
-            raise self._refuse(column, "which is no number of a run")
+            raise self._refuse(column, "which is not the number of a run")
         return value
 
     def seconds(self, column: str) -> float:
@@ -75,7 +75,7 @@ class Row:
         value = self._values.get(column)
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1e12:
             return float(value)
-        raise self._refuse(column, "which is no duration")
+        raise self._refuse(column, "which is not a duration")
 
     def flag(self, column: str) -> bool:
         """True or false."""
@@ -89,7 +89,7 @@ class Row:
         try:
             return kind(str(self._values.get(column)))
         except ValueError:
-            raise self._refuse(column, "which this tenantmig does not know") from None
+            raise self._refuse(column, "which this version of tenantmig does not know") from None
 
     def optional_one_of(self, column: str, kind: type[E]) -> E | None:
         """A word of ours, or None."""
@@ -99,14 +99,14 @@ class Row:
         """A JSON object."""
         value = self._values.get(column)
         if not isinstance(value, dict):
-            raise self._refuse(column, "which is no JSON object")
+            raise self._refuse(column, "which is not a JSON object")
         return value
 
     def transaction(self, column: str) -> str | None:
         """The number of a transaction, as text, or None."""
         value = self.optional_text(column)
         if value is not None and not (value.isascii() and value.isdecimal() and len(value) < 20):
-            raise self._refuse(column, "which is no number of a transaction")
+            raise self._refuse(column, "which is not the number of a transaction")
         return value
 
     def time(self, column: str) -> datetime:
@@ -124,7 +124,7 @@ class Row:
         try:
             found = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise self._refuse(column, "which is no time") from None
+            raise self._refuse(column, "which is not a time") from None
         if found.tzinfo is None:
             raise self._refuse(column, "which has no time zone")
         return found

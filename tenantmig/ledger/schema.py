@@ -39,8 +39,8 @@ def exists(connection: psycopg.Connection, schema: str) -> bool:
     current = _version(connection, schema)
     if current > LEDGER_VERSION:
         raise LedgerError(
-            f'The ledger "{schema}" has version {current} and this tenantmig knows'
-            f" {LEDGER_VERSION}; upgrade tenantmig. Nothing was touched."
+            f'The ledger "{schema}" has version {current}, but this tenantmig only knows '
+            f"versions up to {LEDGER_VERSION}. Upgrade tenantmig. Nothing was touched."
         )
     if 0 < current < LEDGER_VERSION:
         with _refusing_upgrade(connection, schema, current):
@@ -99,14 +99,14 @@ def _refuse_other_keys(connection: psycopg.Connection, schema: str, *, has_runs:
     runs = connection.execute(sql.query("ledger/older_runs", schema)).fetchall() if has_runs else []
     for tenant_schema, pids in connection.execute(sql.query("ledger/older_locks")).fetchall():
         raise LedgerError(
-            f'Another session is migrating the tenant schema "{tenant_schema}" (server process'
-            f' {", ".join(map(str, pids))}), and began before the ledger "{schema}" had locks of'
-            " its own; run again when it has ended. Nothing was touched."
+            f'Another session is migrating the tenant schema "{tenant_schema}" (server '
+            f'process {", ".join(map(str, pids))}). It began before the ledger "{schema}" '
+            "had its own locks. Run again when that session has ended. Nothing was touched."
         )
     for run, kind in runs:
         raise LedgerError(
-            f"Run {run} ({kind}) of an older tenantmig is at work, whose locks this version does"
-            " not share; run again when it has ended. Nothing was touched."
+            f"Run {run} ({kind}) of an older tenantmig is still running, and this version "
+            "does not use the same locks. Run again when it has ended. Nothing was touched."
         )
 
 
@@ -120,14 +120,16 @@ def _version(connection: psycopg.Connection, schema: str) -> int:
     found = {name for (name,) in rows}
     if VERSION not in found:
         if found:
-            raise _damage(schema, f"it has no table {VERSION}, but {', '.join(sorted(found))}")
+            raise _damage(
+                schema, f"it has no table {VERSION}, but it has {', '.join(sorted(found))}"
+            )
         return 0
     with refusing_damage(schema), _refusing_strangers(connection, schema):
         told = [row[0] for row in connection.execute(sql.query("ledger/ledger_version", schema))]
     numbers = [int(text) for text in told if text and text.isdecimal() and len(text) < 10]
     if len(numbers) != len(told) or 0 in numbers or not (numbers or not found - {VERSION}):
         said = ", ".join("NULL" if text is None else repr(text[:20]) for text in told) or "nothing"
-        raise _damage(schema, f"its table {VERSION} says {said}, which is no version")
+        raise _damage(schema, f"its table {VERSION} says {said}, which is not a version")
     return max(numbers, default=0)
 
 
@@ -149,11 +151,11 @@ def _refusing_upgrade(connection: psycopg.Connection, schema: str, current: int)
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         owner = connection.execute(sql.query("ledger/ledger_owner"), {"schema": schema}).fetchone()
         raise PrivilegeError(
-            f'The ledger "{schema}" has version {current} and this tenantmig needs'
-            f" {LEDGER_VERSION}; the role {connection.info.user} cannot bring it there:"
-            f" {error.diag.message_primary}. Run any command once as the owner of its tables"
-            f" ({owner[0] if owner else 'unknown'}), for example `tenantmig runs`."
-            " Nothing was touched."
+            f'The ledger "{schema}" has version {current}, but this tenantmig needs '
+            f"{LEDGER_VERSION}. The role {connection.info.user} cannot upgrade it: "
+            f"{error.diag.message_primary}. Run any command once as the owner of its tables "
+            f"({owner[0] if owner else 'unknown'}), for example `tenantmig runs`. Nothing "
+            "was touched."
         ) from error
 
 
@@ -213,8 +215,8 @@ def refusing_damage(schema: str) -> Iterator[None]:
 
 def _damage(schema: str, reason: str) -> LedgerError:
     return LedgerError(
-        f'The ledger "{schema}" is not as tenantmig made it: {reason}. Repair it, or restore the'
-        " schema from a backup of the database."
+        f'The ledger "{schema}" is not as tenantmig created it: {reason}. Repair it, or '
+        "restore the schema from a backup of the database."
     )
 
 

@@ -86,12 +86,12 @@ def heed_allowances(
             yield replace(
                 told,
                 rule=UNREASONED,
-                why="nobody can tell later why it was allowed",
-                instead="write `# tenantmig: allow RULE` and the reason",
+                why="the comment gives no reason why it is allowed",
+                instead="write `# tenantmig: allow RULE` and then the reason",
             )
         elif allowance not in used:
             yield replace(
                 told,
                 why=f"there is no finding of {allowance.rule} here",
-                instead="remove the comment, or correct the rule's name or its place",
+                instead="remove the comment, or correct its rule or its place",
             )

@@ -40,8 +40,8 @@ TO_OBJECT = frozenset(
 )
 REG_TYPES = frozenset({"regclass", "regtype", "regproc", "regprocedure"})
 INSTEAD = (
-    "compare the schema too: schemaname or table_schema = current_schema(), connamespace or"
-    " relnamespace = current_schema()::regnamespace, conrelid = 'name'::regclass"
+    "compare the schema too: schemaname or table_schema = current_schema(), connamespace or "
+    "relnamespace = current_schema()::regnamespace, conrelid = 'name'::regclass"
 )
 
 
@@ -49,7 +49,10 @@ def catalog_without_schema(revision: Revision) -> Iterator[Told]:
     """A catalog of all schemas that is asked without the schema of the tenant."""
     for statement in revision.with_inner:
         for name in dict.fromkeys(_asked(statement)):
-            why = f"{name} has the objects of all tenants, so every tenant finds those of another"
+            why = (
+                f"{name} lists the objects of all tenants, so the query also finds those of "
+                "other tenants"
+            )
             yield Told(statement.line, "catalog-without-schema", why, INSTEAD)
         for name in dict.fromkeys(_looked_up(statement, revision)):
             why = f"{name} is looked up in a schema that is not the tenant's"

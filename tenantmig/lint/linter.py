@@ -64,14 +64,14 @@ def lint(
     bare = [script.revision for script in scripts if is_bytecode(str(script.path))]
     if bare:
         raise HistoryError(
-            f"Of revision {bare[0]} there is only bytecode; lint reads the scripts, so run it where"
-            " their source is."
+            f"Revision {bare[0]} exists only as bytecode. lint reads the scripts, so run it "
+            "where their source is."
         )
     ini = settings.config.absolute()
     squawk = Squawk.find(ini.parent, pg_version)
     for rule in choice.only:
         if rule not in OUR_RULES and not squawk.knows(rule):
-            raise SelectionError(f"There is no rule {rule!r}; docs/guides/lint.md lists them.")
+            raise SelectionError(f"There is no rule {rule!r}; docs/guides/lint.md lists all rules.")
     modules, limit = settings.pure_modules, settings.attempt_timeout
     written = write_history(ini, limit, settings.redact, modules, settings.x)
     told, pieces = _look(written, chosen, settings)
@@ -156,27 +156,31 @@ def _learn_tables(known: KnownNames, revision: Revision, file: str) -> None:
 def _tell(script: WrittenRevision, revision: Revision, *, puts_in_all: bool) -> Iterator[Told]:
     unnamed = dict(unnamed_drops(script.file))
     for line, call in unnamed.items():
-        instead = "write the name that it has in the database, or the one of your naming convention"
-        yield Told(line, UNNAMED, f"{call}(None) fails always: nothing says what to drop", instead)
+        instead = (
+            "write the constraint's name in the database, or the one of your naming convention"
+        )
+        yield Told(
+            line, UNNAMED, f"{call}(None) always fails: it does not say what to drop", instead
+        )
     yield from _references(script, revision)
     for direction, side in (("upgrade", script.upgrade), ("downgrade", script.downgrade)):
         if side.problem is not None and side.problem_line not in unnamed:
             yield Told(
                 side.problem_line,
                 NOT_OFFLINE,
-                f"{direction}() cannot be written offline, so not all of it was looked at"
-                f" ({side.problem})",
-                "say what it reads in SQL; or look at it yourself, and allow this with a reason",
+                f"{direction}() cannot be written offline, so lint did not see all of it "
+                f"({side.problem})",
+                "write in SQL what it reads; or review it yourself, and allow this with a reason",
             )
     for statements in (revision.upgrade, revision.downgrade):
         for line, reason in statements.unreadable:
-            instead = "correct it or write it in parts; or look at it yourself, and allow this"
+            instead = "correct it or write it in parts; or review it yourself, and allow this"
             yield Told(line, NO_SQL, f"PostgreSQL's parser cannot read this: {reason}", instead)
     for rule in EVERY_RULE:
         yield from rule(revision)
     for use in psycopg2_uses(script.file):
         if not (use.is_bound and puts_in_all):
-            why = f"{use.what} is psycopg2's way, and scripts get a connection of psycopg 3"
+            why = f"{use.what} belongs to psycopg2, but scripts get a connection of psycopg 3"
             yield Told(use.line, OF_PSYCOPG2, why, use.instead)
 
 

@@ -44,8 +44,7 @@ def lossy_downgrade(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 RULE,
-                f"the upgrade {_said(statement, loss)}, and downgrade() does not bring its data"
-                " back",
+                f"the upgrade {_said(statement, loss)}, and downgrade() does not restore its data",
                 'call tenantmig.irreversible("...") in downgrade(), or fill it again there',
             )
     born = {made for statement in up for made in _born(statement)}
@@ -56,7 +55,7 @@ def lossy_downgrade(revision: Revision) -> Iterator[Told]:
                 statement.line,
                 RULE,
                 f"the downgrade {_said(statement, loss)}, which the upgrade did not create",
-                "leave it, or move its data first, or call tenantmig.irreversible",
+                "leave it out, move its data first, or call tenantmig.irreversible",
             )
 
 

@@ -29,7 +29,7 @@ COMPILED = frozenset({"c", "internal"})
 
 def hard_coded_schema(revision: Revision) -> Iterator[Told]:
     """A schema stands in the script: every tenant would write, or read, the same one."""
-    instead = "leave the schema away: the search path of each tenant leads to its own"
+    instead = "leave out the schema: the search path of each tenant leads to its own"
     for statement in revision.with_inner:
         for name in _names_by_schema(statement):
             is_written = name.role is Role.WRITES and not revision.is_own(name.schema)
@@ -37,7 +37,7 @@ def hard_coded_schema(revision: Revision) -> Iterator[Told]:
             if (is_written and not _locks_shared(statement, name, revision)) or is_read:
                 why = f"every tenant {'writes' if is_written else 'reads'} the same {name.full}"
                 shared = (
-                    "; what all tenants share is changed once, outside their history"
+                    "; change what all tenants share once, outside their history"
                     if name.schema in revision.shared_schemas
                     else ""
                 )
@@ -83,9 +83,9 @@ def extension_in_tenant(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 "extension-in-tenant",
-                f"{node.extname} would lie in the schema of the first tenant; to offboard that one"
-                " would drop the columns of all others that use it",
-                "create it once, in a schema of its own, and name that in extension_schemas",
+                f"{node.extname} would be in the schema of the first tenant; offboarding "
+                "that tenant would drop the columns of all others that use it",
+                "create it once, in a schema of its own, and add that schema to extension_schemas",
             )
         elif kind == "drop_stmt" and enum_name(node, "remove_type") == "OBJECT_EXTENSION":
             yield Told(
@@ -115,7 +115,7 @@ def told_only_in_public(line: int, what: str, name: str, also: str = "") -> Told
         line,
         "only-in-public",
         f"no revision creates the {what} {name}, and public is not on the search path of a tenant",
-        f"write public.{name} if that is meant{also}, or create it in an earlier revision",
+        f"write public.{name} if you mean that one{also}, or create it in an earlier revision",
     )
 
 
@@ -143,8 +143,8 @@ def foreign_key_to_tenant(revision: Revision) -> Iterator[Told]:
                 yield Told(
                     statement.line,
                     "foreign-key-to-tenant",
-                    f"a row of every tenant would depend on {name.full}, and that tenant could not"
-                    " be offboarded",
+                    f"a row of every tenant would depend on {name.full}, and the tenant "
+                    "that owns it could not be offboarded",
                     "reference a table of the tenant itself, without a schema, or a shared one",
                 )
 
@@ -163,8 +163,8 @@ def shared_table_lock(revision: Revision) -> Iterator[Told]:
                 yield Told(
                     statement.line,
                     "shared-table-lock",
-                    f"{name.full} is locked once for each tenant, against all others and the"
-                    " application",
+                    f"{name.full} is locked once for each tenant, and the lock blocks all "
+                    "other tenants and the application",
                     "change it once, outside the tenants' history; read it without a lock",
                 )
 
@@ -186,8 +186,8 @@ def function_search_path(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 "function-search-path",
-                f"{strings(node.funcname)[-1]}() looks its names up on the caller's search path,"
-                " which may be another tenant's",
+                f"{strings(node.funcname)[-1]}() looks up names on the caller's search "
+                "path, which may be another tenant's",
                 "add SET search_path FROM CURRENT to the function",
             )
 

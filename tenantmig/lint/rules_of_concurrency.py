@@ -19,10 +19,10 @@ def autocommit_not_idempotent(revision: Revision) -> Iterator[Told]:
             yield Told(
                 statement.line,
                 "autocommit-not-idempotent",
-                "cut off in this statement, nobody can tell whether it was run, and to run it again"
-                " may fail, or do it twice",
-                "move it into a transaction, in a revision of its own; or write it so that it may"
-                " be run twice (IF NOT EXISTS, IF EXISTS, OR REPLACE)",
+                "if this statement is interrupted, it is not known whether it ran; running "
+                "it again may fail or do it twice",
+                "move it into a transaction, in a revision of its own; or write it so that "
+                "it can run twice (IF NOT EXISTS, IF EXISTS, OR REPLACE)",
             )
 
 
@@ -60,8 +60,8 @@ def concurrent_index_mixed(revision: Revision) -> Iterator[Told]:
             yield Told(
                 concurrent[0].line,
                 "concurrent-index-mixed",
-                "what stands beside it commits by itself: cut off in between, a part of the"
-                " revision is there and its version is not",
+                "the statements beside it commit separately: after an interruption, part of "
+                "the revision is committed and its version is not",
                 "give the index a revision of its own",
             )
 

@@ -116,7 +116,10 @@ class Confinement:
         of = sql.SQL("pg_get_serial_sequence({})" if len(named) > 1 else "{}").format(arguments)
         found = ask(connection, sql.SQL(SEQUENCE).format(of), [self._outside.namespace])
         if found and not found[0][0]:
-            self.refuse(f"sets the sequence of {'.'.join(named)}, which no rollback takes back")
+            self.refuse(
+                f"sets the sequence of {'.'.join(named)}, which a transaction rollback does "
+                "not undo"
+            )
 
     def _check_place(self, connection: psycopg.Connection, name: Name) -> None:
         found = ask(connection, sql.SQL(PLACES), [self._outside.namespace, *name])
@@ -187,7 +190,7 @@ class ConfinedConnection(ScriptConnection):
             with self.transaction():
                 yield
         except IN_A_TRANSACTION:
-            armed.refuse("runs outside a transaction what cannot be tried inside one")
+            armed.refuse("runs a statement outside a transaction that cannot be tried inside one")
 
 
 class ConfinedCursor(ScriptCursor):
@@ -231,5 +234,5 @@ class ConfinedServerCursor(psycopg.ServerCursor[Any]):
         if armed is not None:
             armed.look_at(self.connection, text_of(query, self.connection))
             if self.connection.autocommit:
-                armed.refuse("keeps a cursor outside a transaction")
+                armed.refuse("keeps a cursor open outside a transaction")
         return super().execute(query, params, **more)

@@ -187,19 +187,19 @@ def _refuse_unsafe_server(connection: BoundedConnection, options: SessionOptions
     backend_pid, is_standby, connection.server, is_salted = facts
     if backend_pid != connection.info.backend_pid:
         raise PoolerError(
-            f"A connection pooler stands before the server at {options.url};"
-            " give the database's own (direct) URL."
+            f"There is a connection pooler in front of the server at {options.url}; use the "
+            "database's own (direct) URL."
         )
     connection.ledger = options.ledger
     connection.unasked_ledger = options.ledger if is_salted else None
     if connection.info.server_version < OLDEST_SERVER:
         raise UnsafeServerError(
-            f"The server at {options.url} is older than PostgreSQL 14, which cannot notice that a"
-            " driver died while its statement runs; upgrade it."
+            f"The server at {options.url} is older than PostgreSQL 14 and does not notice "
+            "when a driver dies during a statement. Upgrade the server."
         )
     if is_standby:
         raise StandbyError(
-            f"The server at {options.url} is a standby and read-only; give the primary's URL."
+            f"The server at {options.url} is a read-only standby; use the primary's URL."
         )
 
 
@@ -226,11 +226,12 @@ def salt_of(connection: psycopg.Connection) -> int:
         ledger = getattr(connection, "ledger", "")
         grants = rights.missing_grants(connection, ledger, rights.needs_of("postgres/lock_salt"))
         raise PrivilegeError(
-            f"The role {connection.info.user} may not read tenantmig's ledger, and so cannot take"
-            f" its locks. Grant it: {grants}"
+            f"The role {connection.info.user} may not read tenantmig's ledger, so it "
+            f"cannot take its locks. Grant it: {grants}"
             if grants
-            else f'The keys of locks cannot be read from tenantmig\'s ledger "{ledger}": the row of'
-            " version 4 in ledger_version is damaged, or this role may not see it."
+            else f'The lock keys cannot be read from tenantmig\'s ledger "{ledger}": '
+            "the row of version 4 in ledger_version is damaged, or this role may "
+            "not see it."
         )
     return salt
 
@@ -306,7 +307,8 @@ def refuse_other_server(connection: BoundedConnection, server: str | None, run: 
     """
     if server is not None and connection.server != server:
         raise ServerChangedError(
-            f"Run {run} began on server {server} (system identifier/timeline) and this is"
-            f" {connection.server}: a standby was promoted, or the address leads elsewhere. When"
-            f" the right server answers, `tenantmig resume {run}` reads where each tenant stands."
+            f"Run {run} began on server {server} (system identifier/timeline), but this is "
+            f"{connection.server}: a standby was promoted, or the address leads to another "
+            f"server. When the right server answers, `tenantmig resume {run}` reads which "
+            "revision each tenant is at."
         )

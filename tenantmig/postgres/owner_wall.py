@@ -62,7 +62,7 @@ def read_owners(
 
 def _remedy(problem: str, owner: str, me: str, database: str) -> str:
     if "superuser" in problem:
-        return "Give the schema to a role of less rights, or connect as a superuser."
+        return "Give the schema to a role with fewer rights, or connect as a superuser."
     if "create" in problem:
         return f'Grant it: GRANT CREATE ON DATABASE "{database}" TO "{me}".'
     return (
@@ -146,7 +146,7 @@ class OwnerWall:
         try:
             return Literals(connection, asks=False).write(statement, parameters)
         except UnwritableError as error:
-            raise _forbidden(f"a parameter that has no text ({error})") from error
+            raise _forbidden(f"a parameter that cannot be written as text ({error})") from error
 
     def run(self, connection: psycopg.Connection, statement: str) -> int:
         """Run a text as the owner; return how many rows its last statement changed."""

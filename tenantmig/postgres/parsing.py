@@ -34,7 +34,7 @@ def parse(text: str, *, is_deep: bool = False) -> Any:
     except postgast.PgQueryError as error:
         raise UnreadableError(str(error)) from error
     except DecodeError as error:  # more than 100 messages deep: a chain of 60 operators is
-        raise UnreadableError("it nests too deeply for the parser") from error
+        raise UnreadableError("it is nested too deeply for the parser") from error
 
 
 @contextmanager

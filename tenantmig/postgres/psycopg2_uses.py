@@ -35,7 +35,7 @@ INSTEAD: Final = {
     "set_session": "use `with op.get_context().autocommit_block():`",
 }
 ERRORS: Final = "catch the class of the same name in psycopg.errors, or sqlalchemy.exc.DBAPIError"
-OTHER: Final = "use psycopg (version 3), whose connection a script gets"
+OTHER: Final = "use psycopg (version 3); scripts get one of its connections"
 
 
 class Use(NamedTuple):
@@ -140,12 +140,12 @@ def hint_psycopg2(error: BaseException, origin: BaseException | None) -> str:
     if isinstance(origin, psycopg.Error):
         said = _of_server(origin) or _not_caught(error)
     elif isinstance(origin, ModuleNotFoundError) and str(origin.name).startswith("psycopg2"):
-        said = "psycopg2 is not installed, and scripts get a connection of psycopg 3"
+        said = "psycopg2 is not installed; scripts get a connection of psycopg 3"
     elif isinstance(origin, AttributeError) and _is_psycopg(origin.obj):
         known = INSTEAD.get(str(origin.name))
-        said = f"{origin.name}() is psycopg2's: {known}" if known else ""
+        said = f"{origin.name}() belongs to psycopg2: {known}" if known else ""
     if not said and origin is not None and _went_through_psycopg2(origin):
-        said = "a function of psycopg2 was given a connection of psycopg 3: " + INSTEAD.get(
+        said = "a function of psycopg2 got a connection of psycopg 3: " + INSTEAD.get(
             _last_name(origin), OTHER
         )
     return f" ({said}; {PAGE})" if said else ""
@@ -154,7 +154,7 @@ def hint_psycopg2(error: BaseException, origin: BaseException | None) -> str:
 def _of_server(error: psycopg.Error) -> str:
     message = error.diag.message_primary or str(error)
     if error.sqlstate == "42601" and PARAMETER.search(message):
-        return f"PostgreSQL takes no parameter there; for IN {ANY}, {CLIENT}"
+        return f"PostgreSQL does not accept a parameter there; for IN {ANY}, {CLIENT}"
     if error.sqlstate == "42P18":
         return f"write the parameter's type, as in CAST(:x AS text), {CLIENT}"
     if error.sqlstate in {"42883", "22P02", "42804"} and re.search(r"record|\('", message):
@@ -173,7 +173,10 @@ def _not_caught(error: BaseException) -> str:
             continue
         caught = next((use for use in uses if use.is_caught), None)
         if caught is not None:
-            return f"line {caught.line} catches errors of psycopg2, which nobody raises: {ERRORS}"
+            return (
+                f"line {caught.line} catches errors of psycopg2, but psycopg 3 raises its "
+                f"own: {ERRORS}"
+            )
     return ""
 
 

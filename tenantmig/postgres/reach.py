@@ -82,19 +82,19 @@ def reach(text: str, *, is_autocommit: bool) -> Reach:
     if fault or all(kind in DEFINITIONS for kind, _ in nodes):
         return Reach(fault)
     if found := AT_ONCE.search(text):
-        return Reach(f"calls {found[1].lower()}(), which acts at once")
+        return Reach(f"calls {found[1].lower()}(), which takes effect immediately")
     sequences = tuple(_set_sequences(text, parsed))
     if () in sequences:
-        return Reach("calls setval() and does not say for which sequence")
+        return Reach("calls setval() without naming the sequence")
     alone = _alone(*nodes[0]) if len(nodes) == 1 else ()
     return Reach(sequences=sequences, alone=alone)
 
 
 def _fault_unread(text: str) -> str | None:
     if CONTROL.search(text):
-        return "ends its transaction in a text"
+        return "sends a text that ends its transaction"
     if found := AT_ONCE.search(text) or SETVAL.search(text):
-        return f"calls {found[0].rstrip('( ').lower()}(), which acts at once"
+        return f"calls {found[0].rstrip('( ').lower()}(), which takes effect immediately"
     return None
 
 
@@ -107,11 +107,11 @@ def _fault(kind: str, node: Any) -> str | None:
     if kind == "transaction_stmt":
         what = enum_name(node, "kind")
         said = what.removeprefix("TRANS_STMT_").replace("_", " ")
-        return None if what in SAVEPOINTS else f"sends {said} as a text"
+        return None if what in SAVEPOINTS else f"sends {said} as text"
     if kind == "copy_stmt" and (node.is_program or (node.filename and not node.is_from)):
-        return "lets COPY act on the server's files"
+        return "lets COPY write a file or run a program on the server"
     if kind == "vacuum_stmt" and not node.rels:
-        return "runs VACUUM or ANALYZE over the whole database"
+        return "runs VACUUM or ANALYZE on the whole database"
     return None
 
 

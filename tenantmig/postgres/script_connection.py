@@ -24,8 +24,9 @@ from tenantmig.postgres.wall_statements import Kind, kind_of
 T = TypeVar("T")
 OPEN = frozenset({TransactionStatus.INTRANS, TransactionStatus.INERROR})
 LEFT = (
-    "A statement of the script ended the revision's transaction, so a part of the revision may be"
-    " committed; use op.get_bind().commit() or `with op.get_context().autocommit_block():`."
+    "A statement of the script ended the revision's transaction, so part of the revision "
+    "may be committed. Use op.get_bind().commit() or `with "
+    "op.get_context().autocommit_block():`."
 )
 
 

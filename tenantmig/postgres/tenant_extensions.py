@@ -55,9 +55,10 @@ def move_out(
             staying.append(extension.name)
         else:
             raise DependentObjectsError(
-                f'The extension "{extension.name}" lies in the tenant schema "{schema}", other'
-                f' tenants may use it, and it cannot be moved to "{home}" ({problem}). Move it with'
-                " ALTER EXTENSION ... SET SCHEMA, or drop it; nothing was dropped."
+                f'The extension "{extension.name}" is in the tenant schema "{schema}". '
+                f'Other tenants may use it, and it cannot be moved to "{home}" ({problem}). '
+                "Move it with ALTER EXTENSION ... SET SCHEMA, or drop it. Nothing was "
+                "dropped."
             )
     return moved, staying
 

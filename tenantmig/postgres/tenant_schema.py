@@ -43,7 +43,7 @@ def create_schema(connection: psycopg.Connection, schema: str, owner: str | None
             create += sql.SQL(" AUTHORIZATION {}").format(sql.Identifier(owner))
         connection.execute(create)
     except psycopg.errors.DuplicateSchema as error:
-        raise TenantExistsError(f'The schema "{schema}" exists already.') from error
+        raise TenantExistsError(f'The schema "{schema}" already exists.') from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise PrivilegeError(
             f'The schema "{schema}" cannot be created: {error.diag.message_primary}.'
@@ -51,7 +51,7 @@ def create_schema(connection: psycopg.Connection, schema: str, owner: str | None
             f" {rights.grant_on_database(connection, 'CREATE')}"
         ) from error
     if not schema_exists(connection, schema):
-        raise TenantNameError(f'PostgreSQL did not keep the name "{schema}" as it was given.')
+        raise TenantNameError(f'PostgreSQL stored another name than "{schema}".')
 
 
 def refuse_without_create(connection: psycopg.Connection) -> None:
@@ -82,8 +82,8 @@ def refuse_without_drop(connection: psycopg.Connection, schema: str) -> None:
         statement, owner = row
         remedy = f"Grant it: {statement};" if statement else "Only a superuser may do it."
         raise PrivilegeError(
-            f'The role {connection.info.user} may not drop the tenant schema "{schema}", which'
-            f' belongs to "{owner}"; nothing was touched. {remedy}'
+            f'The role {connection.info.user} may not drop the tenant schema "{schema}", '
+            f'whose owner is "{owner}"; nothing was touched. {remedy}'
         )
 
 

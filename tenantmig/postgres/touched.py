@@ -47,8 +47,8 @@ EVERYBODYS = {
     "pg_tablespace": "a tablespace",
     "pg_parameter_acl": "the privileges of a parameter",
     "pg_replication_origin": "a replication origin",
-    "pg_shdescription": "a comment that all databases share",
-    "pg_shseclabel": "a label that all databases share",
+    "pg_shdescription": "a comment of the whole server",
+    "pg_shseclabel": "a security label of the whole server",
 }
 """Catalogs of what is in no schema: any change is outside."""
 CATALOGS = [*SPACED, *EVERYBODYS]
@@ -84,7 +84,7 @@ class Outside:
         catalogs = query("postgres/touched_catalogs")
         pid, top, is_counting, written = ask(connection, catalogs, asked)[0]
         if not is_counting:
-            return ("what cannot be known, since track_counts is off",)
+            return ("something that cannot be determined, because track_counts is off",)
         facts = {
             "pid": pid,
             "top": top,  # None if it wrote nothing

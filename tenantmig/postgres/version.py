@@ -8,8 +8,8 @@ from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.plan import Heads
 
 MISSING_SCHEMA = "the tenant schema does not exist"
-REMEDY = "say where the tenant stands with `tenantmig stamp REV -t NAME`"
-ADOPT = "; in another source than the registry `tenantmig tenants adopt NAME` finds the revision"
+REMEDY = "set the tenant's revision with `tenantmig stamp REV -t NAME`"
+ADOPT = "; with another source than the registry, `tenantmig tenants adopt NAME` finds the revision"
 
 
 @dataclass(frozen=True, slots=True)

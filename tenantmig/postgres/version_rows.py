@@ -16,9 +16,9 @@ from tenantmig.postgres.version import ADOPT, MISSING_SCHEMA, REMEDY, Version
 SHOWN = 3
 LONGEST = 1000  # characters of what may be a revision
 EMPTY = (
-    "the version table is empty though the schema holds tables; say where it stands with"
-    " `tenantmig stamp REV -t NAME`, or, if its tables are older than the history, run the"
-    f" first revision with `alembic -x tenant=NAME upgrade REV`{ADOPT}"
+    "the version table is empty, but the schema has tables. Set its revision with "
+    "`tenantmig stamp REV -t NAME`. If its tables are older than the history, run the first "
+    f"revision with `alembic -x tenant=NAME upgrade REV`{ADOPT}"
 )
 
 
@@ -31,16 +31,16 @@ class _Facts(NamedTuple):
     def danger(self, schema: str, version_table: str) -> str | None:
         """Say what is there that may run as the migrator, and what to do."""
         found = [
-            *(f"{thing} has a name of PostgreSQL's own" for thing in sorted(self.shadows)),
+            *(f"{thing} has a name that belongs to PostgreSQL" for thing in sorted(self.shadows)),
             *(f"{version_table}: {oddity}" for oddity in self.oddities),
         ]
         if not found:
             return None
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         return (
-            "the tenant schema could run code as the migrator, so nothing was run or read there:"
-            f" {'; '.join(found[:SHOWN])}{more}. Drop what should not be there. If it is meant, add"
-            f' "{schema}" to `trusted_schemas`'
+            "the tenant schema could run code as the migrator, so nothing was run or read "
+            f"there: {'; '.join(found[:SHOWN])}{more}. Drop what should not be there. If it "
+            f'is intended, add "{schema}" to `trusted_schemas`'
         )
 
 
@@ -92,11 +92,11 @@ def _heads(rows: Sequence[str | None]) -> tuple[Heads, str | None]:
     if None in rows:
         found = "NULL"
     elif "" in rows:
-        found = "an empty text"
+        found = "an empty string"
     else:
         is_long = any(row and len(row) > LONGEST for row in rows)
-        found = "a text that is too long for a revision" if is_long else "a revision twice"
-    return heads, f"the version table holds {found}; {REMEDY}"
+        found = "a text that is too long for a revision" if is_long else "the same revision twice"
+    return heads, f"the version table contains {found}; {REMEDY}"
 
 
 def _with_tables(
@@ -132,9 +132,12 @@ def _problem(facts: _Facts | None, version_table: str) -> str | None:
         return MISSING_SCHEMA
     if not facts.has_version_table:
         return (
-            f"the schema has no version table ({version_table}); if its tables stand at a"
-            f" revision, say so with `tenantmig stamp REV -t NAME`{ADOPT}"
+            f"the schema has no version table ({version_table}); if its tables are at a "
+            f"revision, set it with `tenantmig stamp REV -t NAME`{ADOPT}"
         )
     if not facts.has_version_column:
-        return f"the table {version_table} has no column version_num: it is not Alembic's"
+        return (
+            f"the table {version_table} has no column version_num: it is not Alembic's "
+            "version table"
+        )
     return None

@@ -149,7 +149,7 @@ class Attempts:
         while (work := self._claims.take()) is not None:
             self._bring(work)
             if work.is_unconnected and self._claims.leave(work):
-                self._tell_fewer("the server has no connection for more")
+                self._tell_fewer("the server has no more free connections")
                 return
             if work.is_unconnected and work.is_given_back and not self.signal.is_set:
                 self._claims.put_back(work)  # the others have ended meanwhile: it waits after all
@@ -161,7 +161,7 @@ class Attempts:
                 if work.is_heard.wait(TICK_S):  # it may be the failure that ends the run
                     break
             if work.is_crowded and self._claims.leave():
-                self._tell_fewer("the lock table has no room for more")
+                self._tell_fewer("the server's lock table is full")
                 return
 
     def _tell_fewer(self, reason: str) -> None:

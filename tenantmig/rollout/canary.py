@@ -62,8 +62,9 @@ def describe_failure(work: TenantWork, run: int, others: Sequence[TenantWork]) -
     name = work.tenant.name
     other = shlex.quote(others[0].tenant.name) if others else "OTHER"
     return (
-        f'the canary "{name}" failed; `tenantmig resume {run} --skip {shlex.quote(name)}` leaves it'
-        f" out, `tenantmig resume {run} --canary {other}` lets another go first"
+        f'the canary "{name}" failed; run `tenantmig resume {run} --skip '
+        f"{shlex.quote(name)}` without it, or `tenantmig resume {run} --canary {other}` "
+        "with another canary"
     )
 
 
@@ -71,6 +72,6 @@ def describe_locked(run: int, others: Sequence[TenantWork]) -> str:
     """Say that no named canary can be had, and how to go on."""
     other = shlex.quote(others[0].tenant.name) if others else "OTHER"
     return (
-        "every canary is locked by others;"
-        f" `tenantmig resume {run} --canary {other}` lets another go first"
+        f"other sessions hold the locks of all canaries; run `tenantmig resume {run} "
+        f"--canary {other}` with another canary"
     )

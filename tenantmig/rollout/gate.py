@@ -48,8 +48,9 @@ class CommandGate:
             raise SettingsError(f"The gate {command!r} cannot be read: {error}.") from error
         if not words or shutil.which(words[0]) is None:
             raise SettingsError(
-                f"The gate {command!r} cannot be run: there is no program {(words or ('',))[0]!r};"
-                " it is run without a shell (say sh -c '...' for one)."
+                f"The gate {command!r} cannot be run: there is no program "
+                f"{(words or ('',))[0]!r}. It runs without a shell; for a shell write sh -c "
+                "'...'."
             )
         return cls(words, timeout_s, environment)
 
@@ -84,7 +85,10 @@ class CommandGate:
             if time.monotonic() > deadline:
                 return f"the gate did not answer within {self.timeout_s:g} s"
         if process.returncode:
-            return f"the gate after wave {report.wave} said no (exit code {process.returncode})"
+            return (
+                f"the gate after wave {report.wave} stopped the run (exit code "
+                f"{process.returncode})"
+            )
         return None
 
 

@@ -38,7 +38,7 @@ def _check_roles(connection: psycopg.Connection, roles: list[str]) -> None:
         role, problem, me = wrong[0]
         more = f" (and {counted(len(wrong) - 1, 'more role')})" if len(wrong) > 1 else ""
         raise PrivilegeError(
-            f'onboard_owner: no tenant schema can be made for the role "{role}": {problem}{more}.'
-            f' The role must exist and "{me}" be a member of it: GRANT "{role}" TO "{me}".'
-            " Nothing was touched."
+            f'onboard_owner: no tenant schema can be created for the role "{role}": '
+            f'{problem}{more}. The role must exist, and "{me}" must be a member of it: '
+            f'GRANT "{role}" TO "{me}". Nothing was touched.'
         )

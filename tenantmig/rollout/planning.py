@@ -58,8 +58,8 @@ def plan_onboarding(
         heads = history.stamp_path((), resolved).target
         if heads != history.heads or not heads:  # without a revision nothing could be stamped
             raise SelectionError(
-                f"The setting `birth` ({birth}) makes tenants at head, and not at {resolved};"
-                " onboard them without --to. Nothing was touched."
+                f"The setting `birth` ({birth}) creates tenants at head, not at {resolved}. "
+                "Onboard them without --to. Nothing was touched."
             )
         made = Path((), heads, (), resolved)
         return Plan(RunKind.ONBOARD, resolved, (PlanGroup(made, tuple(tenants)),))

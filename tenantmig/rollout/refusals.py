@@ -33,8 +33,8 @@ def refuse_nobody(plan: Plan, *, has_shared: bool) -> None:
     if plan.nobody:
         alone = " `upgrade --lineage shared` upgrades the shared tables alone."
         raise EmptyFleetError(
-            f"{plan.nobody} If that is right, say --allow-empty."
-            f"{alone if has_shared else ''} Nothing was touched."
+            f"{plan.nobody} If that is right, pass "
+            f"--allow-empty.{alone if has_shared else ''} Nothing was touched."
         )
 
 
@@ -119,12 +119,13 @@ def refuse_older_code(plan: Plan) -> None:
     where = (
         "the shared lineage is"
         if plan.lineage is Lineage.SHARED
-        else f"{counted(len(ahead), 'tenant')} {'is' if is_one else 'are'} ({names}{more})"
+        else f"{counted(len(ahead), 'tenant')} ({names}{more}) {'is' if is_one else 'are'}"
     )
     skipped = "" if plan.lineage is Lineage.SHARED else ", or leave them out with --skip"
     raise OlderCodeError(
-        f"This code is older than the fleet: revision {revision}, at which {where}, is not in this"
-        f" history. Deploy the newer code and upgrade with that{skipped}. Nothing was touched."
+        f"This code is older than the fleet: {where} at revision {revision}, which is not "
+        f"in this history. Deploy the newer code and upgrade with it{skipped}. Nothing was "
+        "touched."
     )
 
 
@@ -144,11 +145,11 @@ def refuse_beyond(history: History, plan: Plan) -> None:
     )
     more = f" and {len(beyond) - SHOWN} more" if len(beyond) > SHOWN else ""
     way = "A downgrade" if is_down else "An upgrade"
-    name = "`base` undoes all" if is_down else "`head` is the last"
+    name = "`base` undoes everything" if is_down else "`head` is the last one"
     raise UnknownRevisionError(
-        f"{way} by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: {told}"
-        f"{more}. Name a revision ({name}), or leave these tenants out with --skip."
-        " Nothing was touched."
+        f"{way} by {plan.target} is impossible for {counted(len(beyond), 'tenant')}: "
+        f"{told}{more}. Name a revision ({name}), or leave these tenants out with --skip. "
+        "Nothing was touched."
     )
 
 
@@ -170,10 +171,11 @@ def _irreversible(history: History, reasons: Mapping[str, Sequence[Tenant]]) -> 
         names = ", ".join(tenant.name for tenant in tenants[:SHOWN])
         more = f" and {len(tenants) - SHOWN} more" if len(tenants) > SHOWN else ""
         parts.append(
-            f"Revision {revision} cannot be downgraded ({history.irreversible(revision)});"
-            f" {counted(len(tenants), 'tenant')} would pass it: {names}{more}."
+            f"Revision {revision} cannot be downgraded ({history.irreversible(revision)}), "
+            f"and the path of {counted(len(tenants), 'tenant')} includes it: {names}{more}."
         )
     return (
-        " ".join(parts) + " Choose a later revision, or leave these tenants where they are with"
-        " --skip-irreversible. Nothing was touched."
+        " ".join(parts)
+        + " Choose a later revision, or leave out these tenants with --skip-irreversible. "
+        "Nothing was touched."
     )

@@ -44,7 +44,9 @@ def plan_resumption(
             before = next(rows, None)
             again = (replaced or {}).get(tenant.name)
             if before is None:
-                planner.refuse(tenant, f"run {undone.report.run} has no row for it in the ledger")
+                planner.refuse(
+                    tenant, f"the ledger has no row of run {undone.report.run} for this tenant"
+                )
             else:
                 undo(planner, tenant, version, before, undone.report.run, again)
         elif report.kind is RunKind.ROLLBACK and known.destination is not None:

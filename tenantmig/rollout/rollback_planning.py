@@ -43,16 +43,17 @@ def plan_rollback(
     """
     run, moves = record.report.run, UNDONE_BY.get(record.direction)
     if moves is None:
-        born = " To drop the tenants that it made: `tenantmig offboard NAME --yes`."
+        born = " To drop the tenants that it created: `tenantmig offboard NAME --yes`."
         raise SelectionError(
-            f"Run {run} is of kind {record.direction}; only an upgrade, a downgrade, a stamp or a"
-            f" rollback can be rolled back.{born if record.direction is RunKind.ONBOARD else ''}"
+            f"Run {run} is of kind {record.direction}. Only an upgrade, a downgrade, a "
+            "stamp or a rollback can be rolled "
+            f"back.{born if record.direction is RunKind.ONBOARD else ''}"
         )
     moved = [
         r for r in record.tenants if r.problem or r.outcome.to_revision != r.outcome.from_revision
     ]
     if not moved:
-        raise SelectionError(f"Run {run} moved no tenant; there is nothing to roll back.")
+        raise SelectionError(f"Run {run} changed no tenant; there is nothing to roll back.")
     planner = Planner(history, moves)
     for tenant, version, known in stand(read, moved, fleet, planner):
         undo(planner, tenant, version, known, run, replaced.get(tenant.name))
@@ -76,8 +77,8 @@ def undo(
     elif replaced:
         planner.refuse(
             tenant,
-            f"{replaced} put another in its place since run {run};"
-            " downgrade it by name if you mean it",
+            f"{replaced} replaced this tenant after run {run}; use `tenantmig downgrade` if "
+            "you want to downgrade the new one",
             version.heads,
         )
     elif version.problem is None and stands == before:
@@ -85,8 +86,8 @@ def undo(
     elif version.problem is None and stands != after:
         planner.refuse(
             tenant,
-            f"it stands at {stands or 'base'} and not at {after or 'base'}, where run {run}"
-            " left it; roll back what moved it since, first",
+            f"it is at {stands or 'base'}, not at {after or 'base'}, where run {run} left "
+            "it; first roll back the later run that moved it",
             version.heads,
         )
     else:
@@ -115,6 +116,6 @@ def stand(
         elif tenant is None and planner.moves is RunKind.OFFBOARD:
             planner.arrived(Tenant(name, schema), ())
         elif tenant is None or tenant.schema != schema:
-            planner.refuse(Tenant(name, schema), "there is no such tenant any more")
+            planner.refuse(Tenant(name, schema), "this tenant no longer exists")
         else:
             yield tenant, versions[schema], record

@@ -60,7 +60,7 @@ def carry_out(
         notes = [note for note in getattr(error, "__notes__", ()) if note]
         reason = "; ".join([" ".join(str(error).split()).rstrip("."), *notes])
         raise RunCutOffError(
-            f"Run {claim.run} was cut off: {reason}. `tenantmig resume {claim.run}` goes on."
+            f"Run {claim.run} was cut off: {reason}. Continue with: tenantmig resume {claim.run}"
         ) from error
 
 

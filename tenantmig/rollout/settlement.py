@@ -130,8 +130,8 @@ class Settlement:
         if others <= 0:
             return text
         return (
-            f"{text}; {others} more {'does' if others == 1 else 'do'} not count: refused before the"
-            " run, only locked, or as they had failed before"
+            f"{text}; {others} more {'does' if others == 1 else 'do'} not count: refused "
+            "before the run, only locked, or failed in the same way before"
         )
 
     def stop_for_canary(self, reason: str) -> None:

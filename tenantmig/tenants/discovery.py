@@ -94,12 +94,13 @@ def describe_nobody(settings: Settings, database: str, fleet: Sequence[Tenant]) 
     if fleet:
         counts = Counter(tenant.state.value for tenant in fleet)
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
-        return f"{where} lists no tenant that is active and not left out by --skip ({states})."
+        return f"{where} lists no tenant that is active and not skipped with --skip ({states})."
     if settings.source != "registry":
-        return f"{where} lists no tenant. Look at the settings `source...` and `database_url`."
+        return f"{where} lists no tenant. Check the settings `source...` and `database_url`."
     return (
-        f"{where} lists no tenant. Onboard one (`tenantmig onboard NAME`), adopt the schemas that"
-        " exist (`tenantmig tenants adopt SCHEMA...`), or set `source` if another one lists them."
+        f"{where} lists no tenant. Onboard one (`tenantmig onboard NAME`), adopt existing "
+        "schemas (`tenantmig tenants adopt SCHEMA...`), or set `source` if your tenants are "
+        "listed elsewhere."
     )
 
 
@@ -118,7 +119,7 @@ def _read_source(settings: Settings, ledger: Ledger) -> Iterable[Tenant]:
 def _required(settings: Settings, key: str) -> str:
     value = getattr(settings, key)
     if not value:
-        raise SourceError(f"The source is {settings.source!r}, and `{key}` is not set.")
+        raise SourceError(f"The source is {settings.source!r}, but `{key}` is not set.")
     return str(value)
 
 
@@ -189,7 +190,9 @@ def _tenant_of_row(row: Any, where: str) -> Tenant:
             return Tenant(str(name), str(schema))
     if isinstance(row, Mapping) and "name" in row:
         given = type(row["name"]).__name__
-        raise SourceError(f"`{where}` gives a name that is no text, UUID or integer but {given}.")
+        raise SourceError(
+            f"`{where}` gives a name of type {given}; it must be a text, UUID or integer."
+        )
     raise SourceError(
         f"`{where}` must give names, (name, schema) pairs, tenants, or rows with a column"
         f" `name`; it gave {type(row).__name__}."
@@ -224,8 +227,8 @@ def read_tenant_file(path: Path, *, is_schema_open: bool = False) -> list[Tenant
         header = [cell.casefold() for cell in first]
         if header == ["name"]:
             raise SourceError(
-                f"{path}, line {number}: `name` alone may be a header or a tenant; write"
-                " name,schema for a header, or name,name for a tenant that is called so."
+                f"{path}, line {number}: `name` alone may be a header or a tenant. Write "
+                "name,schema for a header, or name,name for a tenant with this name."
             )
         if sorted(header) == ["name", "schema"]:
             name = header.index("name")

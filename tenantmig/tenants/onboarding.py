@@ -57,17 +57,18 @@ def check_new_tenants(
         schema = begun.get(tenant.name, tenant.schema)
         if schema != tenant.schema:
             raise TenantExistsError(
-                f'An onboarding of the tenant "{tenant.name}" with the schema "{schema}" was cut'
-                f" off; {_way_out(tenant, schema, source)} Nothing was touched."
+                f'An onboarding of the tenant "{tenant.name}" with the schema "{schema}" '
+                f"was interrupted; {_way_out(tenant, schema, source)} Nothing was touched."
             )
         if tenant.name.casefold() in names:
             raise TenantExistsError(
-                f'The tenant "{tenant.name}" exists already; nothing was touched.'
+                f'The tenant "{tenant.name}" already exists; nothing was touched.'
             )
         if tenant.schema.casefold() in schemas:
             raise TenantExistsError(
-                f'The schema "{tenant.schema}" exists already; nothing was touched.'
-                " If it is a tenant's, list it in the source; else choose another with --schema."
+                f'The schema "{tenant.schema}" already exists; nothing was touched. If it '
+                "belongs to a tenant, add it to the source; otherwise choose another schema "
+                "with --schema."
             )
     refuse_without_create(connection)
 
@@ -76,13 +77,13 @@ def _way_out(tenant: Tenant, begun: str, source: str) -> str:
     """Say how to go on where an onboarding was begun with another schema."""
     if source == "registry":
         return (
-            "onboard it again with that one (leave --schema out), or drop what was begun with"
-            " `tenantmig offboard NAME --yes` and onboard it then."
+            "onboard it again with that schema (leave out --schema), or drop what was begun "
+            "with `tenantmig offboard NAME --yes` and then onboard it."
         )
     return (
-        f'list it with "{begun}" in the source {source!r} again, and onboard it so, or drop what'
-        " was begun with `tenantmig offboard NAME --yes`; only then list it with"
-        f' "{tenant.schema}".'
+        f'list it with "{begun}" in the source {source!r} again and onboard it, or drop '
+        "what was begun with `tenantmig offboard NAME --yes` and only then list it with "
+        f'"{tenant.schema}".'
     )
 
 
@@ -100,9 +101,9 @@ def refuse_older_code(ledger: Ledger, history: History) -> None:
     unknown = [revision for revision in target.split(",") if not history.knows(revision)]
     if unknown:
         raise OlderCodeError(
-            f"The fleet is rolled to revision {unknown[0]}, which is not in this history: this code"
-            " is older than the fleet. Deploy the newer code and onboard from there."
-            " Nothing was touched."
+            "This code is older than the fleet: the fleet's target is revision "
+            f"{unknown[0]}, which is not in this history. Deploy the newer code and onboard "
+            "with it. Nothing was touched."
         )
 
 
@@ -135,32 +136,35 @@ def check_listed(
         row = listed.get(tenant.name)
         if row is None:
             raise SourceError(
-                f'The source {settings.source!r} does not list the tenant "{tenant.name}", so no'
-                f" rollout would reach it; {_near(tenant.name, fleet)} Nothing was touched."
+                f'The source {settings.source!r} does not list the tenant "{tenant.name}", '
+                f"so no rollout would include it; {_near(tenant.name, fleet)} Nothing was "
+                "touched."
             )
         told = f'The source {settings.source!r} lists the tenant "{tenant.name}"'
         if row.database != database:
             raise SourceError(
-                f'{told} in the database "{row.database}", and this is "{database}"; give the URL'
-                " of that one. Nothing was touched."
+                f'{told} in the database "{row.database}", but this is "{database}"; use '
+                "the URL of that database. Nothing was touched."
             )
         if row.schema != tenant.schema:
             raise SourceError(
-                f'{told} with the schema "{row.schema}", and not "{tenant.schema}"; leave the'
-                " schema out (--schema), or change it in the source. Nothing was touched."
+                f'{told} with the schema "{row.schema}", not "{tenant.schema}"; leave out '
+                "--schema, or change the source. Nothing was touched."
             )
 
 
 def _check_pattern(settings: Settings, ledger: Ledger, tenant: Tenant) -> None:
     if tenant.schema != tenant.name:
         raise SourceError(
-            f"In the source 'schemas' a tenant has the name of its schema, and \"{tenant.name}\" is"
-            f' not "{tenant.schema}"; leave the schema out (--schema). Nothing was touched.'
+            "With the source 'schemas', a tenant has the name of its schema, but "
+            f'"{tenant.name}" is not "{tenant.schema}"; leave out --schema. Nothing was '
+            "touched."
         )
     if not is_in_pattern(settings, ledger, tenant):
         raise SourceError(
-            f"The source 'schemas' would not list the schema \"{tenant.schema}\" (`source_pattern`"
-            f" is {settings.source_pattern!r}), so no rollout would reach it. Nothing was touched."
+            f"The source 'schemas' would not list the schema \"{tenant.schema}\" "
+            f"(`source_pattern` is {settings.source_pattern!r}), so no rollout would "
+            "include it. Nothing was touched."
         )
 
 
@@ -168,10 +172,10 @@ def _near(name: str, fleet: Sequence[Tenant]) -> str:
     """Say which tenant may be meant, or what to do."""
     for tenant in fleet:
         if tenant.schema == name:
-            return f'"{name}" is the schema of the tenant "{tenant.name}": give that name.'
+            return f'"{name}" is the schema of the tenant "{tenant.name}": use that name.'
         if tenant.name.casefold() == name.casefold():
             return f'it lists "{tenant.name}".'
-    return "list it there first."
+    return "add it to the source first."
 
 
 def _refuse_twice(tenants: Sequence[Tenant]) -> None:

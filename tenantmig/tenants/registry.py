@@ -33,14 +33,17 @@ def list_tenants(ledger: Ledger) -> list[Tenant]:
     for row in ledger.query("tenants/list_tenants"):
         tenant = _read(row.facts, row.database)
         if tenant.name in found:
-            why = f"The registry has several rows for the tenant {tenant.name!r}; leave one."
+            why = (
+                f"The registry has several rows for the tenant {tenant.name!r}. Keep one "
+                "and delete the others."
+            )
             tenant = replace(found[tenant.name], problem=why)
         found[tenant.name] = tenant
     schemas = Counter(tenant.schema for tenant in found.values())
     return [
         tenant
         if tenant.problem or schemas[tenant.schema] == 1
-        else replace(tenant, problem=f"The registry has its schema {tenant.schema!r} twice.")
+        else replace(tenant, problem=f"The registry lists its schema {tenant.schema!r} twice.")
         for tenant in found.values()
     ]
 

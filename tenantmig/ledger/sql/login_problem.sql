@@ -4,7 +4,7 @@ SELECT CASE
     WHEN rolvaliduntil < now() THEN format('the password of the role "%s" has expired', rolname)
     WHEN NOT has_database_privilege(datname, 'CONNECT')
         THEN format('the role "%s" may not connect to the database any more', rolname)
-    WHEN NOT datallowconn THEN 'the database admits no connections any more'
+    WHEN NOT datallowconn THEN 'the database no longer accepts connections'
     END AS problem
   FROM pg_roles, pg_database
  WHERE rolname = session_user AND datname = current_database()
