@@ -24,7 +24,7 @@ class TenantmigError(Exception):
 
 
 class SettingsError(TenantmigError):
-    """A setting cannot be read; correct the file, key or variable that the message names."""
+    """A setting cannot be used; correct the file, key or variable that the message names."""
 
 
 class DatabaseUrlError(TenantmigError):
@@ -40,7 +40,7 @@ class UnknownTenantError(TenantmigError):
 
 
 class TenantExistsError(TenantmigError):
-    """The tenant exists already; nothing was touched."""
+    """The tenant already exists; nothing was touched."""
 
 
 class TenantSchemaMissingError(TenantmigError):
@@ -48,15 +48,15 @@ class TenantSchemaMissingError(TenantmigError):
 
 
 class TenantStateError(TenantmigError):
-    """The tenant is in a state in which this cannot be done."""
+    """The current state of the tenant does not allow this."""
 
 
 class SelectionError(TenantmigError):
-    """No tenant is selected; say --tenant, --label, --from-file, --failed-in or --all."""
+    """No tenant is selected; use --tenant, --label, --from-file, --failed-in or --all."""
 
 
 class EmptyFleetError(SelectionError):
-    """The fleet has no tenants; say --allow-empty if that is right."""
+    """The fleet has no tenants; if that is right, pass --allow-empty."""
 
 
 class SourceError(TenantmigError):
@@ -76,7 +76,7 @@ class IrreversibleRevisionError(TenantmigError):
 
 
 class OlderCodeError(HistoryError):
-    """The code is older than what the fleet is rolled to; deploy the newer one."""
+    """The code is older than the fleet's revision; deploy the newer code."""
 
 
 class VersionTableError(TenantmigError):
@@ -92,11 +92,11 @@ class UnsafeServerError(TenantmigError):
 
 
 class PoolerError(UnsafeServerError):
-    """A connection pooler stands before the server; give the database's own (direct) URL."""
+    """There is a connection pooler in front of the server; use the database's own (direct) URL."""
 
 
 class StandbyError(UnsafeServerError):
-    """The server is a standby and read-only; give the primary's URL."""
+    """The server is a read-only standby; use the primary's URL."""
 
 
 class PrivilegeError(TenantmigError):
@@ -104,7 +104,7 @@ class PrivilegeError(TenantmigError):
 
 
 class TenantLockedError(TenantmigError):
-    """Another session is migrating this tenant; run again when it has ended."""
+    """Another session is migrating this tenant; run again when that session has ended."""
 
 
 class TenantSessionError(TenantmigError):
@@ -112,15 +112,15 @@ class TenantSessionError(TenantmigError):
 
 
 class PartialRevisionError(TenantmigError):
-    """An attempt was cut off in a revision of which a part is committed; it is not run again."""
+    """An attempt was cut off in a revision that is partly committed; it is not run again."""
 
 
 class ForbiddenTextError(TenantmigError):
-    """A script sends a statement as text that ends or begins a transaction; it was not run."""
+    """A script sends the text of a statement that ends or begins a transaction; it was not run."""
 
 
 class ReadBackError(TenantmigError):
-    """What was read back after the COMMIT is not what was written; nothing is claimed."""
+    """A check after the COMMIT found other data than was written; the result is in doubt."""
 
 
 class DependentObjectsError(TenantmigError):
@@ -128,27 +128,27 @@ class DependentObjectsError(TenantmigError):
 
 
 class ClientProgramError(TenantmigError):
-    """A program of PostgreSQL (pg_dump, pg_restore) is missing or failed."""
+    """A PostgreSQL program (pg_dump, pg_restore) is missing or failed."""
 
 
 class BackupError(TenantmigError):
-    """The tenant cannot be backed up; nothing was done to it."""
+    """The tenant cannot be backed up; nothing was changed."""
 
 
 class BackupFileError(TenantmigError):
-    """The file is not the backup of one tenant; nothing was touched."""
+    """The file is not a backup of one tenant; nothing was touched."""
 
 
 class UnreadableScriptError(BackupFileError):
-    """The backup's script is none that pg_dump writes; nothing was touched."""
+    """pg_dump did not write the script in this backup; nothing was touched."""
 
 
 class BackupRefusedError(BackupFileError):
-    """The backup holds a statement that is none of a tenant's backup; nothing was touched."""
+    """The backup contains a statement that does not belong in it; nothing was touched."""
 
 
 class UntrustedBackupError(BackupFileError):
-    """Nothing proves that the backup is one of yours; say --trust-file if you know it is."""
+    """Nothing proves that the backup is yours; if you know that it is, pass --trust-file."""
 
 
 class RestoreError(TenantmigError):
@@ -158,7 +158,7 @@ class RestoreError(TenantmigError):
 
 
 class RestoreInDoubtError(RestoreError):
-    """The connection was lost in the COMMIT of a restore; look at the tenant before you retry."""
+    """The connection was lost during the COMMIT of a restore; check the tenant before you retry."""
 
 
 class LedgerError(TenantmigError):
@@ -166,7 +166,7 @@ class LedgerError(TenantmigError):
 
 
 class LedgerRowError(LedgerError):
-    """A row of the ledger cannot be used: it is not as tenantmig wrote it."""
+    """A row of the ledger cannot be used; it is not as tenantmig wrote it."""
 
 
 class FleetBusyError(TenantmigError):
@@ -176,19 +176,19 @@ class FleetBusyError(TenantmigError):
 
 
 class OvertakenError(LedgerError):
-    """The run was taken over by another driver; this one stopped."""
+    """Another driver took over the run; this driver stopped."""
 
     exit_code: ClassVar[int] = 4
 
 
 class RunCutOffError(LedgerError):
-    """The run was cut off; `tenantmig resume` goes on."""
+    """The run was cut off; continue with `tenantmig resume`."""
 
     exit_code: ClassVar[int] = 3
 
 
 class ServerChangedError(UnsafeServerError):
-    """The server is not the one on which the run began: another server, or a promoted standby."""
+    """The run began on another server, or a standby was promoted since then."""
 
 
 class UnknownRunError(LedgerError):
@@ -196,7 +196,7 @@ class UnknownRunError(LedgerError):
 
 
 class EnvironmentFileError(TenantmigError):
-    """The env.py of the Alembic environment does not do what tenantmig relies on."""
+    """The env.py of the Alembic environment does not do what tenantmig needs."""
 
 
 class EnvironmentDiedError(EnvironmentFileError):
@@ -205,11 +205,11 @@ class EnvironmentDiedError(EnvironmentFileError):
     def __init__(self, message: str | None = None, *, has_ended_itself: bool = False) -> None:
         super().__init__(message)
         self.has_ended_itself = has_ended_itself
-        """What ran there ended it; else somebody killed it, or that is not known."""
+        """The code that ran there ended it; otherwise it was killed, or that is not known."""
 
 
 class WorkerDiedError(TenantmigError):
-    """A worker process died; what it was doing was cut off."""
+    """A worker process died; its work was cut off."""
 
     def __init__(self, message: str | None = None, *, code: int | None = None) -> None:
         super().__init__(message)
@@ -222,7 +222,7 @@ class WorkerStartError(TenantmigError):
 
 
 class SquawkError(TenantmigError):
-    """Squawk is not installed, and lint needs it; run `pip install 'tenantmig[lint]'`."""
+    """lint needs squawk, which is not installed; run `pip install 'tenantmig[lint]'`."""
 
 
 class ScratchError(TenantmigError):
@@ -230,15 +230,15 @@ class ScratchError(TenantmigError):
 
 
 class NotTriedError(ScratchError):
-    """A revision reaches out of a scratch schema, and so was not tried; nothing was changed."""
+    """A revision would change something outside its scratch schema; it was not tried."""
 
 
 class NoBeginningError(ScratchError):
-    """The history presumes what it does not make, and so cannot begin from nothing."""
+    """The history needs objects that it does not create, so it cannot run in an empty schema."""
 
 
 class OutsideError(TenantmigError):
-    """A script reaches out of the scratch schema in which it runs."""
+    """A script would change something outside the scratch schema in which it runs."""
 
 
 class ScaffoldError(TenantmigError):
@@ -246,14 +246,14 @@ class ScaffoldError(TenantmigError):
 
 
 def sentence_of(error: BaseException) -> str:
-    """Say on one line what an exception says: ours in its own words, another with its type."""
+    """Return the message of an exception on one line; add the type unless it is one of ours."""
     if isinstance(error, TenantmigError):
         return error.message
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
 def irreversible(reason: str) -> NoReturn:
-    """Refuse to downgrade: call it in the `downgrade()` of a revision that cannot be undone.
+    """Refuse a downgrade: call this in the `downgrade()` of a revision that cannot be undone.
 
     Raises:
         IrreversibleRevisionError: always, with `reason`.
