@@ -140,7 +140,7 @@ class BackupFileError(TenantmigError):
 
 
 class UnreadableScriptError(BackupFileError):
-    """pg_dump did not write the script in this backup; nothing was touched."""
+    """The script in this backup was not written by pg_dump; nothing was touched."""
 
 
 class BackupRefusedError(BackupFileError):
@@ -222,7 +222,7 @@ class WorkerStartError(TenantmigError):
 
 
 class SquawkError(TenantmigError):
-    """lint needs squawk, which is not installed; run `pip install 'tenantmig[lint]'`."""
+    """Squawk is not installed, but lint needs it; run `pip install 'tenantmig[lint]'`."""
 
 
 class ScratchError(TenantmigError):

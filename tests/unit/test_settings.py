@@ -94,7 +94,7 @@ def test_a_malformed_list_in_a_variable_is_a_settings_error(
 
 BAD = [
     ("attempts", "0", "0", "greater than 0"),
-    ("parallel", '"many"', "many", "write auto, or how many tenants at once as an integer"),
+    ("parallel", '"many"', "many", "write auto, or the number of tenants at once as an integer"),
     ("parallel", "0", "0", "greater than 0"),
     ("source", '"tables"', "tables", "'registry', 'schemas'"),
     ("lock_timeout", '"1 day"', "1 day", "500ms, 2s, 5min or 1h"),
@@ -153,7 +153,7 @@ def test_a_file_is_blamed_when_a_variable_names_the_ini(
     ("text", "reason"),
     [
         ("atempts = 3", "`atempts` .*tenantmig.toml.*there is no such setting"),
-        ('config = "alembic.ini"', "tenantmig.toml: `config` is given by --config"),
+        ('config = "alembic.ini"', "tenantmig.toml: `config` cannot be set in a file"),
         ("attempts = = 3", "tenantmig.toml cannot be read: .*line 1"),
         ('database_url = ["postgresql://app:hunter2@db/x"]', "`database_url` .*tenantmig.toml"),
     ],
@@ -219,7 +219,7 @@ def test_parallel(written: object, meant: object) -> None:
     "written", ["", "0", "-1", "1.5", "many", "Auto 4", True, None, 0, -2, 2.0]
 )
 def test_what_is_no_parallel(written: object) -> None:
-    with pytest.raises(ValueError, match="write auto, or how many"):
+    with pytest.raises(ValueError, match="write auto, or the number"):
         parse_parallel(written)
 
 

@@ -72,7 +72,7 @@ def test_a_url_from_what_a_function_or_class_makes(folder: Path, path: str) -> N
     if path.endswith("url"):
         assert settings.url.secrets == ("hunter2",)
         return
-    with pytest.raises(SettingsError, match="names a function as module:function"):
+    with pytest.raises(SettingsError, match="is written as module:function"):
         settings.url  # noqa: B018  read to see it refused
 
 
@@ -88,7 +88,7 @@ def test_a_module_of_a_package_is_found_on_the_way(folder: Path) -> None:
 
 
 def _refusal(folder: Path) -> SettingsError:
-    with pytest.raises(SettingsError, match="No database is named") as caught:
+    with pytest.raises(SettingsError, match="No database URL is set") as caught:
         load_settings(config=folder / "alembic.ini").url  # noqa: B018  read to see it refused
     return caught.value
 
@@ -115,10 +115,10 @@ def test_a_url_from_a_function_or_a_constant(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("no_such_module:url", "no such module beside the Alembic ini"),
-        ("urls_of_a_project:hunter2", "its module does not have"),
-        ("urls_of_a_project:none", "gives a NoneType, and not a URL"),
-        ("urls_of_a_project:later", "gives a coroutine"),
+        ("no_such_module:url", "no such module next to the Alembic ini"),
+        ("urls_of_a_project:hunter2", "does not exist in its module"),
+        ("urls_of_a_project:none", "returns a NoneType instead of a URL"),
+        ("urls_of_a_project:later", "returns a coroutine"),
         ("urls_of_a_project:broken", r"raised ValueError \(urls_of_a_project.py, line 13\)"),
         ("urls_of_a_project:wants", "raised TypeError"),
     ],
@@ -151,7 +151,7 @@ def test_the_url_and_the_command_must_agree(folder: Path) -> None:
 
     with pytest.raises(DatabaseUrlError, match="Both `password_command` and the database URL"):
         url("postgresql://app:hunter2@db/x", "true")
-    with pytest.raises(SettingsError, match="no such program"):
+    with pytest.raises(SettingsError, match="not a program on PATH"):
         url("postgresql://app@db/x", "no-such-program hunter2")
     with pytest.raises(SettingsError, match=r"`password_command` cannot be read: No closing"):
         url("postgresql://app@db/x", "echo 'hunter2")
@@ -183,12 +183,12 @@ def test_a_command_that_fails_shows_nothing(
     ("text", "said"),
     [
         ("sqlalchemy.url = postgresql://a:hun%40ter2@db/x\n", "`sqlalchemy.url` .* write %% for"),
-        ("sqlalchemy.url = postgresql://a:%(HUNTER2)s@db/x\n", "Alembic reads no environment"),
+        ("sqlalchemy.url = postgresql://a:%(HUNTER2)s@db/x\n", "Alembic does not read environment"),
         ("sqlalchemy.url = postgresql://a:hunter2%\n", "write %%"),
         ("sqlalchemy.url = %(b)s\nb = %(c)s hunter2\nc = %(b)s\n", "`.*` in .alembic"),
-        ("x = hunter2\nx = hunter2\n", "line 4: `x` stands twice"),
+        ("x = hunter2\nx = hunter2\n", "line 4: `x` appears twice"),
         ("hunter2\n", "line 3 is neither"),
-        ("script_location = %hunter2\n", "line 3: `script_location` stands twice"),
+        ("script_location = %hunter2\n", "line 3: `script_location` appears twice"),
     ],
 )
 def test_an_ini_is_refused_without_its_values(folder: Path, text: str, said: str) -> None:
@@ -237,7 +237,7 @@ def test_a_misspelt_variable_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, near: str
 ) -> None:
     monkeypatch.setenv(variable, "hunter2")
-    with pytest.raises(SettingsError, match=rf"{variable} names no setting.* {near}\?") as refused:
+    with pytest.raises(SettingsError, match=rf"{variable} does not name .* {near}\?") as refused:
         load_settings(config=folder / "alembic.ini")
     assert "hunter2" not in refused.value.message
 
@@ -265,7 +265,7 @@ def test_variables_of_others_are_let_be(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("tenantmig_attempts", "7")
     assert load_settings(config=folder / "alembic.ini").attempts == 7
     monkeypatch.setenv("TENANTMIG_DB_PORT", "5432")  # there is no such service
-    with pytest.raises(SettingsError, match="TENANTMIG_DB_PORT names no setting"):
+    with pytest.raises(SettingsError, match="TENANTMIG_DB_PORT does not name a setting"):
         load_settings(config=folder / "alembic.ini")
     monkeypatch.delenv("TENANTMIG_DB_PORT")
     (folder / "tenantmig.toml").write_text("atempts = 3\n")

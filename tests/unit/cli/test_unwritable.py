@@ -31,7 +31,7 @@ def test_no_folder_for_temporary_files(
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
     assert run(_command(None), ["--"]) == REFUSED
     told = capsys.readouterr().err
-    assert told.startswith("Error: There is no folder in which temporary files can be written")
+    assert told.startswith("Error: There is no folder for temporary files")
     assert "TMPDIR" in told
     assert len(told.splitlines()) == 1
 

@@ -37,7 +37,7 @@ def test_a_budget_is_a_number_or_a_share(
     "text", ["", "%", "-1", "2.5", "101%", "five", "5%%", "1e3", "5 tenants", "nan", "inf%", "5,5%"]
 )
 def test_what_is_no_budget(text: str) -> None:
-    with pytest.raises(ValueError, match="3, or a share like 5%"):
+    with pytest.raises(ValueError, match="3, or a percentage like 5%"):
         FailureBudget.parse(text)
 
 

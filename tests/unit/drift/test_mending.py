@@ -63,6 +63,6 @@ def test_a_column_that_may_not_be_null_is_told_to_need_values() -> None:
     assert lines[2:] == [
         'SET search_path TO "acme", "ext", "pg_temp";',
         "-- column users.age: missing",
-        "-- it is NOT NULL without a default: where there are rows, fill it first",
+        "-- it is NOT NULL without a default: if the table has rows, fill the column first",
         "ALTER TABLE users ADD COLUMN age integer NOT NULL;",
     ]

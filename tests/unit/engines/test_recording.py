@@ -57,9 +57,9 @@ def test_only_the_name_of_the_schema_is_a_gap(schema: str, statement: str) -> No
         ("UPDATE t SET n = 1", "UPDATE t SET n = 2", "1 and 2"),
         ("UPDATE a.t SET n = 1", "UPDATE b.t SET n = 1 WHERE true", "different statements"),
         ("UPDATE a.t SET n = 1", "UPDATE a.t SET n = b.n", "different statements"),
-        ("SET work_mem = 1", "SET work_mem = 1", "kind VariableSet"),
-        ("COMMIT", "COMMIT", "kind Transaction"),
-        ("CALL p()", "CALL p()", "kind Call"),
+        ("SET work_mem = 1", "SET work_mem = 1", "type VariableSet"),
+        ("COMMIT", "COMMIT", "type Transaction"),
+        ("CALL p()", "CALL p()", "type Call"),
         ("CREATE TEMP TABLE t ()", "CREATE TEMP TABLE t ()", "temporary"),
         ("nonsense", "nonsense", "cannot be read"),
     ],
@@ -134,6 +134,6 @@ def test_a_fleet_without_two_alike_is_not_replayed() -> None:
 
 def test_an_obstacle_is_known_from_the_first_witness() -> None:
     templates = Templates()
-    templates.add([recording("a", obstacle="a statement returns rows")])
-    assert templates.obstacles == {"r2": "a statement returns rows"}
+    templates.add([recording("a", obstacle="one of its statements returns rows")])
+    assert templates.obstacles == {"r2": "one of its statements returns rows"}
     assert not templates.needs_witness(RunKind.UPGRADE, ["r2"])

@@ -158,7 +158,7 @@ def test_what_has_no_known_shape_is_refused_with_what_to_do() -> None:
     for source, words in (
         (
             "from alembic import context\ncontext.configure()\ncontext.run_migrations()\n",
-            "by itself",
+            "automatically",
         ),
         ("import os\n", "context.run_migrations"),
         ("def f(:\n", "env.py, line 1: a syntax error"),

@@ -469,7 +469,7 @@ def test_a_name_of_two_meanings_is_refused(first: str) -> None:
         r"^ *(from myapp import tenant$|for tenant|with .* as tenant|tenant(, other)? = [s\"])"
     )
     line = next(i for i, one in enumerate(source.splitlines(), 1) if at.match(one))
-    with pytest.raises(EnvironmentFileError, match=f"env.py, line {line}: env.py gives tenant"):
+    with pytest.raises(EnvironmentFileError, match=f"env.py, line {line}: env.py sets tenant"):
         adapt_env(source, "env.py")
 
 
@@ -527,7 +527,7 @@ def test_what_it_cannot_take_out_it_refuses_with_the_line(lines: str, said: str)
     line = next(i for i, one in enumerate(source.splitlines(), 1) if lines in one)
     assert f"env.py, line {line}: env.py" in str(caught.value)
     assert said in str(caught.value)
-    assert "Take it out" in str(caught.value)
+    assert "Change it by hand" in str(caught.value)
 
 
 ONE_CALL = "\n\nasyncio.run(run_async_migrations())\n"
@@ -577,7 +577,7 @@ def test_an_ending_without_the_offline_mode_gets_it(offline: str, end: str) -> N
 OBSTACLES = {
     "no function": (
         "context.configure()\ncontext.run_migrations()\n",
-        "line 11, cannot be adapted by itself: code of the module itself",
+        "line 11, cannot be adapted automatically: module-level code runs",
     ),
     "two functions": (
         OFFLINE + OFFLINE.replace("offline", "other") + "\nrun_migrations_offline()\nrun_migrations_other()\n",
@@ -586,7 +586,7 @@ OBSTACLES = {
     "never called": (OFFLINE, "its online mode calls no function that runs the migrations"),
     "more than a call": (
         OFFLINE + "\nfor each in (1, 2):\n    run_migrations_offline()\n",
-        "its ending does more than to call one function for each mode",
+        "its last lines do more than call one function for each mode",
     ),
     "never runs": ("import os\n", "it does not call context.run_migrations()"),
 }  # fmt: skip
@@ -597,7 +597,7 @@ def test_each_obstacle_has_a_sentence_of_its_own(text: str, said: str) -> None:
     with pytest.raises(EnvironmentFileError) as caught:
         adapt_env(HEAD + text, "env.py")
     assert said in str(caught.value)
-    assert "docs/guides/coming-from/home-made-loops.md prints whole" in str(caught.value)
+    assert "docs/guides/coming-from/home-made-loops.md contains two complete" in str(caught.value)
     assert "`tenantmig init` in an empty folder writes the first" in str(caught.value)
 
 

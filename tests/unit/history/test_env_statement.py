@@ -41,7 +41,7 @@ PLACING = (
     ("DISCARD ALL", "DISCARD ALL"),
     ("SET SESSION AUTHORIZATION x", "SET SESSION AUTHORIZATION"),
     ("SELECT pg_catalog.set_config('Search_Path', %s, false)", "set_config('search_path', ...)"),
-    ("SELECT set_config(name, 'x', false) FROM t", "set_config() of a setting that cannot be told"),
+    ("SELECT set_config(name, 'x', false) FROM t", "set_config() of a setting that cannot be"),
     ("WITH x AS (SELECT set_config('search_path', 'q', true)) SELECT * FROM x", "set_config("),
     ("UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path'", "UPDATE pg_settings"),
     ("ALTER ROLE a SET search_path = x", "ALTER ... SET search_path"),

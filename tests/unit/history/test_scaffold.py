@@ -94,6 +94,6 @@ def test_nothing_is_ever_overwritten(tmp_path: Path, name: str) -> None:
 def test_a_package_that_would_shadow_alembic_is_refused(tmp_path: Path) -> None:
     (tmp_path / "alembic").mkdir()
     (tmp_path / "alembic" / "__init__.py").touch()
-    with pytest.raises(ScaffoldError, match="shadows"):
+    with pytest.raises(ScaffoldError, match="hides the alembic library"):
         write_scaffold(tmp_path)
     assert set(_files(tmp_path)) == {"alembic/__init__.py"}
