@@ -25,7 +25,7 @@ ReplayFlag = Annotated[
 
 
 ONCE = (
-    "create it once, outside the tenants, and set extension_schemas"
+    "create it once, outside the tenants' schemas, and set extension_schemas"
     " (docs/guides/scripts.md, Extensions)"
 )
 ACCEPT = (

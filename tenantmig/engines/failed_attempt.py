@@ -30,7 +30,9 @@ def explain_attempt(
 ) -> Failure:
     """Explain the error that ended an attempt in its revision `running`."""
     if parts is not None and parts.is_reading_again and is_read_only(error):
-        error = PartialRevisionError("A SELECT that was run by an earlier attempt also writes.")
+        error = PartialRevisionError(
+            "A SELECT of an earlier attempt also writes, so it cannot be run again."
+        )
     if session is not None and parts is not None:
         parts.clear_after(session, error)
     failure = explain(error, session, options.session.url, running)

@@ -33,6 +33,6 @@ def refuse_moved(history: History, heads: Heads, assignment: Assignment) -> None
     """
     if history.rest(assignment.kind, assignment.stretch, heads) is None:
         raise VersionTableError(
-            f"the tenant was moved to {show_heads(heads) or 'base'} by something else since"
-            " this run was planned; nothing was run, run again"
+            f"something else moved the tenant to {show_heads(heads) or 'base'} after "
+            "this run was planned. Nothing was run; run again"
         )

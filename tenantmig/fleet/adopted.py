@@ -9,7 +9,7 @@ from tenantmig.catalog.catalog import Mark
 from tenantmig.domain.tenant import Tenant
 from tenantmig.drift.drift import Difference
 
-CHANGED = "it was changed while it was looked at; adopt it again"
+CHANGED = "it changed during the check; run adopt again"
 
 
 class Evidence(StrEnum):

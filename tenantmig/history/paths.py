@@ -34,7 +34,7 @@ def find_path(script: ScriptDirectory, kind: RunKind, source: Heads, target: str
         return find_exact_path(script, kind, source, read_heads(target))
     if target[:1] in "+-" and len(source) > 1:
         raise UnknownRevisionError(
-            f"{target} is ambiguous from {show_heads(source)}; name a revision id instead"
+            f"{target} is ambiguous from {show_heads(source)}; use a revision id instead"
         )
     try:
         steps = list(find_steps(script, kind, target)(source, None))
@@ -72,13 +72,13 @@ def find_exact_path(
         return RevisionPath(source, target, (), shown)
     above, below = (source, target) if is_down else (target, source)
     if not ancestors(script, below) <= ancestors(script, above):
-        raise UnknownRevisionError(f"{way}: each has revisions that the other has not")
+        raise UnknownRevisionError(f"{way}: each has revisions that the other lacks")
     scripts = script.iterate_revisions(above, below, implicit_base=True)
     passed = [one.revision for one in scripts]
     revisions = tuple(passed if is_down else reversed(passed))
     path = RevisionPath(source, target, revisions, shown)
     if find_places(script, kind, path)[-1] != target:
-        raise UnknownRevisionError(f"{way}: its version rows would be others")
+        raise UnknownRevisionError(f"{way}: its version rows would differ")
     return path
 
 

@@ -50,7 +50,7 @@ def write_scaffold(folder: Path, *, is_shared: bool = False) -> list[Path]:
     there = [name for name in texts if (folder / name).exists()]
     if there:
         raise ScaffoldError(
-            f"{folder / there[0]} exists already; nothing was written. Move it away, or compare"
+            f"{folder / there[0]} already exists; nothing was written. Move it away, or compare"
             " it with docs/reference/settings.md (What env.py must do)."
         )
     if (folder / "alembic" / "__init__.py").exists():

@@ -31,12 +31,12 @@ def resolve_target(script: ScriptDirectory, heads: Heads, target: str, kind: Run
         raise UnknownRevisionError(unknown_target(target, f"not a target of {kind.value}"))
     if target == "head" and len(heads) > 1:
         raise HistoryError(
-            f"The history has {len(heads)} heads ({', '.join(heads)});"
-            " join them with `alembic merge heads`, name one of them, or say `heads`."
+            f"The history has {len(heads)} heads ({', '.join(heads)})."
+            " Join them with `alembic merge heads`, name one of them, or use `heads`."
         )
     if re.search(r"@(base|[+-]\d+)$", target):
         raise UnknownRevisionError(
-            f"{target!r} depends on where each tenant stands; name a revision id instead."
+            f"{target!r} depends on the revision of each tenant; use a revision id instead."
         )
     return ",".join(resolve(script, target)) or "base"
 

@@ -30,4 +30,4 @@ def refuse_overtaken(rows: Sequence[Any], claim: RunClaim) -> None:
         OvertakenError: another driver has taken the run over.
     """
     if not rows:
-        raise OvertakenError(f"Run {claim.run} was taken over by another driver; this one stopped.")
+        raise OvertakenError(f"Another driver took over run {claim.run}; this driver stopped.")

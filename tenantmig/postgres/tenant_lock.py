@@ -32,8 +32,8 @@ def wait_for_lock(connection: psycopg.Connection, schema: str, deadline: float) 
             locks = (f"tenantmig.{kind}:{schema}" for kind in ("tenant", "beside"))
             holder = name_holder(connection, *locks)
             raise TenantLockedError(
-                f'Another session is migrating the tenant schema "{schema}":'
-                f" {holder}; run again when it has ended."
+                f'Another session is migrating the tenant schema "{schema}": '
+                f"{holder}; run again when that session has ended."
             )
         time.sleep(LOCK_POLL_S)
 

@@ -78,7 +78,7 @@ class Roster:
             if not unborn:
                 break
             if time.monotonic() > patience:
-                self.shortfall = f'the onboarding of "{unborn[0]}" has not ended; run again'
+                self.shortfall = f'the onboarding of "{unborn[0]}" has not finished; run again'
                 break
             self.signal.event.wait(SWEEP_POLL_S)
         return []
