@@ -37,7 +37,7 @@ from tenantmig.postgres.tenant_schema import schema_exists
 from tenantmig.postgres.version import Version
 from tenantmig.tenants.registry import list_tenants
 
-NO_VERSION = "it has no version table; say where it stands with --at REV"
+NO_VERSION = "it has no version table; name its revision with --at REV"
 
 
 def adopt(

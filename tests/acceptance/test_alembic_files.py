@@ -93,7 +93,7 @@ def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(
     project.run("resume")
     run = "SELECT options -> 'x' FROM tenantmig.run ORDER BY id DESC LIMIT 1"
     assert database.fetch(run) == [(["data=true"],)]
-    assert "said by tenantmig" in project.refuse("upgrade", "-x", "tenant=beta")
+    assert "tenantmig sets" in project.refuse("upgrade", "-x", "tenant=beta")
     assert "write key=value" in project.refuse("upgrade", "-x", "=1")
 
 

@@ -30,7 +30,10 @@ def linted(tmp_path: Path) -> Project:
 
 def test_findings_exit_with_5(linted: Project) -> None:
     result = linted.run("lint", expect=5)
-    why = "public.plans is locked once for each tenant, against all others and the application"
+    why = (
+        "public.plans is locked once for each tenant, and the lock blocks all other tenants"
+        " and the application"
+    )
     assert result.out.splitlines() == [
         f"my history/versions/a2.py:12: shared-table-lock (revision a2): {why}",
         "    instead: change it once, outside the tenants' history; read it without a lock",

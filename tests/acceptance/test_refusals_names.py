@@ -10,13 +10,13 @@ from tests.fixtures.database import Database
 TOO_LONG = "é" * 32  # 32 characters, 64 bytes
 MALFORMED = {
     "": "it is empty",
-    TOO_LONG: "64 bytes long and PostgreSQL keeps 63",
-    'ac"me': "use a lower-case letter",
-    "ac'me": "use a lower-case letter",
-    "acme; DROP SCHEMA public": "use a lower-case letter",
+    TOO_LONG: "64 bytes long, and PostgreSQL keeps only 63",
+    'ac"me': "begin with a lower-case letter",
+    "ac'me": "begin with a lower-case letter",
+    "acme; DROP SCHEMA public": "begin with a lower-case letter",
     "pg_x": "names that begin with pg_",
-    "public": "not a tenant's",
-    "tenantmig": "not a tenant's",
+    "public": "cannot be a tenant's",
+    "tenantmig": "cannot be a tenant's",
 }
 
 
@@ -88,7 +88,7 @@ def test_duplicate_onboarding(project: Project, database: Database) -> None:
         ("new", "archive"): 'The schema "archive" exists already',
         ("new", "new"): 'The name "new" is given twice',
         ("new", "--schema", "acme"): 'The schema "acme" exists already',
-        ("new", "--schema", "archive"): "choose another with --schema",
+        ("new", "--schema", "archive"): "choose another schema with --schema",
     }
     with untouched(database):
         for names, reason in commands.items():

@@ -102,7 +102,7 @@ def test_standby(tmp_path: Path, own_server: Server) -> None:
             with untouched(database):
                 for command in (("upgrade",), ("onboard", "beta"), ("downgrade", "-1", "--all")):
                     error = project.refuse(*command)
-                    assert "is a standby" in error
+                    assert "is a read-only standby" in error
                     assert project.url in error
                     assert "primary's URL" in error
 

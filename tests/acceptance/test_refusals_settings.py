@@ -64,7 +64,7 @@ def test_ini_that_is_missing_or_malformed(project: Project, database: Database) 
         project.ini.write_text("script_location = alembic\n")
         error = project.refuse("upgrade")
         assert "alembic.ini" in error
-        assert "line 1 stands before the first section" in error
+        assert "line 1 is before the first section" in error
         project.ini.write_text("[alembic]\nscript_location = nowhere\n")
         error = project.refuse("upgrade")
         assert "nowhere" in error
@@ -79,7 +79,7 @@ def test_wrong_words_on_the_command_line(project: Project, database: Database) -
         assert "--parallel" in project.refuse("upgrade", "--parallel", "0")
         assert "write auto, or" in project.refuse("onboard", "acme", "-p", "many")
         error = project.refuse("show", "x")
-        assert 'There is no tenant "x", and no run had one of this name' in error
+        assert 'There is no tenant "x", and no run included one of this name' in error
         assert "tenantmig runs" in error
         result = project.run("upgrade", "--json", "--nonsense", expect=2)
         assert not result.err
@@ -131,7 +131,7 @@ def test_refusals_as_json(project: Project, database: Database) -> None:
 def test_init_never_overwrites(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     error = project.refuse("init", ".")
-    assert "has an Alembic environment already; nothing was written" in error
+    assert "already has an Alembic environment; nothing was written" in error
     assert "nothing was written" in error
     after = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     assert after == before

@@ -11,7 +11,7 @@ REASONS = {
     "without": "no version table (alembic_version)",
     "two_rows": "2 rows (0010, 0012), and 0010 is an ancestor",
     "unknown": "'0012_of_a_fork', which is not in this history",
-    "emptied": "version table is empty though the schema holds tables",
+    "emptied": "version table is empty, but the schema has tables",
     "dropped": "the tenant schema does not exist",
 }
 OFFENCES = """
@@ -75,7 +75,7 @@ def test_downgrade_across_an_irreversible_revision(project: Project, database: D
     with untouched(database):
         error = project.refuse("downgrade", "0004", "-t", "acme", "--yes")
         assert "Revision 0006 cannot be downgraded (the password hashes were destroyed)" in error
-        assert "1 tenant would pass it: acme" in error
+        assert "the path of 1 tenant includes it: acme" in error
         assert "--skip-irreversible" in error
     left = project.run(
         "downgrade", "0004", "--all", "--skip-irreversible", "--json", "--yes", expect=3

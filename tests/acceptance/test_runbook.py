@@ -72,7 +72,7 @@ def test_nobody_can_tell_whether_this_was_run(
     database.execute(f"SELECT pg_terminate_backend(({ASLEEP}))")
     report = project.finish(driver, expect=3).json
     assert report["counts"] == {"in_doubt": 1}
-    assert "Nobody can tell whether this was run" in project.run("resume", expect=3).out
+    assert "it is not known whether it ran" in project.run("resume", expect=3).out
     part = database.fetch(runbook_sql("SELECT * FROM tenantmig.part"))
     assert len(part) == 1
     if was_run:

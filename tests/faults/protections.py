@@ -550,7 +550,7 @@ CONTROLS = (
         "version rows of which none is beneath another",
         (Patch("history/heads.py", "if others or len(beneath) > 1:", "if False:"),),
         (f"{PATHS}any_state_goes_to_exactly_any_other_above_or_below_it[2]",),
-        "its version rows would be others",
+        "its version rows would differ",
     ),
     Control(
         "P2",
@@ -678,7 +678,7 @@ CONTROLS = (
             ),
         ),
         (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
-        "The check cannot go on: revision r2 touches public.regions",
+        "The check stopped:  revision r2 touches public.regions",
     ),
     Control(
         "P2",
@@ -872,7 +872,7 @@ CONTROLS = (
                 "_problem(facts, version_table)",
             ),
         ),
-        (f"{DAMAGED}a_tenant_that_is_wrong_keeps_nobody[{EMPTIED}-an empty text]",),
+        (f"{DAMAGED}a_tenant_that_is_wrong_keeps_nobody[{EMPTIED}-an empty string]",),
         "assert",
     ),
     Control(
@@ -997,7 +997,7 @@ CONTROLS = (
             ),
         ),
         (f"{DUMP}what_the_relay_does_not_know_is_refused",),
-        "not known here",
+        "of the unknown type",
     ),
     Control(
         "P2",
@@ -1253,7 +1253,7 @@ CONTROLS = (
         "a move that is made again ends as it did",
         (Patch("drift/scratch.py", "!= is_whole:", "!= is_whole and False:"),),
         (f"{DYING}a_move_that_is_made_again_and_fails_is_no_answer",),
-        "could not be made anew",
+        "could not be rebuilt",
     ),
     Control(
         "P7",

@@ -239,7 +239,7 @@ def test_a_move_that_is_made_again_and_fails_is_no_answer(
         mark.touch()
         _end(processes_of(driver.pid)["worker"][0])
     result = project.finish(driver, expect=2)
-    assert "its scratch schema could not be made anew" in result.error
+    assert "its scratch schema could not be rebuilt" in result.error
 
 
 def test_a_scratch_schema_whose_process_is_always_killed(
@@ -255,7 +255,7 @@ def test_a_scratch_schema_whose_process_is_always_killed(
             gone = "the backend of a killed worker lives on"
             wait_until(lambda: not victim_database.fetch(ASLEEP, [MARK]), gone, LIMIT_S)
     result = project.finish(driver, expect=2)
-    assert "worker process died (exit code -9) while it ran env.py" in result.error
+    assert "worker process died (exit code -9) while it was running env.py" in result.error
 
 
 def test_a_reader_whose_process_always_dies_ends(tmp_path: Path, victim_database: Database) -> None:
@@ -266,7 +266,7 @@ def test_a_reader_whose_process_always_dies_ends(tmp_path: Path, victim_database
     suicide = f"import os\nprint('x', file=open({str(tries)!r}, 'a'))\nos.kill(os.getpid(), 9)\n"
     environment.write_text(suicide + environment.read_text())
     error = project.refuse("plan", "r2", "--sql")
-    assert "worker process died (exit code -9) while it ran env.py" in error
+    assert "worker process died (exit code -9) while it was running env.py" in error
     assert len(tries.read_text().splitlines()) == 4
 
 

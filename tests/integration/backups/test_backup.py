@@ -451,7 +451,7 @@ def test_a_hanging_program_is_ended(tmp_path: Path) -> None:
     folder = _fake(tmp_path / "own", "18")
     (folder / "pg_restore").write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
     began = time.monotonic()
-    with pytest.raises(ClientProgramError, match="pg_restore was ended: it took over 1 s"):
+    with pytest.raises(ClientProgramError, match="pg_restore was ended: it took longer than 1 s"):
         ClientPrograms(folder, 18).run("pg_restore", limits=Limits.within(1))
     assert time.monotonic() - began < 60
 

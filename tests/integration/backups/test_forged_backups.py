@@ -322,7 +322,7 @@ def test_what_others_own_is_not_changed_before_they_get_it(stage: Stage, change:
     with psycopg.connect(url, autocommit=True) as connection:
         build_in(connection, "acme", lay.format(schema="acme"))
     before = stage.state("acme")
-    with pytest.raises(RestoreError, match="is as it was: code of the tenant changed"):
+    with pytest.raises(RestoreError, match="is as it was: the tenant's code changed"):
         stage.bring_back("acme", is_proven=True)
     assert stage.state("acme") == before
 
@@ -439,7 +439,7 @@ def test_what_a_failed_restore_says_is_read_back(
             run(session, "SELECT 1 / 0")
 
     monkeypatch.setattr(RestoreSession, "run", meddle)
-    with pytest.raises(RestoreError, match="its schema is not the one from before"):
+    with pytest.raises(RestoreError, match="its schema is not as it was before"):
         stage.bring_back("acme")
 
 
@@ -477,7 +477,7 @@ def test_a_signature_or_the_ledger_proves_a_backup(
         open_fleet(backup_key="k2").plan_restore("acme", files["acme"])
     database.execute("TRUNCATE tenantmig.backup_file")
     assert fleet.plan_restore("acme", files["acme"])
-    with pytest.raises(UntrustedBackupError, match="no backup_key to check"):
+    with pytest.raises(UntrustedBackupError, match="no backup_key is set"):
         open_fleet().plan_restore("acme", files["acme"])
     signature.unlink()
     with pytest.raises(UntrustedBackupError, match="it has no signature"):
@@ -519,7 +519,7 @@ def test_the_command_asks_for_trust(history: Project, database: Database, tmp_pa
     subprocess.run(dump, check=True)
     history.run("tenants", "adopt", "acme")
     assert "--trust-file" in history.refuse("restore", "acme", str(file), "--yes")
-    assert "no such role" in history.refuse(
+    assert "the role does not exist" in history.refuse(
         "restore", "acme", str(file), "--yes", "--trust-file", "--role", "nobody"
     )
     assert "restored" in history.run("restore", "acme", str(file), "--yes", "--trust-file").out

@@ -229,7 +229,7 @@ def _refuses(
 def test_another_schema_than_the_tenants_is_refused(bench: Bench) -> None:
     facts = bench.saved(bench.born("acme"))
     beta = bench.born("beta")
-    _refuses(bench, bench.plan(beta, facts), RestoreError, '"acme", and the schema of "beta"')
+    _refuses(bench, bench.plan(beta, facts), RestoreError, '"acme", but the schema of "beta"')
 
 
 @pytest.mark.parametrize("other", [Tenant("acme", "elsewhere"), Tenant("other", "acme")])

@@ -139,7 +139,7 @@ def test_a_terminal_is_asked(moved: Project, database: Database) -> None:
         assert (code, "Do it?" in said) == (130, True)
         assert "1 tenant to change" in said
         code, said = on_a_terminal(moved, "y", "downgrade", "r2", "-t", "a", "--json")
-        assert (code, "with --json nothing is asked" in said) == (2, True)
+        assert (code, "--json does not ask" in said) == (2, True)
     code, said = on_a_terminal(moved, "y", "downgrade", "r2", "-t", "a")
     assert code == 0, said
     assert stands(database, "a", "b") == {"a": "r2", "b": "r3"}

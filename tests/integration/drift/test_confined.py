@@ -110,15 +110,15 @@ def test_a_shared_table_that_the_history_also_makes_keeps_its_rows(
     assert project.run("check").out.splitlines() == [
         "r2: not tried: its downgrade touches public.regions",
         "Downgrades of 3 revisions: 2 sound, 1 not tried",
-        "Models: not compared; env.py gives no target_metadata",
+        "Models: not compared, because env.py gives no target_metadata",
     ]
     assert live.fetch("SELECT count(*) FROM public.regions") == [(2,)]
     live.execute("DROP TABLE public.regions")
     assert project.run("check", expect=3).out.splitlines() == [
         "r2: not tried: it touches public.regions, public.regions_id_seq",
-        "r3: not tried: it stands on r2, which was not tried",
+        "r3: not tried: it depends on r2, which was not tried",
         "Downgrades of 3 revisions: 1 sound, 2 not tried",
-        "Models: not compared; the head r3 was not reached",
+        "Models: not compared, because the head r3 was not reached",
     ]
 
 

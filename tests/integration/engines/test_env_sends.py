@@ -25,7 +25,7 @@ CREATES = "connection.execute(text('CREATE SCHEMA IF NOT EXISTS \"stray\"'))\nco
 CONFIG = "connection.execute(text(\"SELECT set_config('search_path', :name, false)\"),"
 UPDATE = "connection.exec_driver_sql(\"UPDATE pg_settings SET setting = 'public'"
 TOLD = {
-    "creates": (CREATES, "env.py sends CREATE SCHEMA by itself"),
+    "creates": (CREATES, "env.py sends CREATE SCHEMA itself"),
     "makes its own": (
         f"{NAME}\nconnection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))\n",
         "CREATE SCHEMA",
@@ -79,7 +79,7 @@ TOLD = {
     ),
     "map": (
         "connection = connection.execution_options(schema_translate_map={None: tenant.name})\n",
-        "leave the schema_translate_map",
+        "not change the schema_translate_map",
     ),
     "left open": (f"{NAME}\n{SET.splitlines()[0]}\n", "execute nothing before context.configure()"),
 }
@@ -167,7 +167,7 @@ def test_every_command_says_so_and_status_goes_on(
     )
     for command in (("plan",), ("upgrade", "--dry-run"), ("upgrade",), ("check",)):
         told = ask(project, *command, expect=2).err
-        assert f"env.py, line {line + 1}: env.py sends CREATE SCHEMA by itself" in told
+        assert f"env.py, line {line + 1}: env.py sends CREATE SCHEMA itself" in told
     assert "CREATE SCHEMA" in ask(project, "status", "--json").json["env_problem"]
     assert _schemas(database) == {"tenant_acme"}
 
@@ -202,7 +202,7 @@ def test_what_the_look_cannot_see_is_refused_in_the_run(
     report = fleet.upgrade()
     told = report.tenants[0]
     assert told.outcome == ("upgraded" if is_run else "failed"), told
-    assert "by itself, which can put a tenant's tables elsewhere" in str(told.error)
+    assert "itself, which can create a tenant's tables in another schema" in str(told.error)
     assert "a part of the revision" not in str(told.error)
     assert _schemas(database) == {"tenant_acme"}
     found = database.fetch("SELECT table_schema FROM information_schema.tables"

@@ -13,7 +13,7 @@ from tests.fixtures.rollouts import CREATE
 
 HINT = (
     '"vector" is in the schema "extensions", of the extension "vector", which is not on the search'
-    " path: write the schema before the name, or add it, with the setting"
+    " path: write the schema before the name, or add it with the setting"
     ' extension_schemas = ["extensions"]'
 )
 BEHIND = "the shared lineage is behind: run `tenantmig upgrade --lineage shared`"

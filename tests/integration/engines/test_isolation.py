@@ -264,12 +264,12 @@ def test_a_plan_says_which_way_each_revision_goes(tmp_path: Path, database: Data
         ("r4", "alembic", "shared"),
     ]
     assert "it writes a file (line 12)" in ways[1]["reason"]
-    assert "it compares what says who the tenant is (line 12)" in ways[2]["reason"]
+    assert "it compares a value that depends on the tenant (line 12)" in ways[2]["reason"]
     told = project.run("plan").out
     assert "it writes a file" in " ".join(told.split())
     shown = project.run("plan", "r3", "--sql").out
     assert "CREATE TABLE pure" in shown
-    assert "-- What revision r3 sends is not shown: it writes a file (line 12)" in shown
+    assert "-- The SQL of revision r3 is not shown: it writes a file (line 12)" in shown
     assert "impure" not in shown
     project.run("lint", expect=None)
     assert not mark.exists()

@@ -41,7 +41,7 @@ ODD = 'q"uo.te %s:d'
 TENANTS = ["acme", "id", ODD, "users"]
 NOT_REPLAYED = {"get_bind", *OUTSIDE, *ONLINE}
 """The first has the schema inside a literal, `nextval('acme.more_numbers')`."""
-NOT_SHOWN = re.compile(r"^-- What revision (\w+) sends is not shown: \S", re.MULTILINE)
+NOT_SHOWN = re.compile(r"^-- The SQL of revision (\w+) is not shown: \S", re.MULTILINE)
 Described = tuple[Catalog, dict[str, list[str]]]
 Way = Callable[[Project, Fleet, Database], None]
 
@@ -77,7 +77,7 @@ def _by_alembic_alone(fleet: Fleet) -> None:
     assert {tenant.engine for tenant in report.tenants} == {"alembic"}
     assert report.obstacles.keys() == set(IMPURE)
     for reason in report.obstacles.values():
-        assert reason.startswith("each tenant needs a process of its own: "), reason
+        assert reason.startswith("each tenant needs its own process:  "), reason
 
 
 def _by_sql(project: Project, _: Fleet, database: Database) -> None:

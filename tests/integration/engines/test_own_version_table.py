@@ -56,7 +56,7 @@ def test_plain_alembic_rolls_the_first_revision_back(project: Project, database:
     with untouched(database):
         failed = project.alembic("-x", "tenant=acme", "upgrade", "head", expect=None)
         assert failed.code != 0
-        told = "env.py passes version_table='schema_revision', and the setting `version_table` is"
+        told = "env.py passes version_table='schema_revision', but the setting `version_table` is"
         assert told in failed.out
     project.settings('version_table = "schema_revision"\n')
     project.alembic("-x", "tenant=acme", "upgrade", "head")
@@ -76,5 +76,7 @@ def test_a_name_of_the_module_is_found(project: Project) -> None:
 def test_one_name_for_all_tenants_is_asked_for(project: Project, value: str) -> None:
     text = (project.folder / "history" / "env.py").read_text()
     varies = text.replace('version_table="schema_revision"', f"version_table={value}")
-    with pytest.raises(EnvironmentFileError, match=r"line \d+: env.py passes a version table of"):
+    with pytest.raises(
+        EnvironmentFileError, match=r"line \d+: env.py passes a different version table"
+    ):
         adapt_env(varies, "env.py")

@@ -35,7 +35,7 @@ UNTRUE = {
         "the version table says r1, not r2",
     ),
     "emptied": ("DELETE FROM {0}.alembic_version", "the version table says base, not r2"),
-    "gone": ("DROP TABLE {0}.alembic_version", "the version table is gone"),
+    "gone": ("DROP TABLE {0}.alembic_version", "the version table no longer exists"),
     "strayed": ("SET search_path = pg_catalog", 'the session is in "pg_catalog"'),
     "unlocked": ("SELECT pg_advisory_unlock_all()", "the tenant's lock is no longer held"),
     "unwritten": (

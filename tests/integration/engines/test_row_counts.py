@@ -54,5 +54,5 @@ def test_a_row_count_that_is_read_is_noticed(database: Database, way: str) -> No
             result = make(connection, way)
             assert noticed == []
             assert result.rowcount == plain
-            assert noticed == ["a row count is read"]
+            assert noticed == ["it reads a row count"]
     engine.dispose()

@@ -90,9 +90,9 @@ def test_without_one_the_revision_is_found_and_stamped(
     assert [t["row_writers"] for t in found["tenants"]] == [[], ADDED, ADDED]
     text = project.run("tenants", "adopt", "one", QUOTED, LONG, "void").out
     assert "one: adopted at r1 (catalog)\n  rows were not compared; no revision up to" in text
-    assert "no revision up to there is seen to write any\n" in text
+    assert "no revision up to there is known to write any\n" in text
     assert f"{LONG}: adopted at r4 (catalog)\n  rows were not compared; what these" in text
-    assert "revisions may write can be missing: r2, r3, r4\n" in text
+    assert "revisions write may be missing: r2, r3, r4\n" in text
     assert "base (catalog)\n  rows" not in text
     assert "void: adopted at base" in text
     assert revisions(project) == {"one": "r1", QUOTED: "r4", LONG: "r4", "void": None}
@@ -112,7 +112,7 @@ def test_revisions_whose_catalogs_are_the_same_are_named(
     assert not found["adopted"]
     assert "--at REV" in found["problem"]
     text = project.run("tenants", "adopt", "acme", "--at", "r3").out
-    assert "r3 (given)\n  rows were not compared; what these revisions may write" in text
+    assert "r3 (given)\n  rows were not compared; what these revisions write" in text
     assert revisions(project) == {"acme": "r3"}
 
 
@@ -133,7 +133,10 @@ def test_no_match_shows_the_nearest_and_stamps_nothing(
     ]
     assert revisions(project) == {"good": "r1"}
     text = project.run("tenants", "adopt", "acme", expect=3).out
-    assert "acme: not adopted: it equals no revision; r4 is the nearest (1 difference)" in text
+    assert (
+        "acme: not adopted: its catalog matches no revision; r4 is the nearest (1 difference)"
+        in text
+    )
     assert "index more on thing: extra" in text
     database.execute("DROP INDEX acme.more")
     project.run("tenants", "adopt", "acme")

@@ -148,7 +148,10 @@ def test_an_empty_diff_writes_nothing_beside_50_tenants_and_a_populated_public(
     before = scripts(project)
     with untouched(database):
         result = project.run("revision", "--autogenerate", "-m", "nothing")
-        assert result.out == "The history has all that the models have; no script was written.\n"
+        assert (
+            result.out
+            == "The history already has everything that the models have; no script was written.\n"
+        )
         write_models(project, MODELS.replace("{style!r}", "'tenant'"))
         assert revise(project) == {
             "version": 1,
@@ -271,7 +274,7 @@ def test_a_rename_keeps_what_the_tenants_have(tmp_path: Path, database: Database
     database.execute("INSERT INTO acme.thing VALUES (1, 'kept', 2)")
     write_models(project, thing("'word', sa.String(9), index=True", B))
     result = project.run("revision", "--autogenerate", "-m", "rename", "--rev-id", "r2")
-    assert "thing.a was taken for word, with a new name; read the script" in result.err
+    assert "The script renames thing.a to word: it took one column for the other" in result.err
     assert "drops columns" not in result.err
     assert (project.script_location / "versions" / "r2_rename.py").exists()
     project.run("upgrade")
@@ -345,7 +348,7 @@ def test_a_name_of_more_than_63_bytes_is_cut_as_postgresql_does_and_told(
         convention="",
     )
     result = project.run("revision", "--autogenerate", "-m", "long", "--rev-id", "r1")
-    assert f"{table} in the models has more than 63 bytes; PostgreSQL cuts it to {'t' * 63}," in (
+    assert f"{table} in the models has more than 63 bytes. PostgreSQL cuts it to {'t' * 63}," in (
         result.err
     )
     project.run("onboard", "acme")

@@ -31,7 +31,7 @@ def test_this_repositorys_history_is_sound(project: Project, database: Database)
     assert result.out.splitlines() == [
         "0006: irreversible: the password hashes were destroyed",
         "Downgrades of 15 revisions: 14 sound, 1 irreversible",
-        "Models: as the history's head 0015",
+        "Models: same as the history's head 0015",
     ]
     assert database.fetch(SCRATCHES) == []
 
@@ -52,7 +52,7 @@ def test_each_broken_downgrade_is_named_and_the_way_goes_on(
     project = Project(tmp_path, database.url, history)
     result = project.run("check", "--json", expect=5)
     found = {r["revision"]: (r["downgrade"], r["reason"]) for r in result.json["revisions"]}
-    catalog = "its downgrade leaves another catalog than before the revision"
+    catalog = "its downgrade does not restore the catalog from before the revision"
     assert found == {
         "r1": ("sound", None),
         "r2": ("broken", f"{catalog}: index ix_thing on thing is left"),
@@ -91,8 +91,9 @@ if {count} > 1:
     reasons = [r["reason"] for r in result.json["revisions"]]
     assert reasons == [
         None,
-        "after its downgrade it makes another catalog than the first time: column thing.a is left",
-        "after its downgrade it cannot be run again: revision r3: division by zero",
+        "after its downgrade, the upgrade gives another catalog than the first time:"
+        " column thing.a is left",
+        "after its downgrade, the upgrade fails: revision r3: division by zero",
     ]
 
 
@@ -113,7 +114,7 @@ def test_models_ahead_of_the_history_are_told(tmp_path: Path, database: Database
     project = with_models(tmp_path, database, R1)
     same = "sa.Table('thing', metadata, sa.Column('id', sa.Integer))\n"
     write_models(project, same)
-    assert project.run("check").out.endswith("Models: as the history's head r1\n")
+    assert project.run("check").out.endswith("Models: same as the history's head r1\n")
     write_models(project, same + "sa.Table('new', metadata, sa.Column('id', sa.Integer))")
     lines = project.run("check", expect=5).out.splitlines()
     assert lines[:3] == [
@@ -139,7 +140,7 @@ def test_an_empty_history_has_nothing_to_check(tmp_path: Path, database: Databas
     project = with_models(tmp_path, database)
     assert project.run("check").out.splitlines() == [
         "Downgrades of 0 revisions: none",
-        "Models: as the history's head base",
+        "Models: same as the history's head base",
     ]
 
 

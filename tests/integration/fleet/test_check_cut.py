@@ -24,7 +24,7 @@ SEEDED = """op.execute("CREATE TABLE kind (id int, word text DEFAULT 'x')")
 op.execute("INSERT INTO kind (id) VALUES (1)")"""
 ENUM = """op.execute("CREATE TYPE mood AS ENUM ('glad')")
 op.execute("CREATE TABLE thing (id int, mood mood)")"""
-LEAVES = "its downgrade leaves another catalog than before the revision"
+LEAVES = "its downgrade does not restore the catalog from before the revision"
 FUNCTION = "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT {}'"
 DEPENDS = "op.get_bind().execute(sa.text('SELECT id FROM kind')).one()"
 
@@ -108,7 +108,7 @@ def test_what_was_found_is_told_although_a_revision_fails_later(
     assert result.out.splitlines() == [
         f"r02: broken: {LEAVES}: enum mood is left",
         "Downgrades of 2 revisions: 1 sound, 1 broken",
-        "2 of 4 revisions were checked; the check was cut off",
+        "2 of 4 revisions were checked; the check was interrupted",
     ]
     assert result.error.startswith("Error: The history cannot be run in an empty schema: revision")
     told = project.run("check", "--json", expect=2).json
@@ -174,5 +174,5 @@ def test_a_shipped_history_is_green_with_a_baseline_and_only_for_what_was_accept
     file.write_text(file.read_text().replace("shipped in", "since"))
     assert project.run("check", "--json").json["revisions"][1]["accepted"] == 'since "1.0"'
     file.write_text('[[accepted]]\nrevision = "r02"\nfinding = "x"\n')
-    assert "say why it is accepted" in project.refuse("check")
+    assert "Give the reason why it is accepted" in project.refuse("check")
     assert "cannot be read" in project.refuse("check", "--baseline", "nowhere.toml")

@@ -15,7 +15,7 @@ from tests.fixtures.history import write_history
 from tests.fixtures.rollouts import OpenFleet
 
 SCRATCHES = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenantmig%'"
-SAME = "catalogs and rows are as plain Alembic makes them"
+SAME = "catalogs and rows are the same as with plain Alembic"
 TABLES = (
     "r1",
     """op.execute('''

@@ -92,7 +92,7 @@ def test_a_shared_lineage_that_fails_is_told(project: Project) -> None:
     script = project.folder / "shared" / "versions" / "s1.py"
     script.write_text(script.read_text().replace("'nl'", "'much too long'"))
     refused = project.refuse("check")
-    assert "The shared lineage does not come to its head in a scratch database" in refused
+    assert "The shared lineage cannot be upgraded to its head in a scratch database" in refused
     assert "revision s1: value too long" in refused
 
 

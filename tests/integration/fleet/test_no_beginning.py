@@ -36,7 +36,7 @@ def test_what_has_a_version_row_is_adopted_as_it_stands_and_drift_says_why_it_co
 ) -> None:
     looked = altering.run("tenants", "adopt", "acme", "--dry-run").out
     assert "acme: would be adopted at r1 (version table)" in looked
-    assert "no reference: the history does not begin from nothing" in looked
+    assert "no reference: the history cannot run in an empty schema" in looked
     found = altering.run("tenants", "adopt", "acme", "beta", "bare", "--json", expect=3).json
     told = {one["tenant"]: one for one in found["tenants"]}
     assert {name: one["adopted"] for name, one in told.items()} == {
@@ -44,16 +44,16 @@ def test_what_has_a_version_row_is_adopted_as_it_stands_and_drift_says_why_it_co
         "beta": True,
         "bare": False,
     }
-    assert "does not begin from nothing" in told["acme"]["unproved"]
+    assert "cannot run in an empty schema" in told["acme"]["unproved"]
     assert 'thing" does not exist' in told["acme"]["unproved"]
-    assert "no version table; say where it stands with --at REV" in told["bare"]["problem"]
+    assert "no version table; name its revision with --at REV" in told["bare"]["problem"]
     given = altering.run("tenants", "adopt", "bare", "--at", "base", "--json").json
     assert given["tenants"][0]["evidence"] == "given"
     drift = altering.run("drift", "--json", expect=3).json
     problems = {one["tenant"]: one["problem"] for one in drift["tenants"]}
     assert problems["bare"].startswith("the version table is empty")
     for name in ("acme", "beta"):
-        assert problems[name].startswith("no reference: the history does not begin from nothing")
+        assert problems[name].startswith("no reference: the history cannot run in an empty schema")
     altering.run("upgrade", "-t", "acme")
     assert stands(database, "acme", "beta") == {"acme": "r2", "beta": "r2"}
 
@@ -102,16 +102,16 @@ def test_birth_makes_tenants_and_the_reference_at_head(
     told = {one["tenant"]: one for one in drift["tenants"]}
     assert (told["gamma"]["drifted"], told["delta"]["drifted"]) == (False, True)
     assert told["beta"]["drifted"] is True  # an older create_all made it without b and mood
-    assert "makes a reference at head, and not at r1" in told["acme"]["problem"]
+    assert "makes a reference at head only, not at r1" in told["acme"]["problem"]
     assert (
-        "makes tenants at head, and not at r1"
+        "creates tenants at head, not at r1"
         in ask(altering, "onboard", "late", "--to", "r1", expect=2).err
     )
     for birth, said in {
         "models:fails": "half made",
         "models:commits": "must not commit",
         "models:none": "cannot be imported",
-        "models:elsewhere": 'made nothing in the schema "late"',
+        "models:elsewhere": 'created nothing in the schema "late"',
     }.items():
         altering.settings(f'birth = "{birth}"')
         failed = altering.run("onboard", "late", expect=3)
@@ -126,4 +126,4 @@ def test_birth_makes_tenants_and_the_reference_at_head(
 def test_birth_needs_a_revision_to_stamp(tmp_path: Path, database: Database, ask: Ask) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history"))
     project.settings('birth = "models:make"')
-    assert "and not at base" in ask(project, "onboard", "acme", expect=2).err
+    assert ", not at base" in ask(project, "onboard", "acme", expect=2).err

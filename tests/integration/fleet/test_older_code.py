@@ -46,7 +46,7 @@ def test_tenants_ahead_of_the_code_are_told_and_an_upgrade_is_refused(
         upgrades = (("upgrade",), ("upgrade", "r2", "--dry-run"), ("upgrade", "+1"))
         for command in (*upgrades, ("upgrade", "-t", "a")):
             error = ask(three, *command, expect=2).error
-            assert "older than the fleet: revision r3, at which 1 tenant is (a), is not" in error
+            assert "older than the fleet: 1 tenant (a) is at revision r3, which is not" in error
             assert "--skip" in error
         with pytest.raises(OlderCodeError):
             old.upgrade()
@@ -70,7 +70,7 @@ def test_a_shared_lineage_ahead_is_refused_by_a_dry_run_too(
     with untouched(database):
         for more in ((), ("--dry-run",)):
             error = ask(three, "upgrade", *more, expect=2).error
-            assert "revision s2, at which the shared lineage is, is not in this history" in error
+            assert "the shared lineage is at revision s2, which is not in this history" in error
 
 
 def test_a_revision_that_nobody_knows_is_the_problem_of_that_tenant(

@@ -257,12 +257,14 @@ def test_what_cannot_be_resumed_is_refused_with_advice(
     open_fleet: OpenFleet, database: Database
 ) -> None:
     fleet = open_fleet()
-    with pytest.raises(SelectionError, match="no run yet"):
+    with pytest.raises(SelectionError, match="There is no run to resume"):
         fleet.resume()
     fleet.onboard(["a"])
-    with pytest.raises(SelectionError, match="no run yet"):
+    with pytest.raises(SelectionError, match="There is no run to resume"):
         fleet.resume()
-    with pytest.raises(SelectionError, match=r"kind onboard; run `tenantmig onboard` again"):
+    with pytest.raises(
+        SelectionError, match=r"kind onboard and cannot be resumed. Run `tenantmig onboard` again"
+    ):
         fleet.resume(1)
     with pytest.raises(UnknownRunError, match="no run 7"):
         fleet.resume(7)
@@ -316,7 +318,7 @@ def test_a_tenant_that_was_offboarded_meanwhile_is_named_and_keeps_no_other(
     mend(database, "b")
     report = fleet.resume(first.run)
     assert outcomes(report) == {"a": "failed", "b": "upgraded"}
-    assert "no such tenant" in str(by_name(report)["a"].error)
+    assert "this tenant no longer exists" in str(by_name(report)["a"].error)
 
 
 def test_a_dry_run_shows_the_rest_and_does_nothing(three: Project, database: Database) -> None:

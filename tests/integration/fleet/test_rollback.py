@@ -96,7 +96,7 @@ def test_a_tenant_that_was_moved_since_is_refused_by_name_and_the_others_go(
     fleet.upgrade(selection=only("a"))
     report = fleet.rollback(run_of(upgrade))
     assert outcomes(report) == {"a": "failed", "b": "downgraded"}
-    assert "stands at r3 and not at r2" in str(by_name(report)["a"].error)
+    assert "it is at r3, not at r2" in str(by_name(report)["a"].error)
     assert stands(database, "a", "b") == {"a": "r3", "b": "r1"}
 
 
@@ -183,7 +183,7 @@ def test_an_offboarded_tenant_is_named_and_the_others_go(
     fleet.offboard(only("a"))
     report = fleet.rollback(run_of(upgrade))
     assert outcomes(report) == {"a": "failed", "b": "downgraded"}
-    assert "no such tenant" in str(by_name(report)["a"].error)
+    assert "this tenant no longer exists" in str(by_name(report)["a"].error)
 
 
 def test_a_tenant_onboarded_anew_under_the_same_name_is_not_taken_for_the_old_one(

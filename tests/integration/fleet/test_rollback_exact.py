@@ -151,7 +151,7 @@ def test_what_is_not_in_the_history_any_more_is_named(
     with untouched(database, besides=["tenantmig", "a"]):
         report = fleet.rollback(int(upgrade.run or 0))
     assert outcomes(report) == {"a": "downgraded", "b": "failed"}
-    assert "stands at a1,b1 and not at a1" in str(by_name(report)["b"].error)
+    assert "it is at a1,b1, not at a1" in str(by_name(report)["b"].error)
     first = fleet.upgrade("a1", Selection(names=("a",)))
     scripts = branched.script_location / "versions"
     for file in scripts.glob("*.py"):

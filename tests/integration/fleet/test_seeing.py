@@ -101,7 +101,7 @@ def test_one_tenants_life(
     assert 'There is no tenant "nobody"' in ask(three, "show", "nobody", expect=2).error
     fleet.offboard(Selection(names=("a",)))
     gone = ask(three, "show", "a").out
-    assert gone.startswith("a: there is no such tenant any more")
+    assert gone.startswith("a: this tenant no longer exists")
     assert "offboard" in gone
 
 

@@ -23,7 +23,7 @@ COLUMN = (
     "op.execute('ALTER TABLE thing ADD b int')",
     "op.execute('ALTER TABLE thing DROP b')",
 )
-HINT = "; `tenantmig drift -t {}` shows what is there too much"
+HINT = "; `tenantmig drift -t {}` shows what exists there already"
 ODD = "Stark & Sons"
 
 

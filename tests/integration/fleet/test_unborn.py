@@ -6,7 +6,7 @@ from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.in_process import Ask
 
-LISTED = "Listed and not onboarded yet (`tenantmig onboard NAME`): "
+LISTED = "Listed but not onboarded yet (`tenantmig onboard NAME`): "
 
 
 def test_who_waits_for_an_onboarding_is_named(three: Project, ask: Ask) -> None:

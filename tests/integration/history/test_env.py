@@ -37,11 +37,11 @@ def _version(database: Database, schema: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["upgrade", "head"], r"Say which tenant: alembic -x tenant=NAME"),
-        (["current"], r"Say which tenant"),
-        (["upgrade", "head", "--sql"], r"Say which tenant"),
-        (["-x", "tenant=", "upgrade", "head"], r"Say which tenant"),
-        (["-x", "tenant=nobody", "upgrade", "head"], r'No tenant is called "nobody"'),
+        (["upgrade", "head"], r"Name a tenant: alembic -x tenant=NAME"),
+        (["current"], r"Name a tenant"),
+        (["upgrade", "head", "--sql"], r"Name a tenant"),
+        (["-x", "tenant=", "upgrade", "head"], r"Name a tenant"),
+        (["-x", "tenant=nobody", "upgrade", "head"], r'no schema called "nobody"'),
         (["-x", "tenant=Acme", "upgrade", "head"], r'"Acme" is not allowed'),
         (["-x", "tenant=public", "upgrade", "head"], r'"public" is not allowed'),
         (["-x", "tenant=a", "-x", "schema=public", "upgrade", "head"], r'"public" is not allowed'),
@@ -97,7 +97,7 @@ def test_the_schema_of_another_tenant_is_no_name(project: Project, database: Dat
     project.settings('source = "file"\nsource_file = "tenants.csv"\n')
     result = project.alembic("-x", "tenant=other", "upgrade", "head", expect=None)
     assert result.code != 0
-    assert '"other" is the schema of the tenant "acme"; give that name.' in result.out
+    assert '"other" is the schema of the tenant "acme"; use that name.' in result.out
     assert content(database.connect(), "other") == {}
 
 
@@ -161,7 +161,7 @@ def test_a_script_that_leaves_the_tenant_is_rolled_back(
     before = catalog(database.connect(), "acme")
     result = project.alembic("-x", "tenant=acme", "upgrade", "head", expect=None)
     assert result.code != 0
-    assert 'left the tenant schema "acme" for "beta"' in result.out
+    assert 'from the tenant schema "acme" to "beta"' in result.out
     assert catalog(database.connect(), "acme") == before
     assert content(database.connect(), "beta") == {}
 

@@ -129,8 +129,8 @@ def test_damage_at_random_is_told_in_words(
     ("damaged", "told"),
     [
         (f"{KEYLESS}; UPDATE acme.alembic_version SET version_num = NULL", "holds NULL"),
-        (f"{KEYLESS}; INSERT INTO acme.alembic_version VALUES ('r2')", "a revision twice"),
-        ("UPDATE acme.alembic_version SET version_num = ''", "an empty text"),
+        (f"{KEYLESS}; INSERT INTO acme.alembic_version VALUES ('r2')", "the same revision twice"),
+        ("UPDATE acme.alembic_version SET version_num = ''", "an empty string"),
         (f"{TEXT}; UPDATE acme.alembic_version SET version_num = repeat('x', 9999)", "too long"),
         ("UPDATE acme.alembic_version SET version_num = 'r9'", "'r9', which is not in"),
         ("ALTER TABLE acme.alembic_version ALTER version_num TYPE int USING 5", "'5', which"),
@@ -170,10 +170,10 @@ def test_a_stamp_is_needed_where_a_version_table_is_wrong(
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("kind", "'florp'", 'its kind is "florp", which this tenantmig does not know'),
+        ("kind", "'florp'", 'its kind is "florp", which this version of tenantmig does not know'),
         ("options", "'[]'", "its options is []"),
         ("options", """'{"lineage": "florp"}'""", 'its lineage is "florp"'),
-        ("started_at", "'infinity'", 'its started_at is "infinity", which is no time'),
+        ("started_at", "'infinity'", 'its started_at is "infinity", which is not a time'),
         ("target", "''", 'its target is ""'),
     ],
 )
@@ -217,8 +217,8 @@ def test_a_row_that_is_wrong_is_no_ground_to_move_a_tenant(
     ("damaged", "told"),
     [
         ("INSERT INTO tenantmig.ledger_version VALUES (99)", "has version 99"),
-        ("DELETE FROM tenantmig.ledger_version", "says nothing, which is no version"),
-        ("UPDATE tenantmig.ledger_version SET version = -version", "which is no version"),
+        ("DELETE FROM tenantmig.ledger_version", "says nothing, which is not a version"),
+        ("UPDATE tenantmig.ledger_version SET version = -version", "which is not a version"),
         ("DROP TABLE tenantmig.ledger_version", "has no table ledger_version"),
         ("DROP TABLE tenantmig.tenant", "does not exist"),
         ("ALTER TABLE tenantmig.run_tenant RENAME tenant TO customer", "does not exist"),

@@ -340,7 +340,7 @@ def test_an_attempt_is_claimed_once_and_a_later_one_overtakes(
     for number in (1, 3):
         begin_attempt(tenant_connection, SCHEMA, _assignment(run, number))
         for late in (number, number - 1):
-            with pytest.raises(LedgerError, match="taken over by another driver"):
+            with pytest.raises(LedgerError, match="Another driver took over run"):
                 begin_attempt(tenant_connection, SCHEMA, _assignment(run, late))
     with pytest.raises(TenantSessionError, match="another driver"):
         record_step(tenant_connection, SCHEMA, _assignment(run, 1), ("a3",))

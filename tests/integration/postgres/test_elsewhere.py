@@ -121,7 +121,7 @@ def test_what_only_public_has(tmp_path: Path, database: Database, open_fleet: Op
     assert fleet.onboard(["acme"], "r1").is_complete
     error = _error(fleet)
     assert 'relation "country" does not exist; "country" is in the schema "public",' in error
-    assert "write the schema before the name, or add it, with all that it holds," in error
+    assert "write the schema before the name, or add it, with everything in it," in error
     assert 'extension_schemas = ["public"]' in error
 
 
@@ -162,7 +162,7 @@ def test_a_schema_that_the_role_may_not_use_is_told_as_such(
         with closing(session):
             session.enter("acme")
             found = _told(session, "CREATE TABLE place (at vector(3))")
-        assert "which this role may not use: GRANT USAGE ON SCHEMA comes first" in found
+        assert "which this role may not use; first run GRANT USAGE ON SCHEMA" in found
         assert "extension_schemas" not in found
     finally:
         database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

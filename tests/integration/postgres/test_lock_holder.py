@@ -142,9 +142,9 @@ def test_who_holds_a_table_is_named(fleet: Project, database: Database, engine: 
     (failed,) = fleet.run("upgrade", "--engine", engine, "--json", expect=3).json["tenants"]
     (kept,) = fleet.run("offboard", "acme", "--yes", "--json", expect=3).json["tenants"]
     reader.close()
-    assert f"; locks are held there: on thing by server process {pid}" in kept["error"]
+    assert f"; there are locks on thing by server process {pid}" in kept["error"]
     assert failed["sqlstate"] == "55P03"
-    assert f"; locks are held there: on thing by server process {pid}" in failed["error"]
+    assert f"; there are locks on thing by server process {pid}" in failed["error"]
     assert "(a report, from 127.0.0.1, idle in transaction since 20" in failed["error"]
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
 

@@ -50,7 +50,7 @@ def test_an_existing_schema_is_never_adopted(database: Database) -> None:
 
 def test_a_name_that_postgresql_cuts_is_refused(database: Database) -> None:
     connection = database.connect()
-    with pytest.raises(TenantNameError, match="did not keep the name"), connection.transaction():
+    with pytest.raises(TenantNameError, match="stored another name"), connection.transaction():
         create_schema(connection, "x" * 64)
     assert not schema_exists(connection, "x" * 63)
 

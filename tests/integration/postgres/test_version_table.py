@@ -140,7 +140,7 @@ def test_each_problem_is_found_and_keeps_no_other_tenant(database: Database) -> 
         "gone": "schema does not exist",
         "bare": "no version table (alembic_version); ",
         "foreign": "no column version_num",
-        "emptied": "empty though the schema holds tables",
+        "emptied": "empty, but the schema has tables",
         "view": "no version table",
     }.items():
         assert reason in problems[schema]

@@ -65,7 +65,7 @@ def test_a_gate_that_says_no_stops_the_run(
     result = project.run("upgrade", "--gate", gate, "--json", expect=3)
     assert result.json["counts"] == {"upgraded": 1, "skipped": 4}  # nothing of the gate's on stdout
     assert "no, thanks" in result.err
-    assert result.json["reason"] == "the gate after wave 0 said no (exit code 7)"
+    assert result.json["reason"] == "the gate after wave 0 stopped the run (exit code 7)"
     assert stands(database, *"abcde") == {"a": "r2"} | dict.fromkeys("bcde", "r1")
     assert len(told(notes)) == 1
     assert project.run("resume", "--gate", "true", "--json").json["counts"] == {"upgraded": 5}

@@ -95,7 +95,7 @@ def test_a_live_run_is_not_taken_over(older: Ledger, open_ledger: Open) -> None:
 
 def test_the_older_driver_records_no_outcome(older: Ledger, open_ledger: Open) -> None:
     claim, newer, _ = overtake(older, open_ledger)
-    with pytest.raises(OvertakenError, match=f"Run {claim.run} was taken over"):
+    with pytest.raises(OvertakenError, match=f"took over run {claim.run}"):
         record_outcome(older, claim, FAILED)
     assert newer.run(claim.run).tenants[0].outcome is Outcome.INTERRUPTED
     assert newer.run(claim.run).tenants[0].error is None
@@ -167,6 +167,6 @@ def test_a_driver_that_was_stopped_wakes_up_and_ends(three: Project, database: D
         first.send_signal(signal.SIGCONT)
         result = three.finish(first, expect=None)
     assert result.code == 4, result.err
-    assert "taken over by another driver" in result.err
+    assert "Another driver took over" in result.err
     shown = three.run("show", "2", "--json").json
     assert (shown["state"], shown["counts"]) == ("complete", {"upgraded": 2})

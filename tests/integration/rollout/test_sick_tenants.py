@@ -115,5 +115,5 @@ def test_the_reason_says_which_failures_do_not_count(
     assert outcomes(report) == dict.fromkeys("abc", "failed") | {"d": "skipped"}
     assert report.reason == (
         "1 tenant failed, more than --max-failures 0; 2 more do not count: refused before the run,"
-        " only locked, or as they had failed before"
+        " only locked, or failed in the same way before"
     )

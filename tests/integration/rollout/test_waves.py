@@ -94,8 +94,8 @@ def test_one_of_two_canaries_that_fails_stops_the_run(
     report = fleet.upgrade()
     assert outcomes(report) == {"a": "failed", "b": "upgraded", "c": "skipped"}  # b was in wave 0
     assert report.reason == (
-        'the canary "a" failed; `tenantmig resume 2 --skip a` leaves it out,'
-        " `tenantmig resume 2 --canary c` lets another go first"
+        'the canary "a" failed; run `tenantmig resume 2 --skip a` without it, or'
+        " `tenantmig resume 2 --canary c` with another canary"
     )
 
 
@@ -143,7 +143,8 @@ def test_a_run_whose_named_canaries_are_all_locked_stops(
         report = fleet.upgrade()
     assert outcomes(report) == {"a": "skipped", "b": "failed"}
     assert report.reason == (
-        "every canary is locked by others; `tenantmig resume 2 --canary a` lets another go first"
+        "other sessions hold the locks of all canaries; run `tenantmig resume 2 --canary a`"
+        " with another canary"
     )
     assert fleet.resume().is_complete
 

@@ -34,14 +34,14 @@ SOURCES = {
 }
 REFUSED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("Acme", "--schema", "other"): (
-        'lists the tenant "Acme" with the schema "tenant_acme", and not "other"',
-        "leave the schema out",
+        'lists the tenant "Acme" with the schema "tenant_acme", not "other"',
+        "leave out --schema",
         "Nothing was touched",
     ),
-    ("Acme", "--schema", "Acme"): ('with the schema "tenant_acme", and not "Acme"',),
-    ("tenant_acme",): ('the schema of the tenant "Acme": give that name', "Nothing was touched"),
+    ("Acme", "--schema", "Acme"): ('with the schema "tenant_acme", not "Acme"',),
+    ("tenant_acme",): ('the schema of the tenant "Acme": use that name', "Nothing was touched"),
     ("acme",): ('does not list the tenant "acme"', 'it lists "Acme"'),
-    ("Wayne", "Acme"): ('does not list the tenant "Wayne"', "list it there first"),
+    ("Wayne", "Acme"): ('does not list the tenant "Wayne"', "add it to the source first"),
     ("Acme", "--schema", ""): ("--schema is empty",),
 }
 
@@ -87,7 +87,7 @@ def test_the_schema_comes_from_the_source(
             refused = ask(fleet_of, "onboard", *arguments, expect=2).error
             for word in words:
                 assert word in refused
-        with pytest.raises(SourceError, match='and not "Acme"'):
+        with pytest.raises(SourceError, match='but "acme" is not "Acme"'):
             open_fleet().plan_onboarding([Tenant("Acme", "Acme")])
 
 
@@ -97,7 +97,7 @@ def test_a_row_of_another_database_is_refused(
     use(fleet_of, "callable", "listed_tenants:elsewhere")
     with untouched(database):
         refused = ask(fleet_of, "onboard", "Acme", expect=2).error
-    assert f'in the database "another", and this is "{database.name}"' in refused
+    assert f'in the database "another", but this is "{database.name}"' in refused
 
 
 def test_the_source_schemas_knows_no_other_name(
@@ -138,7 +138,7 @@ def test_an_onboarding_that_was_cut_off_keeps_its_schema(
     begin_onboarding(database)
     with untouched(database):
         refused = ask(three, "onboard", "acme", "--schema", "acme", expect=2).error
-    assert 'with the schema "t_1" was cut off' in refused
+    assert 'with the schema "t_1" was interrupted' in refused
     assert "leave --schema out" in refused
     assert open_fleet().onboard(["acme"]).is_complete
     assert stands(database, "t_1") == {"t_1": "r3"}
@@ -154,8 +154,8 @@ def test_one_cut_off_that_is_listed_with_another_schema_is_led_out(
     use(three, "file", "tenants.csv")
     with untouched(database):
         refused = ask(three, "onboard", "acme", expect=2).error
-    assert "list it with \"t_1\" in the source 'file' again, and onboard it so, or" in refused
-    assert 'offboard NAME --yes`; only then list it with "t_2"' in refused
+    assert "list it with \"t_1\" in the source 'file' again and onboard it, or" in refused
+    assert 'offboard NAME --yes` and only then list it with "t_2"' in refused
     listed.write_text("acme,t_1\n")
     born = "t_1"
     if way == "offboard":
