@@ -91,8 +91,10 @@ if {count} > 1:
     reasons = [r["reason"] for r in result.json["revisions"]]
     assert reasons == [
         None,
-        "after its downgrade, the upgrade gives another catalog than the first time:"
-        " column thing.a is left",
+        (
+            "after its downgrade, the upgrade gives another catalog than the first time:"
+            " column thing.a is left"
+        ),
         "after its downgrade, the upgrade fails: revision r3: division by zero",
     ]
 
