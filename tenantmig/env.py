@@ -57,7 +57,7 @@ USAGE = "Name a tenant: alembic -x tenant=NAME ... (and -x schema=SCHEMA if no s
 
 
 class LineageEnv:
-    """One schema of a lineage, for one run of env.py: a tenant's, or the shared one."""
+    """One schema of a lineage, for one run of env.py: a tenant's or the shared one."""
 
     name = ""
     schema = ""
@@ -75,7 +75,7 @@ class LineageEnv:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings beside the Alembic ini; the driver has read them and env.py need not."""
+        """The settings next to the Alembic ini; a run of tenantmig has read them already."""
         return load_settings(config=Path(self.config.config_file_name or "alembic.ini"))
 
     @property
@@ -93,7 +93,7 @@ class LineageEnv:
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
-        """Hand out a connection whose search path and translate map are those of the schema.
+        """Open a connection whose search path and translate map are those of the schema.
 
         Locks: the advisory lock of the schema, on this connection.
         Raises:
@@ -143,7 +143,7 @@ class LineageEnv:
             session.assert_bound()
         if found != told:
             raise ReadBackError(
-                f"After the COMMIT the version table says {show_heads(found) or 'base'}, "
+                f"After the COMMIT, the version table says {show_heads(found) or 'base'}, "
                 f"not {show_heads(told) or 'base'}. Check the tenant before you run again."
             )
 
@@ -165,7 +165,7 @@ class LineageEnv:
         return f"{told or error.orig}{missing}"
 
     def include_name(self, name: str | None, kind: str, _: object) -> bool:
-        """Keep the version table out of autogenerate, which sees it without its schema."""
+        """Exclude the version table from autogenerate, which sees it without its schema."""
         return not (kind == "table" and name == self.settings.version_table)
 
 
@@ -249,9 +249,9 @@ def _context() -> MigrationContext | None:
 
 
 def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
-    """Make sure, in each revision's own transaction, that its script stayed in the tenant schema.
+    """Check, in each revision's own transaction, that its script stayed in the tenant schema.
 
-    Limits that it set for itself (`SET lock_timeout`) end with it: plain Alembic has ours again.
+    Limits that the script set (`SET lock_timeout`) end with the revision.
 
     Raises:
         TenantSessionError: a script changed search_path, or env.py passes another version table

@@ -1,4 +1,4 @@
-"""What a run tells while it runs, to a progress bar or to an application's callback. Pure data."""
+"""What a run reports while it runs, to a progress bar or an application's callback. Pure data."""
 
 from __future__ import annotations
 

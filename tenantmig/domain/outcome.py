@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
     @property
     def is_at_target(self) -> bool:
-        """True when the tenant is where the run wanted it."""
+        """True when the tenant is at the target of the run."""
         return self in AT_TARGET
 
 
@@ -134,7 +134,7 @@ class TenantOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What the latest run of a tenant left: it failed or is in doubt."""
+    """The latest run of a tenant failed or left it in doubt."""
 
     run: int
     outcome: Outcome

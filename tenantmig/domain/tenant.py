@@ -20,7 +20,7 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Unicode catego
 
 
 class TenantState(StrEnum):
-    """Where a tenant is in its life; only active tenants are rolled unless named."""
+    """The state of a tenant; runs include only active tenants, unless others are named."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -41,7 +41,7 @@ class Tenant:
     state: TenantState = TenantState.ACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
-    """What is wrong in its row of the registry: nothing is run for it until that is corrected."""
+    """What is wrong in its row of the registry; nothing is run for it until that is corrected."""
 
     @property
     def unfinished(self) -> str | None:
@@ -129,11 +129,11 @@ def _printable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which tenants of a fleet a command is about.
+    """Selects tenants of a fleet.
 
-    `names` may hold `*` wildcards, unless `has_wildcards` is false. Nothing given selects
-    nothing; `is_all` selects every active tenant. Names and labels narrow each other; `skip`
-    always removes. A tenant that is not active is selected only by its exact name.
+    `names` may contain `*` wildcards, unless `has_wildcards` is false. An empty selection selects
+    nothing; `is_all` selects every active tenant. With names and labels, a tenant must match both;
+    `skip` always removes. A tenant that is not active is selected only by its exact name.
     """
 
     is_all: bool = False
@@ -179,7 +179,7 @@ class Selection:
         """Return the selected tenants in the order of the fleet.
 
         Raises:
-            SelectionError: nothing was selected explicitly, or names and labels select nobody.
+            SelectionError: the selection is empty, or names and labels select no tenant.
             UnknownTenantError: a name (or a wildcard) that no tenant has.
         """
         if self.is_empty:

@@ -13,7 +13,7 @@ CHANGED = "it changed during the check; run adopt again"
 
 
 class Evidence(StrEnum):
-    """What says at which revision a schema stands."""
+    """How the revision of a schema is known."""
 
     VERSION_TABLE = "version_table"
     CATALOG = "catalog"
@@ -24,9 +24,9 @@ class Evidence(StrEnum):
 class Adopted:
     """One schema: registered at `revision` (None is base), or refused with a `problem`.
 
-    `candidates` are the revisions whose reference it equals, `nearest` the one with the fewest
-    `differences`. A schema that is adopted by its version table or at a revision that was given may
-    have differences as well.
+    `candidates` are the revisions whose reference it matches, `nearest` is the one with the fewest
+    `differences`. A schema that is adopted by its version table or at a given revision may have
+    differences too.
     """
 
     tenant: Tenant
@@ -37,15 +37,15 @@ class Adopted:
     differences: tuple[Difference, ...] = ()
     problem: str | None = None
     mark: Mark | None = None
-    """Its catalog when it was looked at."""
+    """The fingerprint of its catalog."""
     unproved: str | None = None
-    """Why it was compared with nothing."""
+    """Why it was not compared with a reference."""
     row_writers: tuple[str, ...] = ()
-    """The revisions that may write rows, where nothing says that they were run."""
+    """The revisions that may write rows, if nothing shows that they were run."""
 
     @property
     def is_adopted(self) -> bool:
-        """True when it is a tenant now, or would be if this were no dry run."""
+        """True when it is a tenant now, or would be without the dry run."""
         return self.problem is None
 
     @property

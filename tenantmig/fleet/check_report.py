@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Downgrade(StrEnum):
-    """What the downgrade of a revision is worth."""
+    """The result of checking the downgrade of a revision."""
 
     SOUND = "sound"
     IRREVERSIBLE = "irreversible"
@@ -24,20 +24,22 @@ class RevisionCheck:
     downgrade: Downgrade
     reason: str | None = None
     is_passed: bool = True
-    """The revision itself was run, so that those that stand on it could be."""
+    """The revision itself was run, so the ones that depend on it could be run too."""
     accepted: str | None = None
     """Why the project accepts it, if it does (see `baseline`)."""
 
     @property
     def is_broken(self) -> bool:
-        """True when it does not lead back, and nobody has accepted that."""
+        """True when the downgrade is broken and this is not accepted."""
         return self.downgrade is Downgrade.BROKEN and self.accepted is None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. `changes` is None when env.py gives no models to compare, or when the
-    check is not complete: the models are compared with the head.
+    """What a check found.
+
+    `changes` is None if env.py gives no models, or if the check is not complete: the models are
+    compared with the head.
     """
 
     head: str
@@ -52,12 +54,12 @@ class CheckReport:
 
     @property
     def broken(self) -> tuple[RevisionCheck, ...]:
-        """The revisions whose downgrade does not lead back."""
+        """The revisions whose downgrade is broken."""
         return tuple(revision for revision in self.revisions if revision.is_broken)
 
     @property
     def is_complete(self) -> bool:
-        """True when every revision was run, and so the head reached."""
+        """True when every revision was run and the head was reached."""
         return all(revision.is_passed for revision in self.revisions)
 
     @property

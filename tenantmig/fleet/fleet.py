@@ -29,9 +29,9 @@ from tenantmig.tenants import onboarding, registry
 
 
 class Fleet(FleetReader):
-    """All tenants of one database, and what can be done to them.
+    """All tenants of one database, and the operations on them.
 
-    Errors are `TenantmigError`s; a tenant that fails is in the report and raises nothing.
+    Errors are `TenantmigError`s. A tenant that fails is in the report and raises nothing.
     """
 
     def __enter__(self) -> Self:
@@ -59,10 +59,10 @@ class Fleet(FleetReader):
         options: RunOptions = DEFAULT,
         lineage: Lineage | None = None,
     ) -> RunReport:
-        """Roll the selected tenants forward; all active ones by default.
+        """Upgrade the selected tenants; all active ones by default.
 
-        Without `lineage` the shared one, if there is one, is brought to its heads first; if that
-        fails, its report is returned and no tenant is touched.
+        Without `lineage`, the shared lineage, if there is one, is upgraded to its heads first. If
+        that fails, its report is returned and no tenant is touched.
 
         Locks: each tenant's advisory lock while it is worked on.
         Idempotent: yes.
@@ -78,9 +78,9 @@ class Fleet(FleetReader):
         options: RunOptions = DEFAULT,
         lineage: Lineage | None = None,
     ) -> RunReport:
-        """Bring the selected tenants back to a revision, or `-N` revisions back.
+        """Downgrade the selected tenants to a revision, or by `-N` revisions.
 
-        The shared lineage has no tenants to select; it is brought back as a whole.
+        The shared lineage has no tenants to select; it is downgraded as a whole.
 
         Raises:
             SelectionError: nothing is selected.
@@ -99,9 +99,9 @@ class Fleet(FleetReader):
         return self._roll(target, selection, RunKind.STAMP, options, lineage)
 
     def offboard(self, selection: Selection, options: RunOptions = DEFAULT) -> RunReport:
-        """Drop the selected tenants' schemas, with all they hold, and their registrations.
+        """Drop the selected tenants' schemas with everything in them, and their registrations.
 
-        A tenant on which objects of other schemas depend fails and loses nothing.
+        If objects of other schemas depend on a tenant, that tenant fails and loses nothing.
         """
         return self._roll("base", selection, RunKind.OFFBOARD, options)
 
@@ -111,7 +111,7 @@ class Fleet(FleetReader):
         """Create each tenant schema at `to` and register it; all or nothing per tenant.
 
         Raises:
-            TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be born;
+            TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be created;
                 nothing was touched.
         """
         plan = self.plan_onboarding(tenants, to)
@@ -145,7 +145,7 @@ class Fleet(FleetReader):
             return replace(go(), shared=shared)
 
     def _roll_shared(self, ledger: Ledger, options: RunOptions) -> RunReport | None:
-        """Bring the shared lineage to its heads, unless there is none or nothing to do."""
+        """Upgrade the shared lineage to its heads, unless there is none or nothing to do."""
         if self._shared is None:
             return None
         plan = self._shared.plan(ledger, "heads", EVERYONE)
@@ -160,8 +160,8 @@ class Fleet(FleetReader):
 
         Raises:
             UnknownRunError: there is no such run.
-            SelectionError: the run moved nobody, or is of a kind that cannot be undone.
-            IrreversibleRevisionError: a revision on the way cannot be downgraded.
+            SelectionError: the run moved no tenant, or is of a kind that cannot be undone.
+            IrreversibleRevisionError: a revision of the path cannot be downgraded.
         """
         return recovery.rollback(self._driver, run, options)
 
@@ -171,14 +171,14 @@ class Fleet(FleetReader):
         options: RunOptions = DEFAULT,
         given: Mapping[str, object] | None = None,
     ) -> RunReport:
-        """Finish a run that was cut off or did not bring every tenant along.
+        """Finish a run that was cut off or did not finish all tenants.
 
-        Without `run` it is the newest that moves the fleet. It goes on with the settings with which
-        it was begun, but for those `given`.
+        Without `run`, it is the newest run that moves the fleet. The run keeps the settings with
+        which it was begun, except those `given`.
 
         Raises:
             UnknownRunError, SelectionError: there is nothing to resume.
-            FleetBusyError: its driver lives.
+            FleetBusyError: its driver is still running.
         """
         return recovery.resume(self._driver, run, options, given or {})
 
@@ -190,27 +190,27 @@ class Fleet(FleetReader):
         *,
         trust_file: bool = False,
     ) -> RunReport:
-        """Bring one tenant back from its backup: its schema is replaced by what the file holds.
+        """Restore one tenant from its backup: the file's contents replace its schema.
 
-        A tenant that was offboarded is registered again. One transaction: there is the old tenant
-        or the restored one, whatever is killed. `trust_file` takes a file that nothing proves to be
-        a backup of ours; what does not belong in a backup is refused all the same.
+        A tenant that was offboarded is registered again. The restore is one transaction: after any
+        crash the tenant is either unchanged or restored. `trust_file` accepts a file that nothing
+        proves to be yours; statements that do not belong in a backup are still refused.
 
         Raises:
-            UntrustedBackupError: nothing proves that the file is ours.
-            BackupRefusedError: it holds a statement that is none of a tenant's backup.
+            UntrustedBackupError: nothing proves that the file is yours.
+            BackupRefusedError: it contains a statement that does not belong in a backup.
             BackupFileError, ClientProgramError: the file or the programs cannot be used; nothing
                 was touched.
-            FleetBusyError: a run moves the fleet.
+            FleetBusyError: a run is moving the fleet.
         """
         return recovery.restore(self._driver, name, Path(backup), options, trust_file=trust_file)
 
     # -- the history --------------------------------------------------------------------------
 
     def revision(self, draft: Draft) -> RevisionReport:
-        """Write a new revision; no script if it was to be autogenerated and would be empty.
+        """Write a new revision; no script if autogenerate finds nothing to do.
 
-        This fleet goes on with the history it has loaded; open another for the new revision.
+        This fleet keeps the history that it has loaded; open another one for the new revision.
 
         Raises:
             HistoryError, ScratchError, EnvironmentFileError: nothing was written.
@@ -220,7 +220,7 @@ class Fleet(FleetReader):
     # -- the registry -----------------------------------------------------------------------
 
     def set_state(self, selection: Selection, state: TenantState) -> list[Tenant]:
-        """Suspend or activate tenants of the registry; return them as they now are.
+        """Suspend or activate tenants of the registry; return them with their new state.
 
         Raises:
             SourceError: the tenants are listed elsewhere.
@@ -233,7 +233,7 @@ class Fleet(FleetReader):
     def set_labels(
         self, selection: Selection, labels: Mapping[str, str], removed: Sequence[str] = ()
     ) -> list[Tenant]:
-        """Put labels on tenants of the registry and take others off; return them as they now are.
+        """Set and remove labels of tenants in the registry; return them with their new labels.
 
         Raises:
             SourceError: the tenants are listed elsewhere.
@@ -255,13 +255,14 @@ class Fleet(FleetReader):
         at: str | None = None,
         is_dry_run: bool = False,
     ) -> tuple[Adopted, ...]:
-        """Register schemas that exist already, each under its own name and as it stands.
+        """Register existing schemas, each under its own name and at its revision.
 
-        Where another source than the registry lists the tenants, nothing is registered: `schemas`
-        are names or schemas of theirs, and a missing version row is all that is written.
+        If another source than the registry lists the tenants, nothing is registered: `schemas` are
+        names or schemas from that source, and only a missing version row is written.
 
-        Without a version table, the revision that a schema equals is found and written there; `at`
-        says it for those who know. All or nothing per schema; a refused one says why.
+        Without a version table, the revision whose catalog the schema matches is found and written
+        there; `at` gives the revision if you already know it. All or nothing per schema; a refused
+        one says why.
 
         Raises:
             SourceError: the source does not list one of them.

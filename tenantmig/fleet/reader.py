@@ -1,4 +1,4 @@
-"""What can be read of a fleet, and what runs would do to it. Changes nothing."""
+"""Read a fleet, and plan what runs would do to it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULT = RunOptions()
 
 
 class FleetReader:
-    """All tenants of one database, to be looked at; see `Fleet`."""
+    """All tenants of one database, read-only; see `Fleet`."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -63,7 +63,7 @@ class FleetReader:
         return self._driver.history
 
     def tenants(self, selection: Selection | None = None) -> list[Tenant]:
-        """Return the tenants of the source; without a selection all of them, whatever their state.
+        """Return the tenants of the source; without a selection all of them, in any state.
 
         Raises:
             SourceError, TenantNameError: the source cannot be read.
@@ -73,7 +73,7 @@ class FleetReader:
         return fleet if selection is None else selection.select(fleet)
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
-        """Return where the selected tenants stand, and beside it what is wrong with env.py."""
+        """Return the revision and standing of the selected tenants, and any problem of env.py."""
         driver, shared = self._driver, self._shared
         _ = driver.history  # a broken one is told before a database is asked
         with driver.ledger() as ledger:
@@ -88,7 +88,7 @@ class FleetReader:
         return replace(found, env_problem=" ".join(filter(None, problems)) or None)
 
     def tenant(self, name: str, limit: int = 20) -> TenantLife:
-        """Return how one tenant stands, and the newest runs that had it.
+        """Return the status of one tenant, and the newest runs that included it.
 
         Raises:
             UnknownTenantError: neither the source nor the ledger knows the name.
@@ -126,12 +126,12 @@ class FleetReader:
             return ledger.runs(limit)
 
     def all_runs(self, limit: int = 20) -> tuple[RunReport | UnreadableRun, ...]:
-        """Return the same, with those whose row in the ledger cannot be used in their places."""
+        """Return the same, including runs whose row in the ledger cannot be used."""
         with self._driver.ledger() as ledger:
             return ledger.all_runs(limit)
 
     def run(self, run: int) -> RunReport:
-        """Return one run with what it did to each tenant.
+        """Return one run and what it did to each tenant.
 
         Raises:
             UnknownRunError: there is no such run.
@@ -140,11 +140,11 @@ class FleetReader:
             return ledger.run(run)
 
     def failed_in(self, run: int) -> Selection:
-        """Select the tenants that a run did not bring to its target and that are still active.
+        """Select the active tenants that a run did not bring to its target.
 
         Raises:
             UnknownRunError: there is no such run.
-            SelectionError: every tenant of the run arrived.
+            SelectionError: every tenant of the run is at the target.
         """
         report = self.run(run)
         behind = {t.tenant for t in report.tenants if not t.outcome.is_at_target}
@@ -165,11 +165,11 @@ class FleetReader:
     ) -> Plan:
         """Return what a run would do; nothing is changed. For upgrade, downgrade, stamp, offboard.
 
-        Without `lineage` it is that of the tenants, and an upgrade brings the shared one, if there
-        is one, to its heads first.
+        Without `lineage`, it is that of the tenants; an upgrade then upgrades the shared lineage to
+        its heads first, if there is one.
 
         Raises:
-            UnknownRevisionError, HistoryError: the target is unusable.
+            UnknownRevisionError, HistoryError: the target cannot be used.
             UnknownTenantError: the selection names a tenant that does not exist.
         """
         driver = self._driver.of(lineage or Lineage.TENANT)
@@ -185,7 +185,7 @@ class FleetReader:
         return refusals.heed_irreversible(driver.history, plan, skip=options.skip_irreversible)
 
     def require_tenants(self, plan: Plan) -> None:
-        """Refuse a plan that selects nobody, as the run would, unless `allow_empty` is set.
+        """Refuse a plan without tenants, as the run would, unless `allow_empty` is set.
 
         Raises:
             EmptyFleetError: naming the source.
@@ -193,12 +193,12 @@ class FleetReader:
         self._driver.require_tenants(plan)
 
     def refuse_unfit(self, plan: Plan) -> None:
-        """Refuse a plan as the run would, and that of the shared lineage which goes before.
+        """Refuse a plan as the run would, also that of the shared lineage before it.
 
         Raises:
-            EmptyFleetError: it selects nobody; naming the source.
+            EmptyFleetError: it selects no tenant; naming the source.
             OlderCodeError: this history lacks the revision at which tenants are.
-            UnknownRevisionError: it leads a tenant beyond base or head; naming the tenants.
+            UnknownRevisionError: it would move a tenant beyond base or head; naming the tenants.
         """
         self._driver.of(plan.lineage).refuse_unfit(plan)
         if plan.shared is not None:
@@ -225,8 +225,8 @@ class FleetReader:
         """Compare the catalog of each selected tenant with what the history makes at its revision.
 
         Runs the history in a scratch schema. `with_privileges` compares owners and grants as well.
-        Where the history presumes what it does not make, there is no reference: that is the problem
-        of each tenant concerned.
+        If the history needs objects that it does not create, there is no reference: each tenant
+        concerned then has this problem.
 
         Raises:
             ScratchError: the history cannot be run there for another reason.
@@ -258,10 +258,10 @@ class FleetReader:
     ) -> CheckReport:
         """Compare the models with the history's head, and run each revision up, down and up.
 
-        With `begin` the revisions that it stands on are run and not checked. `watch` is told of
-        each revision once it is checked, so also where an error ends the check later. What
-        `baseline` accepts is no finding. If the database is empty and there is a shared lineage,
-        both are run in a scratch database.
+        With `begin`, the revisions that it depends on are run but not checked. `watch` is called
+        after each checked revision, so it also gets those before an error. What `baseline` accepts
+        is not a finding. If the database is empty and there is a shared lineage, both are run in a
+        scratch database.
 
         Raises:
             UnknownRevisionError: `begin` is not in the history.
@@ -276,11 +276,11 @@ class FleetReader:
         pg_version: str | None = None,
         choice: Choice = CHOICE,
     ) -> LintReport:
-        """Look for unsafe SQL in a range of revisions, in all without one. Asks no database.
+        """Look for unsafe SQL in a range of revisions; in all without one. Needs no database.
 
         Raises:
-            SelectionError: `choice` names a rule that there is not.
-            UnknownRevisionError: the range names a revision that is not there.
+            SelectionError: `choice` names an unknown rule.
+            UnknownRevisionError: the range names an unknown revision.
             SquawkError: squawk is not installed.
             EnvironmentFileError: env.py cannot be run offline.
         """
@@ -289,10 +289,10 @@ class FleetReader:
     # -- what other runs would do --------------------------------------------------------------
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
-        """Check that these tenants can be born, and return the plan; changes nothing.
+        """Check that these tenants can be created, and return the plan; changes nothing.
 
-        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it,
-        else one of its own name.
+        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it;
+        otherwise the schema has the tenant's name.
         """
         if isinstance(tenants, str):
             raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")

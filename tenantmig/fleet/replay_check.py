@@ -41,9 +41,9 @@ FIRST_RUN = 2**40  # the number of the first run: no run of the fleet has it
 class ReplayReport:
     """How the default engine compares with plain Alembic.
 
-    `differences` name what is not the same. `left_out` names what differs between two schemas of
-    plain Alembic already. `empty` are the tables that no made-up row fits, and why. `obstacles`
-    says why revisions were not replayed.
+    `differences` lists what is not the same. `left_out` lists what already differs between two
+    schemas of plain Alembic. `empty` lists the tables that accept no made-up row, and why.
+    `obstacles` says why revisions were not replayed.
     """
 
     revisions: int
@@ -53,7 +53,7 @@ class ReplayReport:
     empty: Mapping[str, str] = field(default_factory=dict)
     obstacles: Mapping[str, str] = field(default_factory=dict)
     without_rows: str | None = None
-    """Why the history was run in one go over empty tables: it fails over the made-up rows."""
+    """Why the history was run in one go over empty tables: it fails with the made-up rows."""
 
     @property
     def is_same(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a caller may say about one run."""
+"""Options of one run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tenantmig.domain.stop_signal import StopSignal
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a caller may say about one run.
+    """Options of one run.
 
-    `parallel` stands above the setting. `on_event` is called in the thread that started the run;
-    `signal` stops the run from any thread. `skip_irreversible` leaves tenants where they are whose
-    way back passes a revision that cannot be undone.
+    `parallel` overrides the setting. `on_event` is called in the thread that started the run;
+    `signal` stops the run from any thread. `skip_irreversible` leaves out tenants whose path
+    includes a revision that cannot be downgraded.
     """
 
     parallel: int | Literal["auto"] | None = None
@@ -24,6 +24,6 @@ class RunOptions:
     signal: StopSignal | None = None
     skip_irreversible: bool = False
     skip: tuple[str, ...] = ()
-    """Tenants that a resumed run leaves as they are; `*` is a wildcard."""
+    """Tenants that a resumed run leaves out; `*` is a wildcard."""
     backup: Path | None = None
-    """Where each tenant schema is dumped to before it is changed."""
+    """The folder to which each tenant schema is dumped before it is changed."""

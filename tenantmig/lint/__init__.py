@@ -11,7 +11,7 @@ OURS = "tenantmig"
 
 
 class Severity(StrEnum):
-    """How bad a finding is; `info` is a matter of style."""
+    """The severity of a finding; `info` is a matter of style."""
 
     INFO = "info"
     WARNING = "warning"
@@ -35,7 +35,7 @@ STYLE = ("prefer-", "ban-char-field", "ban-uncommitted-transaction", "require-ta
 
 
 class Told(NamedTuple):
-    """What a rule has to say of one line of a script: why, and what to write instead."""
+    """What a rule reports about one line of a script: why, and what to write instead."""
 
     line: int
     rule: str
@@ -45,7 +45,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of a revision's script that a rule objects to.
+    """A line of a revision's script that breaks a rule.
 
     `source` is whose rule it is, `tenantmig` or `squawk`. `allowed` is the reason for which the
     script allows it; such a finding counts no more.
@@ -70,9 +70,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which findings are told: those of a severity or worse, of some rules only, of one source.
+    """Which findings are reported: those of a severity or worse, of some rules only, of one source.
 
-    Rules that are named are told whatever their severity.
+    Named rules are reported at any severity.
     """
 
     min_severity: Severity = Severity.WARNING
@@ -80,7 +80,7 @@ class Choice:
     source: str | None = None
 
     def has(self, finding: Finding) -> bool:
-        """True when a finding is told."""
+        """True when a finding is reported."""
         if self.source is not None and finding.source != self.source:
             return False
         if self.only:

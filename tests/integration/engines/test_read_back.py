@@ -125,7 +125,7 @@ def test_a_restore_is_read_back(
     database.execute("DROP FUNCTION tenantmig.undo() CASCADE")
     if after:
         assert back.outcome is Outcome.IN_DOUBT
-        assert "After the COMMIT the version table" in str(back.error)
+        assert "After the COMMIT, the version table" in str(back.error)
     else:
         assert back.outcome is Outcome.RESTORED
 
