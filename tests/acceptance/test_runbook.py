@@ -99,7 +99,7 @@ def test_what_would_be_done_twice_is_finished_by_hand(
 ) -> None:
     project = acme(f"op.execute('{COUNT}')\n" + OUTSIDE.format("ALTER TABLE missing ADD b int"))
     project.run("upgrade", expect=3)
-    assert "would be done twice" in project.run("resume", expect=3).out
+    assert "Running it again would do it twice" in project.run("resume", expect=3).out
     project.run("stamp", "r2", "-t", "acme")
     summary = project.run("status", "--json").json["summary"]
     assert (summary["at_head"], summary["in_doubt"]) == (1, 0)

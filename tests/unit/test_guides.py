@@ -90,6 +90,7 @@ def test_the_guides_show_commands() -> None:
 
 
 SEEN = re.compile(r"^You see: (.*)$", re.MULTILINE)
+BOLD = re.compile(r'\*\*("[^"]+")\*\*')
 QUOTED = re.compile(r'"([^"]+)"')
 
 
@@ -108,7 +109,8 @@ def messages() -> str:
 
 def test_the_runbook_quotes_messages_that_there_are() -> None:
     page = (REPOSITORY / "docs" / "guides" / "failures.md").read_text(encoding="utf-8")
-    quoted = [words for line in SEEN.findall(page) for words in QUOTED.findall(line)]
+    lines = [*SEEN.findall(page), *BOLD.findall(page)]
+    quoted = [words for line in lines for words in QUOTED.findall(line)]
     assert len(quoted) > 15
     known = messages()
     for words in quoted:
