@@ -61,7 +61,7 @@ def _word(word: str) -> str:
     if word[0] in "'\"":
         pieces = word[1:-1].split(word[0] * 2)
         if any(word[0] in piece for piece in pieces):
-            raise UnreadableError("a literal goes on in another line")
+            raise UnreadableError("a literal continues on another line")
         return _unicode(word[0], word[0].join(pieces))
     folded = "".join(char.lower() if char.isascii() else char for char in word)
     return _unicode('"', folded)

@@ -215,7 +215,7 @@ def broken_rules(
         f"pass version_table={version_table!r} (or set `version_table`)": (
             context.version_table == version_table
         ),
-        f"leave the version column {length} characters wide (or set version_length = {made})": (
+        f"keep the version column {length} characters wide (or set version_length = {made})": (
             made in {length, None}
         ),
         "pass transaction_per_migration=True": context.opts.get("transaction_per_migration"),

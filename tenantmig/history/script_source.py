@@ -64,7 +64,7 @@ def _refusal(statement: ast.stmt) -> str | None:
     if name != "irreversible":
         return None
     words = [a.value for a in call.args if isinstance(a, ast.Constant)]
-    return str(words[0]).rstrip(".") if words else "it says so"
+    return str(words[0]).rstrip(".") if words else "its script says so"
 
 
 class Literal(NamedTuple):
