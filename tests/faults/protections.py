@@ -678,7 +678,7 @@ CONTROLS = (
             ),
         ),
         (f"{CONFINED}a_shared_table_that_the_history_also_makes_keeps_its_rows[database]",),
-        "The check stopped:  revision r2 touches public.regions",
+        "The check stopped: revision r2 touches public.regions",
     ),
     Control(
         "P2",
