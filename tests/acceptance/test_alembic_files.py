@@ -70,7 +70,7 @@ def test_bytecode_alone_runs_for_each_tenant_in_a_process_of_its_own(
     project.run("onboard", "acme", "beta", "gamma")
     ways = project.run("plan", "--json").json
     assert ways["at_target"] == 3
-    assert "only bytecode" in project.refuse("lint")
+    assert "only as bytecode" in project.refuse("lint")
 
 
 def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(

@@ -441,7 +441,7 @@ def test_nothing_new_enough_is_refused_with_what_was_looked_for(
     _fake(without_path, "15.18")
     with pytest.raises(ClientProgramError, match=r"PostgreSQL 19 or newer.*version 15.*version 18"):
         find_programs(None, 190000)
-    with pytest.raises(ClientProgramError, match=r"version 14\)\. .* setting client_programs"):
+    with pytest.raises(ClientProgramError, match=r"version 14\)\. .*Set client_programs"):
         find_programs(_fake(tmp_path / "own", "14.2"), 160000)  # what is configured is not left
     with pytest.raises(ClientProgramError, match="no pg_dump"):
         find_programs(tmp_path, 160000)

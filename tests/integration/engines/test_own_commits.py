@@ -231,7 +231,7 @@ def test_what_a_script_committed_before_it_failed_is_never_done_twice(
         assert told == wanted
         assert all(versions(database, name) == [("r1",)] for name in found)
     error = str(found["held_by_itself"].error)
-    assert "must call op.get_bind().commit() before" in error
+    assert "must call op.get_bind().commit() first" in error
 
 
 KILL = """import os, pathlib

@@ -100,7 +100,7 @@ def test_stamps_and_births_and_ends_are_read_back(
     database.execute("DROP FUNCTION tenantmig.undo() CASCADE")
     found = by_name(report)[tenant]
     assert not found.outcome.is_at_target
-    assert "After the COMMIT the" in str(found.error)
+    assert "After the COMMIT, the" in str(found.error)
 
 
 @pytest.mark.parametrize("after", ["", "DELETE FROM", "DROP TABLE IF EXISTS"])

@@ -42,7 +42,7 @@ def test_set_role_in_env(tmp_path: Path, database: Database, script: str) -> Non
             assert f"GRANT USAGE ON SCHEMA tenantmig TO {named};" in each["error"]
             assert "ON tenantmig.run_tenant TO" in each["error"]
             assert each["to"] == "r1"
-        for grant in told[0]["error"].split("grant it: ")[1].split(";")[:-1]:
+        for grant in told[0]["error"].split("Grant it: ")[1].split(";")[:-1]:
             with psycopg.connect(database.url, autocommit=True) as connection:
                 connection.execute(grant.encode())
         project.run("upgrade")

@@ -183,7 +183,7 @@ with op.get_context().autocommit_block():
     assert "enum mood differs (label 'sad' is left)" in found
     assert "Downgrades of 2 revisions: 1 sound, 1 broken\n" in found
     assert found.splitlines()[-1].endswith("tenantmig check --accept 'a reason'")
-    assert "accept what" not in project.run("check", "--accept", "shipped").out
+    assert "accept its finding" not in project.run("check", "--accept", "shipped").out
     accepted = project.run("check").out
     assert "Downgrades of 2 revisions: 1 sound, 1 broken (accepted)\n" in accepted
-    assert "accept what" not in accepted
+    assert "accept its finding" not in accepted

@@ -151,7 +151,7 @@ def test_a_refused_option_is_told_before_the_shared_tables_are_touched(
 
 def test_who_fails_is_told_that_the_tenants_come_after(fleet: Project) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('SELECT 1 / 0')")
-    assert "then: tenantmig upgrade" in fleet.run("upgrade", expect=3).out
+    assert "then run: tenantmig upgrade" in fleet.run("upgrade", expect=3).out
 
 
 def test_a_backup_is_of_tenants_alone(fleet: Project, database: Database, tmp_path: Path) -> None:

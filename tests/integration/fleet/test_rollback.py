@@ -157,7 +157,7 @@ def test_what_cannot_be_rolled_back_is_refused(open_fleet: OpenFleet) -> None:
     with pytest.raises(SelectionError, match=r"of kind onboard.*`tenantmig offboard NAME --yes`"):
         fleet.rollback(run_of(onboarding))
     nothing = fleet.upgrade()
-    with pytest.raises(SelectionError, match="moved no tenant"):
+    with pytest.raises(SelectionError, match="changed no tenant"):
         fleet.rollback(run_of(nothing))
 
 

@@ -224,7 +224,7 @@ def test_a_label_never_takes_more_than_its_branch(
     (history / "versions" / "r1.py").write_text(labelled)
     fleet.onboard(["acme"])
     for target in ("la@base", "la@-1"):
-        with pytest.raises(Exception, match="name a revision id"):
+        with pytest.raises(Exception, match="use a revision id"):
             fleet.downgrade(target, Selection(names=("acme",)))
 
 

@@ -139,7 +139,7 @@ def test_an_onboarding_that_was_cut_off_keeps_its_schema(
     with untouched(database):
         refused = ask(three, "onboard", "acme", "--schema", "acme", expect=2).error
     assert 'with the schema "t_1" was interrupted' in refused
-    assert "leave --schema out" in refused
+    assert "leave out --schema" in refused
     assert open_fleet().onboard(["acme"]).is_complete
     assert stands(database, "t_1") == {"t_1": "r3"}
 
