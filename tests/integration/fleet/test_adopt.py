@@ -194,7 +194,7 @@ def test_with_another_source_only_the_version_row_is_written(
         lost = {one["tenant"] for one in told if adopt in str(one["problem"])}
         assert lost == {"two", uuid}
         assert "'query' does not list" in project.refuse("tenants", "adopt", "nobody")
-        assert "The labels are in the source" in project.refuse("tenants", "adopt", "acme", "--label", "a=b")
+        assert "labels are in the" in project.refuse("tenants", "adopt", "acme", "--label", "a=b")
         out = project.run("tenants", "adopt", "acme", "two", uuid, "--dry-run").out
     assert "two: would be adopted at r1 (catalog)" in out
     with untouched(database, ["t_2", uuid]):  # no ledger either
