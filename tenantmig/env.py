@@ -26,7 +26,6 @@ from tenantmig.errors import (
     PrivilegeError,
     ReadBackError,
     TenantmigError,
-    TenantNameError,
     TenantSessionError,
     UnknownTenantError,
 )
@@ -37,15 +36,14 @@ from tenantmig.history.translation import (  # also: what Alembic writes itself
     derive,
 )
 from tenantmig.ledger.denial import find_denied
-from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres import embedded
-from tenantmig.postgres.connection import SessionOptions, connect, set_limits
+from tenantmig.postgres.connection import SessionOptions, set_limits
 from tenantmig.postgres.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
 from tenantmig.postgres.elsewhere import find_elsewhere
 from tenantmig.postgres.session import TenantSession, translate_map
 from tenantmig.postgres.version_writing import refuse_danger
 from tenantmig.settings import Settings, load_settings
-from tenantmig.tenants.discovery import discover
+from tenantmig.tenants.lookup import look_up
 
 __all__ = ["SharedEnv", "TenantEnv", "TenantImpl", "assert_in_tenant"]
 
@@ -197,7 +195,7 @@ class TenantEnv(LineageEnv):
         rules = self.settings.name_rules
         rules.check(self.name)
         if not self.schema:
-            self.schema = self.name if is_offline else _look_up(self.settings, self.name)
+            self.schema = self.name if is_offline else look_up(self.settings, self.name)
         rules.check(self.schema, "tenant schema")
 
 
@@ -280,31 +278,3 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
     driver = ctx.connection.connection.driver_connection
     if options is not None and isinstance(driver, psycopg.Connection):
         set_limits(driver, options)
-
-
-def _look_up(settings: Settings, name: str) -> str:
-    """Return the stored schema of a tenant; one that no source lists may be a schema by itself."""
-    url = embedded.resolve(settings.url)
-    options = SessionOptions.of(settings, url)
-    ledger = Ledger(lambda: connect(options), settings.ledger_schema)
-    try:
-        fleet = discover(settings, ledger)
-        for tenant in fleet:
-            if tenant.name == name:
-                return tenant.schema
-        owners = {tenant.schema: tenant.name for tenant in fleet}
-        if name in owners:
-            raise TenantNameError(
-                f'"{name}" is the schema of the tenant "{owners[name]}"; use that name.'
-            )
-        found = ledger.connection.execute(
-            "SELECT FROM pg_namespace WHERE nspname = %s::text", [name]
-        )
-        if found.rowcount == 1:
-            return name
-    finally:
-        ledger.close()
-    raise UnknownTenantError(
-        f'There is no tenant and no schema called "{name}". Onboard it with `tenantmig '
-        f"onboard {name}`, or name an existing schema with -x schema=SCHEMA."
-    )

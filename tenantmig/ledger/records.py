@@ -117,7 +117,7 @@ class Records:
         return tuple(TenantRun(read_run(row), read_tenant(row, row.id).outcome) for row in rows)
 
     def run(self, run: int) -> RunReport:
-        """Return one run with what it did to each tenant.
+        """Return one run and what it did to each tenant.
 
         Raises:
             UnknownRunError: there is no such run.

@@ -54,8 +54,8 @@ def lint(
     """Lint the revisions of a range (see `History.scripts`), all of them without one.
 
     Raises:
-        SelectionError: `choice` names a rule that there is not.
-        UnknownRevisionError: the range names a revision that is not there.
+        SelectionError: `choice` names an unknown rule.
+        UnknownRevisionError: the range names an unknown revision.
         SquawkError: squawk is not installed, or failed.
         EnvironmentFileError: env.py cannot be run offline.
     """
