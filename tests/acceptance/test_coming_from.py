@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.adapt_env import adapt_env
 from tenantmig.history.scaffold import scaffold_files
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database

@@ -11,81 +11,21 @@ import ast
 import builtins
 from dataclasses import dataclass, field
 
-from tenantmig.errors import EnvironmentFileError
-from tenantmig.history.adaptation.ending import (
-    by_hand,
-    is_choice,
-    modes,
-    running_functions,
-    with_two_modes,
+from tenantmig.history.adaptation.ending import by_hand, is_choice, modes, running_functions
+from tenantmig.history.adaptation.env_texts import (
+    DROPPED,
+    FLASK,
+    FLASK_IMPORT,
+    IMPORT,
+    KEPT_AS_GIVEN,
+    OURS,
+    OURS_OFFLINE,
+    TENANT,
 )
-from tenantmig.history.adaptation.leftovers import refuse_left, refuse_lost
-from tenantmig.history.adaptation.names import free_name
-from tenantmig.history.adaptation.own_lines import NEW, refuse_doubtful, without_own_lines
 from tenantmig.history.adaptation.text import EnvText, Function, bound, called, loaded, parents
-from tenantmig.history.adaptation.url import without_url
+from tenantmig.history.adaptation.unused import drop_unused
 
-IMPORT = "from tenantmig.env import TenantEnv, assert_in_tenant\n"
-TENANT = """\
-{name} = TenantEnv(
-    context.config,
-    context.get_x_argument(as_dictionary=True),
-    is_offline=context.is_offline_mode(),
-)
-
-
-"""
-FLASK_IMPORT = """\
-from flask import has_app_context
-from flask.cli import ScriptInfo
-"""
-FLASK = """\
-if not has_app_context():  # not begun by `flask db`; FLASK_APP names the application
-    ScriptInfo(os.environ.get("FLASK_APP")).load_app().app_context().push()
-"""
-OURS = {
-    "version_table_schema": "{}.schema",
-    "include_schemas": "False",
-    "include_name": "{}.include_name",
-    "transaction_per_migration": "True",
-    "on_version_apply": "assert_in_tenant",
-}
-OURS_OFFLINE = {
-    "dialect_name": '"postgresql"',
-    "dialect_opts": '{"paramstyle": "named"}',
-    "literal_binds": "True",
-    "version_table_schema": "{}.schema",
-    "transaction_per_migration": "True",
-}
-DROPPED = frozenset(
-    {"connection", "url", "output_buffer", "schema_translate_map", "version_table_schema",
-     "transactional_ddl"}
-)  # fmt: skip
-KEPT_AS_GIVEN = frozenset({"include_name", "dialect_opts", "literal_binds"})
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
-
-
-def adapt_env(source: str, file: str) -> str:
-    """Return the text of an env.py as tenants need it; what is right already stays.
-
-    Raises:
-        EnvironmentFileError: it is not Python, or of a shape in which nothing can be told.
-    """
-    try:
-        ast.parse(source)
-    except SyntaxError as error:
-        raise EnvironmentFileError(
-            f"{file}, line {error.lineno}: a syntax error: {error.msg}."
-        ) from error
-    text = with_two_modes(source, file)
-    refuse_doubtful(source, file)
-    text = without_own_lines(text)
-    name = free_name(ast.parse(text))
-    adapted = _Adaptation(EnvText(text.replace(NEW, name)), file, name).adapted()
-    adapted = _without_unused(source, without_url(adapted))
-    refuse_left(adapted, source, file)
-    refuse_lost(adapted, source, file)
-    return adapted
 
 
 @dataclass
@@ -99,7 +39,9 @@ class _Way:
     """The functions between."""
 
 
-class _Adaptation:
+class Adaptation:
+    """The text of one env.py, and how each of its two modes is adapted."""
+
     def __init__(self, text: EnvText, file: str, name: str) -> None:
         self.text = text
         self.file = file
@@ -109,6 +51,7 @@ class _Adaptation:
         self.names = bound(self.body)
 
     def adapted(self) -> str:
+        """Return the text, adapted."""
         self._add_tenant()
         offline, online = self._modes()
         keep = {offline, online}
@@ -180,7 +123,7 @@ class _Adaptation:
         opened = self._opened(way)
         if opened is not None:
             self.text.replace(opened.context_expr, f"{self.name}.session()")
-            self._drop_unused(way.place, opened.context_expr)
+            drop_unused(self.text, way.place, opened.context_expr)
             self._edit_arguments(way.configure, self._ours(OURS))
         elif self._is_handed(way):
             self._edit_arguments(way.configure, self._ours(OURS))
@@ -285,7 +228,7 @@ class _Adaptation:
         given = _argument(way.configure, "url")
         self._edit_arguments(way.configure, self._ours(OURS_OFFLINE), left_out=("url",))
         if given is not None:
-            self._drop_unused(way.place, given)
+            drop_unused(self.text, way.place, given)
         assert runs is not None
         statement = self.up[runs]
         is_told = "search_path_sql" in self.text.segment(way.place)
@@ -322,19 +265,6 @@ class _Adaptation:
         func = self.text.segment(call.func)
         self.text.replace(call, f"{func}(\n{inner}{pad[4:]})")
 
-    def _drop_unused(self, function: Function, was: ast.expr) -> None:
-        """Take out the assignments whose only use stood in what was replaced."""
-        names = loaded([was])
-        rest = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in names]
-        inside = set(ast.walk(was))
-        for statement in function.body:
-            targets = statement.targets if isinstance(statement, ast.Assign) else []
-            if len(targets) == 1 and isinstance(targets[0], ast.Name):
-                name, own = targets[0].id, set(ast.walk(statement))
-                others = [n for n in rest if n.id == name and n not in inside and n not in own]
-                if name in names and not others:
-                    self.text.remove(statement)
-
 
 def _keeps(name: str) -> bool:
     return name in KEPT_AS_GIVEN
@@ -350,15 +280,3 @@ def _is_name(node: ast.expr | None, name: str) -> bool:
 
 def _walk(body: list[ast.stmt]) -> list[ast.AST]:
     return [node for statement in body for node in ast.walk(statement)]
-
-
-def _without_unused(before: str, after: str) -> str:
-    """Take out the imports that the old text used and the new one does not."""
-    old, text = EnvText(before), EnvText(after)
-    used_before, used = loaded([old.tree]), loaded([text.tree])
-    for statement in text.tree.body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            names = bound([statement])
-            if names & used_before == names and not names & used:
-                text.remove(statement)
-    return text.edited()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig import Fleet, Tenant
-from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.adapt_env import adapt_env
 from tests.fixtures.command import REPOSITORY, Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

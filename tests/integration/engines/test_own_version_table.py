@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.adapt_env import adapt_env
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -9,7 +9,7 @@ import alembic
 import pytest
 
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.adapt_env import adapt_env
 
 TEMPLATES = Path(alembic.__file__).parent / "templates"
 END = """

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tenantmig.errors import EnvironmentFileError
-from tenantmig.history.adaptation.adaptation import adapt_env
+from tenantmig.history.adaptation.adapt_env import adapt_env
 from tenantmig.history.adaptation.own_lines import behind_the_tenant
 from tenantmig.history.adaptation.url import named_source
 
