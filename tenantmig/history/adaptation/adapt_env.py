@@ -9,7 +9,8 @@ from tenantmig.history.adaptation.adaptation import Adaptation
 from tenantmig.history.adaptation.ending import with_two_modes
 from tenantmig.history.adaptation.leftovers import refuse_left, refuse_lost
 from tenantmig.history.adaptation.names import free_name
-from tenantmig.history.adaptation.own_lines import NEW, refuse_doubtful, without_own_lines
+from tenantmig.history.adaptation.own_lines import refuse_doubtful, without_own_lines
+from tenantmig.history.adaptation.replaced_names import NEW
 from tenantmig.history.adaptation.text import EnvText
 from tenantmig.history.adaptation.unused import without_unused
 from tenantmig.history.adaptation.url import without_url

@@ -8,12 +8,10 @@ it from `TenantEnv`. Pure: text in, text out; what it leaves is found by `env_le
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 
 from tenantmig.history.adaptation.guards import (
     CLOSING,
-    is_guard,
     is_listener,
     is_plain_frame,
     sets_only_locals,
@@ -23,40 +21,23 @@ from tenantmig.history.adaptation.lines import (
     body_of,
     is_commit,
     is_mapping,
-    is_refusal,
     is_soft,
     statements_of,
 )
 from tenantmig.history.adaptation.names import (
-    OF_OURS,
     is_ours,
     names_of,
     own_name,
     put_in,
-    put_into,
-    readers,
     values_of,
 )
+from tenantmig.history.adaptation.own_sql import ENDING_SQL, SENDING, is_sending_own, text_of
+from tenantmig.history.adaptation.replaced_names import ask_ours, only_defines
 from tenantmig.history.adaptation.tenant_names import TenantNames, mapped_to
 from tenantmig.history.adaptation.text import EnvText, Function, loaded
 
-OWN_SQL = re.compile(
-    r"\s*(create\s+schema\s+(if\s+not\s+exists\s+)?[^\s?]*\?[^\s?]*\s*$"
-    r"|set\s+(local\s+|session\s+)?(search_path\b|schema\s)"
-    r"|select\s+(pg_catalog\.)?set_config\s*\(\s*'search_path'([^()]|\([^()]*\))*\)\s*$)",
-    re.IGNORECASE | re.DOTALL,
-)
-"""One statement, in which `?` stands for what Python puts in: others stay."""
-PUT_BEHIND = re.compile(
-    r"search_path\s*(=|\bto\b)[^,]*,.*\?|'search_path'\s*,[^,]*,.*\?", re.IGNORECASE | re.DOTALL
-)
-"""What Python puts behind the first schema of a search path: another's than the tenant's."""
-ENDING_SQL = re.compile(r"\s*(commit|rollback|begin)\s*;?\s*", re.IGNORECASE)
-SENDING = frozenset({"execute", "exec_driver_sql", "scalar", "scalars"})
 PASSES = 4
 """What one pass takes out may have been the last use of something else."""
-NEW = "_TENANT_"
-"""Stands for the TenantEnv that is not there yet."""
 
 
 def without_own_lines(source: str) -> str:
@@ -94,7 +75,7 @@ class _OwnLines:
         for scope in scopes:
             self._take_out_definitions(scope, tenants)
         self._take_out_unused(scopes)
-        self._ask_ours(tenants)
+        ask_ours(self.text, self.name, tenants, self._is_gone)
         self._fill_blocks()
         return self.text.edited()
 
@@ -179,44 +160,12 @@ class _OwnLines:
             return bool(own := loaded([call.args[-1]])) and own <= self.own_functions
         if call.func.attr in SENDING:
             is_tenants = all(map(self.names.is_tenants, self._put_into(call)))
-            return is_tenants and self._is_sending_own(call)
+            return is_tenants and is_sending_own(call, self.text.tree)
         return is_mapping(call) and self.names.is_tenants(call.keywords[0].value)
-
-    def _is_sending_own(self, call: ast.Call) -> bool:
-        is_sent = isinstance(call.func, ast.Attribute) and call.func.attr in SENDING
-        return is_sent and bool(call.args) and is_own_sql(self._text_of(call.args[0]))
 
     def _put_into(self, call: ast.Call) -> Iterator[ast.AST]:
         yield from (one for given in call.args for one in put_in(given, self.text.tree))
         yield from (one for given in call.args for one in values_of(given))
-
-    def _text_of(self, node: ast.expr) -> str:
-        """Return the SQL that an expression makes, with `?` for what is put in."""
-        match node:
-            case ast.Constant(value=str(value)):
-                return re.sub(r":\w+|%\(\w+\)s|%s|\{[^}]*\}", "?", value)
-            case ast.JoinedStr(values=values):
-                return "".join(map(self._text_of, values))
-            case ast.BinOp(left=left, op=ast.Mod()):
-                return self._text_of(left)
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                return self._text_of(left) + self._text_of(right)
-            case ast.Call(func=ast.Attribute(value=value, attr="format" | "bindparams" | "strip")):
-                return self._text_of(value)
-            case ast.Call(func=func, args=[first, *_]):
-                name = ast.unparse(func).rpartition(".")[2]
-                if name == "CreateSchema":
-                    return "CREATE SCHEMA ?" if not isinstance(first, ast.Constant) else "?"
-                return self._text_of(first) if name in {"text", "DDL", "SQL"} else "?"
-            case ast.Name(id=name):
-                made = [
-                    one.value
-                    for one in ast.walk(self.text.tree)
-                    if isinstance(one, ast.Assign) and names_of(one) == [name]
-                ]
-                is_text = len(made) == 1 and not isinstance(made[0], ast.Name)
-                return self._text_of(made[0]) if is_text else "?"
-        return "?"
 
     # -- taking out -----------------------------------------------------------------------------
 
@@ -247,7 +196,7 @@ class _OwnLines:
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
             return False
         is_sql = call.func.attr in SENDING and bool(call.args)
-        is_sql = is_sql and ENDING_SQL.fullmatch(self._text_of(call.args[0])) is not None
+        is_sql = is_sql and ENDING_SQL.fullmatch(text_of(call.args[0], self.text.tree)) is not None
         return (is_commit(statement) or is_sql) and loaded([call.func.value]) <= receivers
 
     def _has_sent(self, scope: ast.AST, ending: ast.stmt) -> bool:
@@ -284,7 +233,7 @@ class _OwnLines:
     def _schemas_in(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the expressions in which the tenant's schema stands."""
         match node:
-            case ast.Call() if self._is_sending_own(node):
+            case ast.Call() if is_sending_own(node, self.text.tree):
                 yield from self._put_into(node)
             case ast.keyword(arg="schema_translate_map", value=value):
                 yield from mapped_to(value)
@@ -305,23 +254,8 @@ class _OwnLines:
             if isinstance(statement, Function):
                 if statement.name in tenants and scope is self.text.tree:
                     self._remove(statement)
-            elif self._only_defines(statement, names, tenants):
+            elif only_defines(statement, names, tenants, self.text.tree):
                 self._remove(statement)
-
-    def _only_defines(self, statement: ast.stmt, names: set[str], tenants: dict[str, str]) -> bool:
-        match statement:
-            case ast.Assign() | ast.AnnAssign():
-                given = names_of(statement)
-                return len(given) == 1 and given[0] in names and not is_ours(statement)
-            case ast.If(test=test):
-                inner = [*statement.body, *statement.orelse]
-                return is_guard(test, tenants, self.text.tree) and all(
-                    self._only_defines(one, names, tenants) or is_refusal(one) or is_soft(one)
-                    for one in inner
-                )
-            case ast.Assert(test=test):
-                return is_guard(test, tenants, self.text.tree)
-        return False
 
     def _take_out_unused(self, scopes: Iterable[ast.Module | Function]) -> None:
         """Take out the assignments that only what is gone has read."""
@@ -343,43 +277,3 @@ class _OwnLines:
                     if is_unused and not (self._is_gone(one) or is_ours(one)):
                         self._remove(one)
                         is_more = True
-
-    def _ask_ours(self, tenants: dict[str, str]) -> None:
-        """Let what still reads the tenant's schema, or name, read it from the TenantEnv."""
-        tree, ours = self.text.tree, self.name or NEW
-        nodes = list(ast.walk(tree))
-        asked = {id(n.value) for n in nodes if isinstance(n, ast.Attribute) and n.attr in OF_OURS}
-        calls = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
-        texts = [node for node in nodes if isinstance(node, ast.JoinedStr)]
-        inside = {id(node): one for one in texts for node in ast.walk(one)}
-        for node in readers(tree, tenants):
-            if (node.id == self.name and id(node) in asked) or self._is_gone(node):
-                continue
-            told = f"{ours}.{tenants[node.id]}"
-            if id(node) in inside:  # places in an f-string are exact from Python 3.12 on
-                one = inside[id(node)]
-                self.text.replace(one, put_into(self.text.replaced(one), node.id, told))
-            else:
-                self.text.replace(calls.get(id(node), node), told)  # a function that finds it out
-
-
-def behind_the_tenant(source: str) -> list[str]:
-    """Return the schemas that an env.py puts behind the tenant's on the search path."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        value = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(value, str) and (
-            "search_path" in value.lower() or value.lstrip(' "').startswith(",")
-        ):
-            rest = value.partition(",")[2].partition(";")[0]
-            found += [name.strip(' "') for name in rest.split(",")]
-    plain = re.compile(r"(?!pg_)[a-z_][a-z0-9_]*")
-    return list(dict.fromkeys(name for name in found if plain.fullmatch(name)))
-
-
-def is_own_sql(text: str) -> bool:
-    """True for SQL that creates the tenant's schema or sets the search path, and nothing else."""
-    parts = [part for part in text.split(";") if part.strip() and not ENDING_SQL.fullmatch(part)]
-    return bool(parts) and all(
-        OWN_SQL.match(part) and not PUT_BEHIND.search(part) for part in parts
-    )

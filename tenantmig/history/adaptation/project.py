@@ -17,7 +17,7 @@ from alembic.util import CommandError, coerce_resource_to_filename
 from tenantmig.domain.alembic_ini import read_ini
 from tenantmig.errors import ScaffoldError
 from tenantmig.history.adaptation.adapt_env import adapt_env
-from tenantmig.history.adaptation.own_lines import behind_the_tenant
+from tenantmig.history.adaptation.own_sql import behind_the_tenant
 from tenantmig.history.adaptation.text import called
 from tenantmig.history.adaptation.url import given_url, named_source
 from tenantmig.history.alembic_config import alembic_config

@@ -10,7 +10,7 @@ import pytest
 
 from tenantmig.errors import EnvironmentFileError
 from tenantmig.history.adaptation.adapt_env import adapt_env
-from tenantmig.history.adaptation.own_lines import behind_the_tenant
+from tenantmig.history.adaptation.own_sql import behind_the_tenant
 from tenantmig.history.adaptation.url import named_source
 
 HEAD = """\
