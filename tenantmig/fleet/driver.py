@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tenantmig.backups.backup import Backups, ledger_record
-from tenantmig.backups.client_programs import ClientPrograms, find_programs
 from tenantmig.catalog.catalog import CatalogOptions, CatalogReader
 from tenantmig.domain.database_url import DatabaseUrl
-from tenantmig.domain.lineage import SHARED_NAME, Lineage
+from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport
-from tenantmig.domain.plan import MOVES_FLEET, Heads, Plan, RunKind
+from tenantmig.domain.plan import Heads, Plan, RunKind
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
-from tenantmig.domain.waves import Canary, FailureBudget, WavePolicy
 from tenantmig.drift.reference import Reference, build_references
 from tenantmig.drift.scratch import Scratch, open_scratch
-from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.pool import EnginePool
-from tenantmig.errors import ConnectError, SelectionError, SettingsError, TenantSchemaMissingError
+from tenantmig.errors import ConnectError, SettingsError
 from tenantmig.fleet.run_options import RunOptions
+from tenantmig.fleet.run_settings import RunSettings
+from tenantmig.fleet.worker_settings import worker_options
 from tenantmig.history.revisions import History
-from tenantmig.ledger import rights as ledger_rights
 from tenantmig.ledger.activity import live_onboardings
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres import embedded
-from tenantmig.postgres.capacity import catalog_helpers, default_parallel, reading_helpers
+from tenantmig.postgres.capacity import catalog_helpers, reading_helpers
 from tenantmig.postgres.connection import SessionOptions, connect
-from tenantmig.postgres.retry import RetryPolicy
-from tenantmig.postgres.tenant_schema import schema_exists
 from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions, read_versions
 from tenantmig.rollout import planning, refusals
-from tenantmig.rollout.attempts import Backup
-from tenantmig.rollout.gate import CommandGate
 from tenantmig.rollout.ownership import check_ownership
-from tenantmig.rollout.rollout import Rollout, RolloutOptions
+from tenantmig.rollout.rollout import Rollout
 from tenantmig.rollout.run import carry_out
 from tenantmig.settings import AUTO, Settings
 from tenantmig.tenants.discovery import describe_nobody, discover
+from tenantmig.tenants.shared import find_shared
 
-STORED = (
-    *("engine", "parallel", "attempts", "lock_timeout", "statement_timeout", "deadline"),
-    *("canary", "wave", "max_failures", "gate", "x"),
-)
-"""The settings that a run keeps in the ledger, for `resume`."""
 ANY_RUN = 2**62  # later than all
 CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
 
@@ -115,25 +103,16 @@ class Driver:
     def engines(self) -> EnginePool:
         """The engines, over worker processes that start with the first run."""
         return EnginePool(
-            WorkerOptions(
-                ini=self.settings.config.absolute(),
-                session=self.session_options,
-                ledger=self.settings.ledger_schema,
-                version_table=self.settings.version_table,
-                recycle_after=self.settings.recycle_after,
-                is_registry_source=self.settings.source == "registry",
-                attempt_timeout_s=self.settings.attempt_timeout,
-                lineage=self.lineage,
-                shared_schema=self.settings.shared_schema,
-                pure_modules=self.settings.pure_modules,
-                shared_section=self.settings.shared_section,
-                x=self.settings.x,
-                birth=self.settings.birth,
-            ),
+            worker_options(self.settings, self.session_options, self.lineage),
             lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,
             self.settings.engine if self.lineage is Lineage.TENANT else "alembic",
         )
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """How the settings have a rollout carried out."""
+        return RunSettings(self.settings, self.lineage, self.session_options, self.discover)
 
     @property
     def _control_options(self) -> SessionOptions:
@@ -186,19 +165,10 @@ class Driver:
             TenantSchemaMissingError: the shared schema does not exist.
         """
         if self.lineage is Lineage.SHARED:
-            return [self._shared(ledger)]
+            return [find_shared(ledger, self.settings.shared_schema)]
         if self.settings.source == "callable":
             _ = self.history  # loading it puts Alembic's prepend_sys_path on sys.path
         return discover(self.settings, ledger)
-
-    def _shared(self, ledger: Ledger) -> Tenant:
-        schema = self.settings.shared_schema
-        if not schema_exists(ledger.connection, schema):
-            raise TenantSchemaMissingError(
-                f'The schema "{schema}" of the shared lineage does not exist; create it, or set'
-                " `shared_schema`. Nothing was touched."
-            )
-        return Tenant(SHARED_NAME, schema, ledger.connection.info.dbname)
 
     def plan(
         self, ledger: Ledger, target: str, selection: Selection, kind: RunKind = RunKind.UPGRADE
@@ -322,7 +292,7 @@ class Driver:
             self.require_fit_env(plan)
         belongings.setdefault("open_engine", lambda n: self.engines.engine(plan.moves, n))
         rollout = Rollout(plan, **belongings)
-        prepared = self._options(rollout, ledger, options)
+        prepared = self.run_settings.of(rollout, ledger, options)
 
         def go() -> RunReport:
             if plan.pending and plan.tenants > self.settings.recycle_after:
@@ -330,70 +300,3 @@ class Driver:
             return carry_out(rollout, ledger, prepared, options.signal)
 
         return go
-
-    def _options(self, rollout: Rollout, ledger: Ledger, options: RunOptions) -> RolloutOptions:
-        settings, plan = self.settings, rollout.plan
-        is_rolled = plan.kind in MOVES_FLEET and self.lineage is Lineage.TENANT
-        return RolloutOptions(
-            parallel=self._parallel(plan, ledger, options),
-            retry=RetryPolicy(settings.attempts, reconnect_s=settings.reconnect_timeout),
-            deadline_s=settings.deadline,
-            waves=self._waves(rollout) if is_rolled else WavePolicy(),
-            gate=self._gate() if is_rolled else None,
-            backup=self._backup(ledger, options.backup) if options.backup else None,
-            stored=self._stored(options),
-            on_event=options.on_event,
-        )
-
-    def _parallel(self, plan: Plan, ledger: Ledger, options: RunOptions) -> int:
-        """How many tenants at once the run begins with; the server may refuse some of them."""
-        wanted = options.parallel or self.settings.parallel
-        if not isinstance(wanted, str):
-            return wanted
-        if plan.pending <= 1:
-            return 1
-        tenants = [tenant for group in plan.groups for tenant in group.tenants]
-        alike = self.discover(ledger) if plan.kind is RunKind.ONBOARD else tenants
-        return default_parallel(ledger.connection, plan.pending, [t.schema for t in alike])
-
-    def _waves(self, rollout: Rollout) -> WavePolicy:
-        asked, canary = self.settings, Canary.parse(self.settings.canary)
-        refusals.refuse_unknown_canary(canary, rollout)
-        return WavePolicy(canary, asked.wave, FailureBudget.parse(asked.max_failures))
-
-    def _gate(self) -> Callable[..., str | None] | None:
-        asked = self.settings
-        if not asked.gate:
-            return None
-        return CommandGate.of(asked.gate, asked.gate_timeout, asked.gate_environment)
-
-    def programs(self, ledger: Ledger) -> ClientPrograms:
-        """Find pg_dump and pg_restore that fit the server."""
-        version = ledger.connection.info.server_version
-        return find_programs(self.settings.client_programs, version)
-
-    def _backup(self, ledger: Ledger, folder: Path) -> Backup:
-        if self.lineage is Lineage.SHARED:
-            raise SelectionError(
-                "--backup dumps tenant schemas only; dump the shared schema with pg_dump. "
-                "Nothing was touched."
-            )
-        record = ledger_record(ledger.connection, self.session_options, ledger.schema)
-        if record is not None:
-            ledger_rights.require(ledger, ledger_rights.NOTED)
-        backups = Backups(
-            folder,
-            self.programs(ledger),
-            self.session_options,
-            deadline_s=self.settings.attempt_timeout,
-            key=self.settings.signing_key,
-            record=record,
-        )
-        backups.check()
-        return lambda run, tenant, tell: str(backups.write(run, tenant, tell))
-
-    def _stored(self, options: RunOptions) -> Mapping[str, Any]:
-        kept = {name: getattr(self.settings, name) for name in STORED}
-        backup = str(options.backup.absolute()) if options.backup else None
-        kept |= {"skip_irreversible": options.skip_irreversible, "backup": backup}
-        return kept | {"lineage": self.lineage.value}

@@ -184,7 +184,7 @@ def plan_restore(
     settings = driver.settings
     settings.name_rules.check(name)
     is_proven = _prove(driver, ledger, backup, trust_file=trust_file)
-    programs = driver.programs(ledger)
+    programs = driver.run_settings.programs(ledger)
     limits = Limits.within(settings.attempt_timeout)
     facts = read_backup(programs, backup, settings.version_table, limits)
     known = next((t for t in driver.discover(ledger) if t.name == name), None)
