@@ -3,22 +3,13 @@ environment variables; knows no database."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import pydantic_settings
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PositiveInt,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -26,55 +17,19 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tenantmig.domain.alembic_ini import import_roots, read_ini, read_option
+from tenantmig.domain.alembic_ini import import_roots, read_ini
 from tenantmig.domain.database_url import DatabaseUrl
+from tenantmig.domain.ini_url import find_ini_url
 from tenantmig.domain.password_command import PasswordCommand
 from tenantmig.domain.redaction import find_secrets, redact_line, without_secrets
 from tenantmig.domain.settings_origin import explain, read_files, refuse_unknown_variables
 from tenantmig.domain.tenant import NameRules
 from tenantmig.domain.url_source import find_url, is_named
 from tenantmig.domain.waves import Canary, FailureBudget
+from tenantmig.domain.written_values import AUTO, Duration, Parallel, Timeout
 from tenantmig.errors import SettingsError, TenantmigError
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
-AUTO: Final = "auto"
 PYPROJECT: Final = "pyproject.toml"
-UNIT_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def parse_duration(value: object) -> float:
-    """Read "500ms", "2s", "5min" or "1h" (or a number of seconds) as seconds.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
-    found = DURATION.fullmatch(str(value).strip())
-    if not found:
-        raise ValueError("write a duration like 500ms, 2s, 5min or 1h")
-    return float(found[1]) * UNIT_S[found[2]]
-
-
-def parse_parallel(value: object) -> int | str:
-    """Read "auto", or a number of at least 1.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    text = str(value).strip()
-    if text == AUTO:
-        return AUTO
-    if isinstance(value, bool) or not (text.isdecimal() and int(text) > 0):
-        raise ValueError(
-            "write auto, or the number of tenants at once as an integer greater than 0"
-        )
-    return int(text)
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Timeout = Annotated[Duration, Field(ge=0.001)]  # to PostgreSQL, 0 means no limit
-Parallel = Annotated[int | Literal["auto"], BeforeValidator(parse_parallel)]
 
 
 class Settings(BaseSettings):
@@ -91,122 +46,112 @@ class Settings(BaseSettings):
         Path("alembic.ini"), description="the Alembic ini, or pyproject.toml with [tool.alembic]"
     )
     database_url: SecretStr | None = Field(
-        None, description="the database; default: sqlalchemy.url of the ini"
+        None, description="the database, or module:function; else sqlalchemy.url of the ini"
     )
     password_command: SecretStr | None = Field(
-        None, description="a command that prints the password; it runs at every connect"
+        None, description="command that prints the password, run at every connect"
     )
     source: Literal["registry", "schemas", "query", "file", "callable"] = Field(
-        "registry", description="where tenants are listed"
+        "registry", description="where the tenants are listed"
     )
     source_pattern: str = Field(
-        "", description="for source = schemas: which schemas are tenants, such as tenant\\_%"
+        "", description="source = schemas: a LIKE pattern over schema names, such as tenant\\_%"
     )
     source_query: str = Field(
-        "", description="for source = query: returns columns name, schema and optionally state"
+        "", description="source = query: SQL with columns name, schema and optionally state"
     )
-    source_file: Path | None = Field(None, description="for source = file: lines of name[,schema]")
-    source_callable: str = Field("", description="for source = callable: returns the tenants")
+    source_file: Path | None = Field(None, description="source = file: lines of name[,schema]")
+    source_callable: str = Field("", description="source = callable: module:function")
     birth: str = Field(
         "",
-        description="a function that creates a new tenant at head; it is called with a connection",
+        description="module:function that makes a new tenant at head, called with a connection",
     )
-    allow_empty: bool = Field(
-        default=False, description="true: a run without any tenant is complete, not refused"
-    )
+    allow_empty: bool = Field(default=False, description="a run over no tenant is not refused")
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
     ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")
     extension_schemas: tuple[str, ...] = Field(
-        (), description="schemas on the search path after the tenant's"
+        (), description="schemas put on the search path after the tenant's"
     )
     shared_schema: str = Field(
-        "public", description="the schema of the shared lineage, if the ini has one"
+        "public", description="where the tables of the shared lineage are, if the ini has one"
     )
     shared_section: str = Field(
         "shared", description="the section of the ini that describes the shared lineage"
     )
-    version_table: str = Field(
-        "alembic_version", description="the name of the version table, as env.py configures it"
-    )
+    version_table: str = Field("alembic_version", description="as env.py configures it")
     engine: Literal["auto", "alembic", "replay"] = Field(
-        "auto", description="what runs the revisions"
+        "auto", description="what runs the revisions; replay fails where auto would use alembic"
     )
     parallel: Parallel = Field(
-        AUTO,
-        description="how many tenants at once, at most; auto: by cores, connections and lock table",
+        AUTO, description="tenants at once; auto: from cores, free connections and lock table"
     )
-    attempts: PositiveInt = Field(4, description="how often a tenant is tried before it has failed")
+    attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
     lock_timeout: Timeout = Field(
-        2.0, description="longest wait for locks, for all locks of a transaction together"
+        2.0, description="longest wait for locks, all of a transaction together"
     )
-    statement_timeout: Timeout = Field(900.0, description="longest time for one statement")
+    statement_timeout: Timeout = Field(900.0, description="longest single statement")
     idle_in_transaction_timeout: Timeout = Field(
         300.0, description="longest pause of a script inside a transaction"
     )
     connect_timeout: Timeout = Field(10.0, description="longest wait for a connection")
     tenant_lock_timeout: Duration = Field(
-        10.0, description="longest wait for another session that is migrating the same tenant"
+        10.0, description="longest wait for another session that migrates the same tenant"
     )
     deadline: Duration | None = Field(
-        None,
-        description="longest run; after it, nothing more is begun and what is running is cancelled",
+        None, description="longest run; then nothing is begun and what is in flight is cancelled"
     )
     attempt_timeout: Timeout = Field(
-        3600.0, description="longest attempt on one tenant, whatever its script does"
+        3600.0, description="longest attempt on a tenant, whatever its script does"
     )
     reconnect_timeout: Duration = Field(60.0, description="longest wait for a server that restarts")
-    canary: str = Field("1", description="the tenants that go first: how many, or which")
+    canary: str = Field("1", description="tenants that go first: how many, or names with commas")
     wave: PositiveInt | None = Field(
-        None, description="how many tenants in each wave after the canary; default: all"
+        None, description="tenants in each wave after the canary; default: all"
     )
     max_failures: str = Field(
-        "5%",
-        description="the run stops when more tenants have failed; a share is at least 1 tenant",
+        "5%", description="a run stops when more have failed: a number, or a share (at least 1)"
     )
     gate: str = Field(
-        "", description="a command that runs between waves; unless it exits with 0, the run stops"
+        "", description="command asked between waves; the run stops unless it exits 0"
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     client_programs: Path | None = Field(
-        None, description="the folder with pg_dump and pg_restore; default: PATH"
+        None, description="the folder of pg_dump and pg_restore; default: from PATH"
     )
     backup_key: SecretStr | None = Field(
-        None, description="the secret that signs backups; best set as TENANTMIG_BACKUP_KEY"
+        None, description="the secret that signs backups; best as TENANTMIG_BACKUP_KEY"
     )
     restore_role: str = Field(
-        "",
-        description="the role that runs the tenant's code in a restore; default: its owner",
+        "", description="the role as which a restore runs the tenant's code; default: its owner"
     )
     run_as: Literal["connected", "schema_owner"] = Field(
         "connected",
-        description="the role that runs scripts",
+        description="as whom scripts run: the connected role, or the owner of each tenant schema",
     )
     bind_parameters: Literal["auto", "server", "client"] = Field(
         "auto",
-        description="how parameters of scripts are sent",
+        description="client: all parameters of scripts are put into the text, as psycopg2 does;"
+        " auto: where the database URL says +psycopg2",
     )
     onboard_owner: str = Field(
         "",
-        description="the role that will own a new tenant's schema",
+        description="the role that owns a new tenant's schema; may hold {name} or {schema}",
     )
     x: tuple[str, ...] = Field(
-        (), description="what env.py and scripts read as `-x key=value`; kept in the ledger"
+        (), description="what env.py and scripts see as `-x key=value`; kept in the ledger"
     )
-    version_length: PositiveInt = Field(32, description="longest revision id, in characters")
+    version_length: PositiveInt = Field(32, description="characters of a revision id, at most")
     pure_modules: tuple[str, ...] = Field(
         (),
-        description="modules of scripts that keep no state and do not ask who the tenant is",
+        description="modules that scripts use and that keep no state and ask nothing of the tenant",
     )
     trusted_schemas: tuple[str, ...] = Field(
-        (),
-        description="tenant schemas whose own code may run as the migrator; * for all",
+        (), description="tenant schemas that may hold what runs as the migrator; * for all"
     )
     row_security: Literal["off", "on"] = Field(
-        "off", description="whether row security policies may hide rows from revisions"
+        "off", description="on: policies may hide rows from revisions; off: such a revision fails"
     )
-    recycle_after: PositiveInt = Field(
-        200, description="how many tenants one connection serves before it is replaced"
-    )
+    recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
 
     @classmethod
     def settings_customise_sources(
@@ -234,7 +179,7 @@ class Settings(BaseSettings):
     def check_name(cls, value: str) -> str:
         """Refuse what psycopg takes for a placeholder, or SQLAlchemy for one of its own."""
         if not value or set("%[]\0") & set(value):
-            raise ValueError("a name must not be empty or contain %, [ or ]")
+            raise ValueError("a name must not be empty nor hold %, [ or ]")
         return value
 
     @field_validator("x")
@@ -246,7 +191,7 @@ class Settings(BaseSettings):
             if not key or "\0" in one:
                 raise ValueError("write key=value")
             if key in {"tenant", "schema"}:
-                raise ValueError(f"tenantmig sets {key} itself, for each tenant")
+                raise ValueError(f"{key} is said by tenantmig for each tenant")
         return value
 
     @field_validator("onboard_owner")
@@ -255,7 +200,7 @@ class Settings(BaseSettings):
         """Refuse a pattern that means something else than the tenant's name and schema."""
         rest = value.replace("{name}", "").replace("{schema}", "")
         if "{" in rest or "}" in rest or "\0" in rest:
-            raise ValueError("write the name of a role; {name} and {schema} stand for the tenant's")
+            raise ValueError("write a role's name, with {name} or {schema} for the tenant's")
         return value
 
     @field_validator("max_failures", mode="before")
@@ -294,7 +239,7 @@ class Settings(BaseSettings):
     def _url_text(self) -> str:
         """The text of the URL; a function of the project is called once."""
         if not self.database_url:
-            return self._ini_url()
+            return find_ini_url(self.config)
         text = self.database_url.get_secret_value()
         return find_url(text, import_roots(self.config)) if is_named(text) else text
 
@@ -334,16 +279,6 @@ class Settings(BaseSettings):
     def signing_key(self) -> str | None:
         """The key that signs backups, if there is one."""
         return (self.backup_key.get_secret_value() if self.backup_key else "") or None
-
-    def _ini_url(self) -> str:
-        text = read_option(read_ini(self.config), self.config, "sqlalchemy.url")
-        if not text:
-            raise SettingsError(
-                "No database URL is set. Set TENANTMIG_DATABASE_URL, or sqlalchemy.url in "
-                f"{self.config}, or take it from your application, in tenantmig.toml: "
-                'database_url = "myapp.config:settings.database_url".'
-            )
-        return text
 
 
 def load_settings(**flags: object) -> Settings:

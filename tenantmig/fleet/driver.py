@@ -16,6 +16,7 @@ from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Heads, Plan, RunKind
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
+from tenantmig.domain.written_values import AUTO
 from tenantmig.drift.reference import Reference, build_references
 from tenantmig.drift.scratch import Scratch, open_scratch
 from tenantmig.engines.pool import EnginePool
@@ -35,7 +36,7 @@ from tenantmig.rollout import planning, refusals
 from tenantmig.rollout.ownership import check_ownership
 from tenantmig.rollout.rollout import Rollout
 from tenantmig.rollout.run import carry_out
-from tenantmig.settings import AUTO, Settings
+from tenantmig.settings import Settings
 from tenantmig.tenants.discovery import describe_nobody, discover
 from tenantmig.tenants.shared import find_shared
 
@@ -47,10 +48,7 @@ class Driver:
     """What the runs of one fleet are made with."""
 
     def __init__(
-        self,
-        settings: Settings,
-        lineage: Lineage = Lineage.TENANT,
-        url: DatabaseUrl | None = None,
+        self, settings: Settings, lineage: Lineage = Lineage.TENANT, url: DatabaseUrl | None = None
     ) -> None:
         self.settings = settings
         self.lineage = lineage

@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.tenant import Tenant
+from tenantmig.domain.written_values import AUTO
 from tenantmig.errors import (
     ConnectError,
     PoolerError,
@@ -27,7 +28,7 @@ from tenantmig.errors import (
     UnsafeServerError,
 )
 from tenantmig.postgres import rights, sql
-from tenantmig.settings import AUTO, Settings
+from tenantmig.settings import Settings
 
 T = TypeVar("T")
 C = TypeVar("C", bound="BoundedConnection")

@@ -14,7 +14,7 @@ import typer.main
 import yaml  # type: ignore[import-untyped]  # the site's tool brings it, without types
 
 from tenantmig.cli.app import app
-from tenantmig.settings import parse_duration
+from tenantmig.domain.written_values import parse_duration
 from tests.fixtures.command import REPOSITORY
 
 GUIDES = sorted((REPOSITORY / "docs" / "guides").glob("*.md"))

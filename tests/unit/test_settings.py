@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tenantmig.domain.alembic_ini import read_ini
+from tenantmig.domain.written_values import parse_duration, parse_parallel
 from tenantmig.errors import SettingsError
-from tenantmig.settings import load_settings, parse_duration, parse_parallel
+from tenantmig.settings import load_settings
 
 INI = "[alembic]\nscript_location = %(here)s/alembic\n"
 

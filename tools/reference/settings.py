@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from tenantmig.settings import Settings, parse_duration
+from tenantmig.domain.written_values import parse_duration
+from tenantmig.settings import Settings
 from tools.reference.blocks import table
 
 FORMS = {
