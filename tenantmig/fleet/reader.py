@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING, Self
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport, UnreadableRun
 from tenantmig.domain.plan import Plan, PlanGroup, RunKind
-from tenantmig.domain.tenant import EVERYONE, Selection, Tenant, TenantState
-from tenantmig.drift.drift import FleetDrift, find_drift
-from tenantmig.errors import SelectionError, UnknownTenantError
+from tenantmig.domain.tenant import EVERYONE, Selection, Tenant
+from tenantmig.drift.drift import FleetDrift
+from tenantmig.errors import SelectionError
 from tenantmig.fleet import recovery
 from tenantmig.fleet.baseline import NOTHING, Baseline
 from tenantmig.fleet.check import check_history
 from tenantmig.fleet.check_report import CheckReport, Watch, ignore
 from tenantmig.fleet.driver import Driver
+from tenantmig.fleet.onboarding_plan import plan_onboarding
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.fleet.scratch_database import beside_shared
-from tenantmig.fleet.status import FleetStatus, TenantLife, read_status
+from tenantmig.fleet.standings import read_drift, read_fleet, read_life
+from tenantmig.fleet.status import FleetStatus, TenantLife
 from tenantmig.history.revisions import History
-from tenantmig.ledger.ledger import Ledger
 from tenantmig.lint import Choice, LintReport
 from tenantmig.lint.linter import CHOICE, lint
-from tenantmig.postgres.owner_wall import SCHEMA_OWNER
 from tenantmig.rollout import planning, refusals
 from tenantmig.settings import Settings, load_settings
-from tenantmig.tenants import onboarding, registry
 
 if TYPE_CHECKING:
     from tenantmig.fleet.replay_check import ReplayReport
@@ -74,18 +73,7 @@ class FleetReader:
 
     def status(self, selection: Selection = EVERYONE) -> FleetStatus:
         """Return the revision and standing of the selected tenants, and any problem of env.py."""
-        driver, shared = self._driver, self._shared
-        _ = driver.history  # a broken one is told before a database is asked
-        with driver.ledger() as ledger:
-            fleet, tenants, nobody = self._select(ledger, selection)
-            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
-            found = replace(found, nobody=nobody, unborn=_unborn(fleet, selection))
-            if shared is not None:
-                place, read = shared.discover(ledger), shared.reader(ledger)
-                found = replace(found, shared=read_status(ledger, read, shared.history, place))
-        problems = [driver.engines.look_at_env(tenants)]
-        problems += [shared.engines.look_at_env(place)] if shared is not None else []
-        return replace(found, env_problem=" ".join(filter(None, problems)) or None)
+        return read_fleet(self._driver, self._shared, selection)
 
     def tenant(self, name: str, limit: int = 20) -> TenantLife:
         """Return the status of one tenant, and the newest runs that included it.
@@ -93,27 +81,7 @@ class FleetReader:
         Raises:
             UnknownTenantError: neither the source nor the ledger knows the name.
         """
-        driver = self._driver
-        _ = driver.history
-        with driver.ledger() as ledger:
-            tenants = [tenant for tenant in driver.discover(ledger) if tenant.name == name]
-            runs = ledger.tenant_runs(name, limit)
-            if not tenants and not runs:
-                raise UnknownTenantError(
-                    f'There is no tenant "{name}", and no run included one of this name. '
-                    "`tenantmig tenants list` shows the tenants, `tenantmig runs` the runs."
-                )
-            found = read_status(ledger, driver.reader(ledger), driver.history, tenants)
-        return TenantLife(name, next(iter(found.tenants), None), runs)
-
-    def _select(
-        self, ledger: Ledger, selection: Selection
-    ) -> tuple[list[Tenant], list[Tenant], str | None]:
-        """Return the fleet, the selected tenants, and why there are none if so."""
-        fleet = self._driver.discover(ledger)
-        tenants = selection.select(fleet)
-        nobody = None if tenants else self._driver.describe_nobody(ledger, fleet)
-        return fleet, tenants, nobody
+        return read_life(self._driver, name, limit)
 
     @cached_property
     def _shared(self) -> Driver | None:
@@ -231,13 +199,7 @@ class FleetReader:
         Raises:
             ScratchError: the history cannot be run there for another reason.
         """
-        driver, history = self._driver, self.history
-        with driver.ledger() as ledger:
-            _, tenants, nobody = self._select(ledger, selection)
-            with driver.catalogs(ledger, len(tenants), has_privileges=with_privileges) as reader:
-                read = driver.reader(ledger)
-                found = find_drift(tenants, read, history, reader, driver.references)
-        return replace(found, nobody=nobody)
+        return read_drift(self._driver, selection, with_privileges=with_privileges)
 
     def check_replay(self) -> ReplayReport:
         """Compare the default engine with plain Alembic, in scratch schemas with made-up rows.
@@ -289,36 +251,12 @@ class FleetReader:
     # -- what other runs would do --------------------------------------------------------------
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
-        """Check that these tenants can be created, and return the plan; changes nothing.
+        """Check that these tenants can be born, and return the plan; changes nothing.
 
-        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it;
-        otherwise the schema has the tenant's name.
+        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it,
+        else one of its own name.
         """
-        if isinstance(tenants, str):
-            raise SelectionError(f"Give a list of tenants, such as [{tenants!r}].")
-        born = [Tenant(t, "") if isinstance(t, str) else t for t in tenants]
-        if not born:
-            raise SelectionError("Name at least one tenant to onboard.")
-        settings, rules = self.settings, self.settings.name_rules
-        if settings.birth and settings.run_as == SCHEMA_OWNER:
-            raise SelectionError(
-                "The setting `birth` cannot be used with run_as = schema_owner: the "
-                "connected role would own what it creates. Nothing was touched."
-            )
-        for tenant in born:
-            rules.check(tenant.name)
-        plan = planning.plan_onboarding(self.history, to, born, settings.birth)
-        with self._driver.ledger() as ledger:
-            fleet = self._driver.discover(ledger)
-            born = onboarding.settle_schemas(born, fleet)
-            if settings.source != "registry":
-                onboarding.check_listed(settings, ledger, born, fleet)
-            onboarding.refuse_older_code(ledger, self.history)
-            onboarding.check_new_tenants(
-                ledger.connection, born, registry.list_tenants(ledger), rules, settings.source
-            )
-        groups = tuple(replace(group, tenants=tuple(born)) for group in plan.groups)
-        return replace(plan, groups=groups)
+        return plan_onboarding(self._driver, tenants, to)
 
     def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
         """Return what `rollback` would do; nothing is changed."""
@@ -346,10 +284,3 @@ class FleetReader:
             return recovery.plan_restore(
                 self._driver, ledger, name, Path(backup), trust_file=trust_file
             ).plan
-
-
-def _unborn(fleet: Sequence[Tenant], selection: Selection) -> tuple[str, ...]:
-    """Name who waits for an onboarding, or is in one, if the whole fleet is looked at."""
-    if not selection.is_everyone:
-        return ()
-    return tuple(sorted(one.name for one in fleet if one.state is TenantState.ONBOARDING))
