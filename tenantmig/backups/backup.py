@@ -25,7 +25,8 @@ from tenantmig.backups.backup_file import check_backup
 from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.connecting import Connecting
 from tenantmig.backups.dump import Tell, dump, ignore
-from tenantmig.backups.proof import hash_file, prepare_record, record_hash, write_signature
+from tenantmig.backups.proof import hash_file, write_signature
+from tenantmig.backups.recorded_hash import prepare_record, record_hash
 from tenantmig.backups.running_program import Limits
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import BackupError, TenantmigError

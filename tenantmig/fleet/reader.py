@@ -251,10 +251,10 @@ class FleetReader:
     # -- what other runs would do --------------------------------------------------------------
 
     def plan_onboarding(self, tenants: Iterable[Tenant | str], to: str = "head") -> Plan:
-        """Check that these tenants can be born, and return the plan; changes nothing.
+        """Check that these tenants can be created, and return the plan; changes nothing.
 
-        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it,
-        else one of its own name.
+        A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it;
+        otherwise the schema has the tenant's name.
         """
         return plan_onboarding(self._driver, tenants, to)
 

@@ -11,7 +11,8 @@ from psycopg import sql
 
 from tenantmig.backups.backup_file import read_backup
 from tenantmig.backups.client_programs import ClientPrograms
-from tenantmig.backups.proof import check_proof, hash_file, is_known_hash
+from tenantmig.backups.proof import check_proof, hash_file
+from tenantmig.backups.recorded_hash import is_known_hash
 from tenantmig.backups.restore import RestorePlan, look_into
 from tenantmig.backups.restore_roles import choose_role, read_roles
 from tenantmig.backups.running_program import Limits

@@ -17,7 +17,7 @@ from tenantmig.ledger.ledger import Ledger
 
 
 def read_fleet(driver: Driver, shared: Driver | None, selection: Selection) -> FleetStatus:
-    """Return where the selected tenants stand, and beside it what is wrong with env.py."""
+    """Return the revision and standing of the selected tenants, and any problem of env.py."""
     _ = driver.history  # a broken one is told before a database is asked
     with driver.ledger() as ledger:
         fleet, tenants, nobody = _select(driver, ledger, selection)
@@ -32,7 +32,7 @@ def read_fleet(driver: Driver, shared: Driver | None, selection: Selection) -> F
 
 
 def read_life(driver: Driver, name: str, limit: int) -> TenantLife:
-    """Return how one tenant stands, and the newest runs that had it.
+    """Return the status of one tenant, and the newest runs that included it.
 
     Raises:
         UnknownTenantError: neither the source nor the ledger knows the name.
