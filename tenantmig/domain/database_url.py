@@ -12,7 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from tenantmig.domain.password_command import PasswordCommand
 from tenantmig.domain.redaction import SECRET_PARAMETERS, find_secrets, redact_line
-from tenantmig.domain.url_text import put_hosts, read_parameters, refuse_unescaped, take_hosts
+from tenantmig.domain.url_parameters import read_parameters
+from tenantmig.domain.url_text import put_hosts, refuse_unescaped, take_hosts
 from tenantmig.errors import DatabaseUrlError
 
 NOWHERE: Mapping[str, str] = MappingProxyType({})
