@@ -20,8 +20,9 @@ from tenantmig.history.script_source import (
 from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Told
 from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_allowances
 from tenantmig.lint.catalogs import catalog_without_schema
+from tenantmig.lint.known_names import KnownNames
 from tenantmig.lint.losses import lossy_downgrade
-from tenantmig.lint.names import KnownNames, Role, created, names_in
+from tenantmig.lint.names import Role, created, names_in
 from tenantmig.lint.revision import Revision
 from tenantmig.lint.rules import RULES, told_only_in_public
 from tenantmig.lint.source import Reference, references, sql_texts, tables_made, unnamed_drops

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tenantmig.domain.tenant import PLACEHOLDER
-from tenantmig.lint.names import KnownNames
+from tenantmig.lint.known_names import KnownNames
 from tenantmig.lint.statements import Statement, Statements
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp", "pg_toast"})
