@@ -17,7 +17,8 @@ from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Heads, Plan, RunKind
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.domain.written_values import AUTO
-from tenantmig.drift.reference import Reference, build_references
+from tenantmig.drift.reference import Reference
+from tenantmig.drift.reference_building import build_references
 from tenantmig.drift.scratch import Scratch, open_scratch
 from tenantmig.engines.pool import EnginePool
 from tenantmig.errors import ConnectError, SettingsError
