@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tenantmig.history.purity.allowed import BUILTINS, CHANGING
 from tenantmig.history.purity.attributes import attribute
 from tenantmig.history.purity.calls import call
+from tenantmig.history.purity.findings import Finding, Findings
 from tenantmig.history.purity.modules import Module
 from tenantmig.history.purity.values import (
     BOX,
@@ -25,8 +26,6 @@ from tenantmig.history.purity.values import (
     PLAIN,
     SHALLOW,
     TENANT,
-    Finding,
-    Findings,
     Kind,
     Value,
     Values,

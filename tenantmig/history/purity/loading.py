@@ -9,8 +9,8 @@ import ast
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tenantmig.history.purity.findings import Enough, Findings
 from tenantmig.history.purity.modules import Module, flat
-from tenantmig.history.purity.values import Enough, Findings
 
 if TYPE_CHECKING:
     from tenantmig.history.purity.expressions import Expressions

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from tenantmig.history.adaptation.url import url_line
 from tenantmig.history.purity.evaluator import Evaluator
+from tenantmig.history.purity.findings import Enough, Finding, Findings
 from tenantmig.history.purity.modules import Module, Project
 from tenantmig.history.purity.prover import Prover
-from tenantmig.history.purity.values import Enough, Finding, Findings, Kind
+from tenantmig.history.purity.values import Kind
 
 URL_UNUSED = (
     "remove line {line} of env.py: tenantmig provides the connection, and `database_url` the URL"

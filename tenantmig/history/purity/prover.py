@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING
 from tenantmig.history.purity import allowed
 from tenantmig.history.purity.classes import Classes
 from tenantmig.history.purity.evaluator import Evaluator
+from tenantmig.history.purity.findings import Enough, Findings
 from tenantmig.history.purity.loading import Loading
 from tenantmig.history.purity.modules import Module, Project
 from tenantmig.history.purity.signatures import assigned, bind_arguments
-from tenantmig.history.purity.values import (
-    NOTHING,
-    PLAIN,
-    Enough,
-    Findings,
-    Kind,
-    Value,
-    Values,
-    one,
-)
+from tenantmig.history.purity.values import NOTHING, PLAIN, Kind, Value, Values, one
 
 if TYPE_CHECKING:
     from tenantmig.history.purity.expressions import Expressions
