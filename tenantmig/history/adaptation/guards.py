@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable
 
+from tenantmig.history.adaptation.asked import KEYS, asked_itself, is_x
 from tenantmig.history.adaptation.lines import ENDING, LOGGING
-from tenantmig.history.adaptation.names import KEYS, asked_itself, is_x
 
 LOOKING = frozenset(
     {"get_schema_names", "has_schema", "inspect", "execute", "scalar", "scalars", "fetchone",

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.history.adaptation.asked import asked_key
 from tenantmig.history.adaptation.lines import LOGGING, statements_of
-from tenantmig.history.adaptation.names import asked_key, is_tenant_env, own_name
+from tenantmig.history.adaptation.names import is_tenant_env, own_name
 from tenantmig.history.adaptation.text import bound
 
 PLACING = re.compile(

@@ -6,19 +6,11 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from tenantmig.errors import EnvironmentFileError
+from tenantmig.history.adaptation.asked import FROM_OUTSIDE, asked_itself, asked_key, is_fixed, is_x
 from tenantmig.history.adaptation.ending import running_functions
 from tenantmig.history.adaptation.guards import is_guard
 from tenantmig.history.adaptation.lines import only_returns
-from tenantmig.history.adaptation.names import (
-    FROM_OUTSIDE,
-    asked_itself,
-    asked_key,
-    is_fixed,
-    is_tenant_env,
-    is_x,
-    names_of,
-    own_name,
-)
+from tenantmig.history.adaptation.names import is_tenant_env, names_of, own_name
 from tenantmig.history.adaptation.text import EnvText, Function, bound, called, loaded, parents
 
 QUOTING = frozenset(
