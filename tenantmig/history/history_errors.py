@@ -16,7 +16,7 @@ from alembic.util import CommandError
 
 from tenantmig.domain.ini_error import say_ini_error
 from tenantmig.errors import HistoryError, SettingsError
-from tenantmig.postgres.psycopg2_uses import hint_psycopg2
+from tenantmig.postgres.psycopg2_hint import hint_psycopg2
 
 
 def one_line(reason: object) -> str:

@@ -22,7 +22,7 @@ from tenantmig.errors import (
     TenantmigError,
     UnsafeServerError,
 )
-from tenantmig.postgres.psycopg2_uses import hint_psycopg2
+from tenantmig.postgres.psycopg2_hint import hint_psycopg2
 from tenantmig.postgres.session import TenantSession
 
 INSUFFICIENT_PRIVILEGE = "42501"
