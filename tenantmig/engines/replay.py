@@ -23,15 +23,9 @@ from tenantmig.domain.plan import Assignment
 from tenantmig.engines.template import Template
 from tenantmig.engines.transactions import TextMaker, Texts
 from tenantmig.ledger.claim import session_name
-from tenantmig.postgres.connection import (
-    GRACE_S,
-    BoundedConnection,
-    SessionOptions,
-    bind,
-    connect,
-    refuse_other_server,
-)
+from tenantmig.postgres.connection import GRACE_S, BoundedConnection, SessionOptions, bind, connect
 from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.same_server import refuse_other_server
 from tenantmig.postgres.session_state import left_by_replay
 from tenantmig.postgres.sql import query
 

@@ -17,8 +17,9 @@ from tenantmig.engines.reading_back import read_back_outcome
 from tenantmig.errors import ReadBackError, TenantSchemaMissingError
 from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.journal import begin_attempt, step_facts
-from tenantmig.postgres.connection import SessionOptions, connect, refuse_other_server
+from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.same_server import refuse_other_server
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.sql import query
 

@@ -18,8 +18,9 @@ from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.denial import find_denied
 from tenantmig.ledger.journal import begin_attempt, record_step
 from tenantmig.postgres.blockers import find_blockers
-from tenantmig.postgres.connection import SessionOptions, refuse_other_server
+from tenantmig.postgres.connection import SessionOptions
 from tenantmig.postgres.diagnosis import explain
+from tenantmig.postgres.same_server import refuse_other_server
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.tenant_extensions import home_of
 from tenantmig.postgres.tenant_schema import drop_schema

@@ -36,13 +36,14 @@ from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.denial import refuse_role
 from tenantmig.ledger.journal import begin_attempt, record_step
 from tenantmig.ledger.parts import RevisionParts
-from tenantmig.postgres.connection import in_catalog, refuse_other_server
+from tenantmig.postgres.connection import in_catalog
+from tenantmig.postgres.same_server import refuse_other_server
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.step_watch import end_mode_with
 from tenantmig.postgres.tenant_extensions import home_of
 from tenantmig.postgres.version_table import read_versions
 from tenantmig.postgres.version_writing import write_version
-from tenantmig.tenants.registry import begin_onboarding, end_onboarding
+from tenantmig.tenants.births import begin_onboarding, end_onboarding
 
 
 class Worker(ScriptEnvironment):

@@ -25,9 +25,10 @@ from tenantmig.errors import FleetBusyError
 from tenantmig.ledger import schema as ledger_schema
 from tenantmig.ledger.claim import RunClaim, refuse_overtaken
 from tenantmig.ledger.records import Records
-from tenantmig.postgres.connection import BoundedConnection, refuse_other_server, salt_of
+from tenantmig.postgres.connection import BoundedConnection, salt_of
 from tenantmig.postgres.lock_holder import name_holder
 from tenantmig.postgres.retry import survive_restart
+from tenantmig.postgres.same_server import refuse_other_server
 
 T = TypeVar("T")
 RUN_LOCK: Final = "hashtextextended('tenantmig.run:' || %s, %s)"

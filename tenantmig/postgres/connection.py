@@ -23,7 +23,6 @@ from tenantmig.errors import (
     ConnectError,
     PoolerError,
     PrivilegeError,
-    ServerChangedError,
     StandbyError,
     UnsafeServerError,
 )
@@ -297,19 +296,3 @@ def in_catalog(connection: psycopg.Connection) -> Iterator[None]:
     finally:
         with suppress(psycopg.Error):  # lost, or in a transaction that is rolled back
             cursor.execute(sql.query("postgres/leave_catalog"), [found and found[0], is_local])
-
-
-def refuse_other_server(connection: BoundedConnection, server: str | None, run: int) -> None:
-    """Make sure that a connection leads to the server on which a run began.
-
-    Raises:
-        ServerChangedError: it leads to another server, or to a standby promoted since; COMMITs
-            that were acknowledged may be lost there.
-    """
-    if server is not None and connection.server != server:
-        raise ServerChangedError(
-            f"Run {run} began on server {server} (system identifier/timeline), but this is "
-            f"{connection.server}: a standby was promoted, or the address leads to another "
-            f"server. When the right server answers, `tenantmig resume {run}` reads which "
-            "revision each tenant is at."
-        )

@@ -11,12 +11,7 @@ import psycopg
 
 from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import NameRules, Tenant, TenantState
-from tenantmig.errors import (
-    OlderCodeError,
-    SourceError,
-    TenantExistsError,
-    TenantmigError,
-)
+from tenantmig.errors import OlderCodeError, SourceError, TenantExistsError, TenantmigError
 from tenantmig.history.revisions import History
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.connection import SessionOptions
@@ -24,8 +19,8 @@ from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.tenant_extensions import home_of
 from tenantmig.postgres.tenant_schema import refuse_without_create, schema_exists
 from tenantmig.settings import Settings
+from tenantmig.tenants.births import abandon_onboarding
 from tenantmig.tenants.discovery import is_in_pattern
-from tenantmig.tenants.registry import abandon_onboarding
 
 
 def check_new_tenants(

@@ -13,11 +13,8 @@ from psycopg.types.json import Jsonb
 
 from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import LedgerRowError, TenantExistsError
-from tenantmig.ledger.journal import forget_parts
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.ledger.rows import Row
-from tenantmig.postgres.tenant_extensions import DEFAULT_HOME
-from tenantmig.postgres.tenant_schema import create_schema, drop_schema
 
 NAMELESS: Final = "(without a name)"
 
@@ -119,56 +116,3 @@ def set_labels(
         " WHERE name = ANY(%s)"
     ).format(sql.Identifier(ledger))
     connection.execute(statement, [Jsonb(dict(labels)), list(removed), list(names)])
-
-
-def begin_onboarding(
-    connection: psycopg.Connection,
-    ledger: str,
-    tenant: Tenant,
-    owner: str | None = None,
-    home: str = DEFAULT_HOME,
-) -> None:
-    """Register a tenant as `onboarding` and create its schema, in one transaction.
-
-    The schema belongs to `owner`, by default to the connected role.
-
-    What an onboarding of this tenant left that was cut off is dropped first: the registry's own
-    word `onboarding` says that no customer has seen it. Locks: the caller holds the tenant's lock.
-
-    Raises:
-        TenantExistsError: the tenant, or a schema of that name, exists.
-    """
-    with connection.transaction():
-        abandon_onboarding(connection, ledger, tenant, home)
-        born = Tenant(
-            tenant.name, tenant.schema, state=TenantState.ONBOARDING, labels=tenant.labels
-        )
-        add_tenant(connection, ledger, born)
-        create_schema(connection, tenant.schema, owner)
-
-
-def end_onboarding(
-    connection: psycopg.Connection, ledger: str, tenant: Tenant, *, keep: bool
-) -> None:
-    """Make an onboarded tenant active; or, where another source lists tenants, forget it here."""
-    if keep:
-        set_state(connection, ledger, [tenant.name], TenantState.ACTIVE)
-    else:
-        remove_tenant(connection, ledger, tenant.name)
-
-
-def abandon_onboarding(
-    connection: psycopg.Connection, ledger: str, tenant: Tenant, home: str = DEFAULT_HOME
-) -> None:
-    """Drop the schema and the registration of a tenant that is `onboarding`, and of no other.
-
-    An extension that was made in it, and that something else uses by now, is moved to `home`.
-    Idempotent: yes. Locks: the caller holds the tenant's lock.
-    """
-    statement = sql.SQL(
-        "DELETE FROM {}.tenant WHERE name = %s AND schema = %s AND state = 'onboarding'"
-    ).format(sql.Identifier(ledger))
-    with connection.transaction():
-        if connection.execute(statement, [tenant.name, tenant.schema]).rowcount == 1:
-            drop_schema(connection, tenant.schema, home, is_half_born=True)
-            forget_parts(connection, ledger, tenant.schema)

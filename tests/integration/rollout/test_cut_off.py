@@ -11,7 +11,7 @@ import pytest
 
 from tenantmig import Fleet, Outcome, RunOptions, RunState, Selection, StopSignal, Tenant
 from tenantmig.domain.events import AttemptFailed, Event
-from tenantmig.tenants.registry import begin_onboarding
+from tenantmig.tenants.births import begin_onboarding
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history

@@ -9,7 +9,7 @@ from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import SourceError
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.connection import SessionOptions, connect
-from tenantmig.tenants import registry
+from tenantmig.tenants import births
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 from tests.fixtures.in_process import Ask
@@ -128,7 +128,7 @@ def begin_onboarding(database: Database) -> None:
     options = SessionOptions(DatabaseUrl.parse(database.url))
     ledger = Ledger(lambda: connect(options), "tenantmig")
     ledger.create()
-    registry.begin_onboarding(ledger.connection, "tenantmig", Tenant("acme", "t_1"))
+    births.begin_onboarding(ledger.connection, "tenantmig", Tenant("acme", "t_1"))
     ledger.close()
 
 

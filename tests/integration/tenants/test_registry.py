@@ -12,7 +12,7 @@ from tenantmig.domain.tenant import Tenant, TenantState
 from tenantmig.errors import TenantExistsError
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.connection import SessionOptions, connect
-from tenantmig.tenants import registry
+from tenantmig.tenants import births, registry
 from tests.fixtures.database import Database
 
 LEDGER = 'own "ledger"'
@@ -87,28 +87,28 @@ def test_labels_are_merged_replaced_and_taken_off(ledger: Ledger) -> None:
 def test_onboarding_registers_and_creates_at_once(ledger: Ledger) -> None:
     connection = ledger.connection
     tenant = Tenant("acme", ODD, labels={"tier": "gold"})
-    registry.begin_onboarding(connection, LEDGER, tenant)
+    births.begin_onboarding(connection, LEDGER, tenant)
     assert [(t.schema, t.state, t.labels) for t in registry.list_tenants(ledger)] == [
         (ODD, TenantState.ONBOARDING, {"tier": "gold"})
     ]
     assert _schemas(connection) == {ODD}
-    registry.end_onboarding(connection, LEDGER, tenant, keep=True)
+    births.end_onboarding(connection, LEDGER, tenant, keep=True)
     assert registry.list_tenants(ledger)[0].state is TenantState.ACTIVE
 
 
 def test_an_onboarding_of_another_source_is_forgotten_when_it_ends(ledger: Ledger) -> None:
     tenant = Tenant("acme", "acme")
-    registry.begin_onboarding(ledger.connection, LEDGER, tenant)
-    registry.end_onboarding(ledger.connection, LEDGER, tenant, keep=False)
+    births.begin_onboarding(ledger.connection, LEDGER, tenant)
+    births.end_onboarding(ledger.connection, LEDGER, tenant, keep=False)
     assert registry.list_tenants(ledger) == []
     assert _schemas(ledger.connection) == {"acme"}
 
 
 def test_an_onboarding_that_was_cut_off_begins_anew(ledger: Ledger) -> None:
     tenant = Tenant("acme", "acme")
-    registry.begin_onboarding(ledger.connection, LEDGER, tenant)
+    births.begin_onboarding(ledger.connection, LEDGER, tenant)
     ledger.connection.execute("CREATE TABLE acme.half_done ()")
-    registry.begin_onboarding(ledger.connection, LEDGER, tenant)
+    births.begin_onboarding(ledger.connection, LEDGER, tenant)
     left = ledger.connection.execute("SELECT to_regclass('acme.half_done')").fetchone()
     assert left == (None,)
     assert len(registry.list_tenants(ledger)) == 1
@@ -122,7 +122,7 @@ def test_onboarding_onto_what_exists_changes_nothing(ledger: Ledger, taken: str)
         _add(ledger, "acme")
     before = registry.list_tenants(ledger)
     with pytest.raises(TenantExistsError):
-        registry.begin_onboarding(connection, LEDGER, Tenant("acme", "acme"))
+        births.begin_onboarding(connection, LEDGER, Tenant("acme", "acme"))
     assert registry.list_tenants(ledger) == before
     assert connection.execute("SELECT to_regclass('acme.precious')").fetchone() != (None,)
 
@@ -132,17 +132,17 @@ def test_only_an_unfinished_onboarding_can_be_abandoned(ledger: Ledger, state: T
     connection = ledger.connection
     connection.execute("CREATE SCHEMA acme")
     registry.add_tenant(connection, LEDGER, Tenant("acme", "acme", state=state))
-    registry.abandon_onboarding(connection, LEDGER, Tenant("acme", "acme"))
+    births.abandon_onboarding(connection, LEDGER, Tenant("acme", "acme"))
     assert _schemas(connection) == {"acme"}
     assert len(registry.list_tenants(ledger)) == 1
 
 
 def test_abandoning_drops_the_schema_and_the_registration(ledger: Ledger) -> None:
     tenant = Tenant("acme", "acme")
-    registry.begin_onboarding(ledger.connection, LEDGER, tenant)
-    registry.abandon_onboarding(ledger.connection, LEDGER, Tenant("acme", "other"))
+    births.begin_onboarding(ledger.connection, LEDGER, tenant)
+    births.abandon_onboarding(ledger.connection, LEDGER, Tenant("acme", "other"))
     assert _schemas(ledger.connection) == {"acme"}
     for _ in range(2):
-        registry.abandon_onboarding(ledger.connection, LEDGER, tenant)
+        births.abandon_onboarding(ledger.connection, LEDGER, tenant)
         assert _schemas(ledger.connection) == set()
         assert registry.list_tenants(ledger) == []
