@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tenantmig.backups.backup import Backups
-from tenantmig.backups.client_programs import find_programs
+from tenantmig.backups.found_programs import find_programs
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.tenant import Tenant
 from tenantmig.postgres.connection import SessionOptions, connect

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tenantmig.backups.backup import Backups, ledger_record
-from tenantmig.backups.client_programs import ClientPrograms, find_programs
+from tenantmig.backups.client_programs import ClientPrograms
+from tenantmig.backups.found_programs import find_programs
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.plan import MOVES_FLEET, Plan, RunKind
 from tenantmig.domain.tenant import Tenant

@@ -13,8 +13,9 @@ import pytest
 
 from tenantmig.backups.backup import Backups
 from tenantmig.backups.backup_file import read_backup
-from tenantmig.backups.client_programs import ClientPrograms, find_programs
+from tenantmig.backups.client_programs import ClientPrograms
 from tenantmig.backups.connecting import Connecting
+from tenantmig.backups.found_programs import find_programs
 from tenantmig.backups.running_program import Limits
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.tenant import Tenant
