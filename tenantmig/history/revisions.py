@@ -30,11 +30,8 @@ from tenantmig.history.paths import (
 )
 from tenantmig.history.proofs import HistoryProofs
 from tenantmig.history.row_changes import may_write_rows
-from tenantmig.history.script_source import (
-    extensions_made,
-    has_autocommit_block,
-    irreversible_reason,
-)
+from tenantmig.history.script_literals import extensions_made
+from tenantmig.history.script_source import has_autocommit_block, irreversible_reason
 from tenantmig.history.targets import resolve, resolve_target, scripts_of
 
 

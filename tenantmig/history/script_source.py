@@ -8,7 +8,6 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
-from typing import NamedTuple
 
 from tenantmig.domain.python_source import parse_source
 
@@ -67,58 +66,8 @@ def _refusal(statement: ast.stmt) -> str | None:
     return str(words[0]).rstrip(".") if words else "its script says so"
 
 
-class Literal(NamedTuple):
-    """A text that stands in a script as it is, and its line."""
-
-    line: int
-    text: str
-
-
-def sql_literals(file: str, function: str) -> list[Literal]:
-    """Return what a function of the script gives to `execute()` or `text()` as it stands."""
-    return [
-        Literal(node.lineno, node.args[0].value)
-        for body in parse_source(file).body
-        if isinstance(body, ast.FunctionDef) and body.name == function
-        for node in ast.walk(body)
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rpartition(".")[2] in {"execute", "text"}
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
-    ]
-
-
-def names_in_literals(file: str) -> set[str]:
-    """Return the literals of a script that may be names: of a table, a type or a function."""
-    return {
-        node.value
-        for node in ast.walk(parse_source(file))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and node.value.isidentifier()
-    }
-
-
-EXTENSION = re.compile(
-    r"""\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"([^"]+)"|([a-z_][\w$]*))""",
-    re.IGNORECASE,
-)
-
-
-def extensions_made(file: str) -> tuple[str, ...]:
-    """Return the extensions that the texts of a script create, each once."""
-    if is_bytecode(file):
-        return ()
-    found: dict[str, None] = {}
-    for node in ast.walk(parse_source(file)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for quoted, plain in EXTENSION.findall(_without_comments(node.value)):
-                found[quoted or plain.lower()] = None
-    return tuple(found)
-
-
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
+    """Return a text of SQL with its comments blanked."""
     return re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
 
 

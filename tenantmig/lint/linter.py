@@ -11,12 +11,8 @@ from tenantmig.domain.tenant import PLACEHOLDER
 from tenantmig.engines.offline import WrittenRevision, WrittenScript, write_history
 from tenantmig.errors import HistoryError, SelectionError
 from tenantmig.history.revisions import History
-from tenantmig.history.script_source import (
-    creates_from_models,
-    is_bytecode,
-    names_in_literals,
-    sql_literals,
-)
+from tenantmig.history.script_literals import names_in_literals, sql_literals
+from tenantmig.history.script_source import creates_from_models, is_bytecode
 from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Told
 from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_allowances
 from tenantmig.lint.catalogs import catalog_without_schema
