@@ -33,7 +33,7 @@ from tenantmig.postgres.capacity import catalog_helpers, reading_helpers
 from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions, read_versions
-from tenantmig.rollout import planning, refusals
+from tenantmig.rollout import beyond, older_code, planning, refusals
 from tenantmig.rollout.ownership import check_ownership
 from tenantmig.rollout.rollout import Rollout
 from tenantmig.rollout.run import carry_out
@@ -191,7 +191,7 @@ class Driver:
             lineage=self.lineage,
             nobody=None if tenants else self.describe_nobody(ledger, fleet, kind),
         )
-        return refusals.mark_ahead(plan, ledger.recorded_revisions)
+        return older_code.mark_ahead(plan, ledger.recorded_revisions)
 
     def describe_nobody(
         self, ledger: Ledger, fleet: Sequence[Tenant], kind: RunKind | None = None
@@ -220,8 +220,8 @@ class Driver:
             UnknownRevisionError: -N would lead a tenant beyond base, or +N beyond head.
         """
         self.require_tenants(plan)
-        refusals.refuse_older_code(plan)
-        refusals.refuse_beyond(self.history, plan)
+        older_code.refuse_older_code(plan)
+        beyond.refuse_beyond(self.history, plan)
 
     def require_fit_env(self, plan: Plan) -> None:
         """Make sure that env.py does what the plan's tenants need, before anything is run.

@@ -27,7 +27,7 @@ from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.ledger.run_rows import RunRecord
 from tenantmig.postgres.tenant_schema import refuse_without_create, refuse_without_drop
-from tenantmig.rollout import refusals, resume_planning, rollback_planning
+from tenantmig.rollout import older_code, refusals, resume_planning, rollback_planning
 from tenantmig.settings import Settings, load_settings
 
 
@@ -130,7 +130,7 @@ def plan_resumption(driver: Driver, ledger: Ledger, record: RunRecord, options: 
         replaced=ledger.replaced_since(undoes) if undoes is not None else None,
         skip=options.skip,
     )
-    plan = refusals.mark_ahead(plan, ledger.recorded_revisions)
+    plan = older_code.mark_ahead(plan, ledger.recorded_revisions)
     skip = _options_of(record, options).skip_irreversible
     return refusals.heed_irreversible(driver.history, plan, skip=skip)
 

@@ -13,8 +13,8 @@ from tenantmig.domain.tenant import Tenant
 from tenantmig.history.revisions import History
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.version_table import ReadVersions
+from tenantmig.rollout.older_code import mark_ahead
 from tenantmig.rollout.planning import plan_rollout
-from tenantmig.rollout.refusals import mark_ahead
 
 
 class Standing(StrEnum):
