@@ -46,16 +46,16 @@ class Settings(BaseSettings):
         Path("alembic.ini"), description="the Alembic ini, or pyproject.toml with [tool.alembic]"
     )
     database_url: SecretStr | None = Field(
-        None, description="the database, or module:function; else sqlalchemy.url of the ini"
+        None, description="the database URL, or module:function; default: sqlalchemy.url of the ini"
     )
     password_command: SecretStr | None = Field(
-        None, description="command that prints the password, run at every connect"
+        None, description="command that prints the password; it runs at every connect"
     )
     source: Literal["registry", "schemas", "query", "file", "callable"] = Field(
-        "registry", description="where the tenants are listed"
+        "registry", description="where the list of tenants comes from"
     )
     source_pattern: str = Field(
-        "", description="source = schemas: a LIKE pattern over schema names, such as tenant\\_%"
+        "", description="source = schemas: a LIKE pattern for schema names, for example tenant\\_%"
     )
     source_query: str = Field(
         "", description="source = query: SQL with columns name, schema and optionally state"
@@ -64,94 +64,116 @@ class Settings(BaseSettings):
     source_callable: str = Field("", description="source = callable: module:function")
     birth: str = Field(
         "",
-        description="module:function that makes a new tenant at head, called with a connection",
+        description=(
+            "module:function that creates a new tenant at head; it is called with a connection"
+        ),
     )
-    allow_empty: bool = Field(default=False, description="a run over no tenant is not refused")
+    allow_empty: bool = Field(default=False, description="allow a run over no tenants")
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")
     ledger_schema: str = Field("tenantmig", description="the schema of the ledger and the registry")
     extension_schemas: tuple[str, ...] = Field(
-        (), description="schemas put on the search path after the tenant's"
+        (), description="schemas that follow the tenant's on the search path"
     )
     shared_schema: str = Field(
-        "public", description="where the tables of the shared lineage are, if the ini has one"
+        "public",
+        description="the schema of the shared lineage's tables, if the ini has such a lineage",
     )
     shared_section: str = Field(
         "shared", description="the section of the ini that describes the shared lineage"
     )
-    version_table: str = Field("alembic_version", description="as env.py configures it")
+    version_table: str = Field(
+        "alembic_version", description="the name of the version table, as env.py configures it"
+    )
     engine: Literal["auto", "alembic", "replay"] = Field(
-        "auto", description="what runs the revisions; replay fails where auto would use alembic"
+        "auto",
+        description="how revisions are run; with replay, what auto would run with alembic fails",
     )
     parallel: Parallel = Field(
-        AUTO, description="tenants at once; auto: from cores, free connections and lock table"
+        AUTO, description="tenants at once; auto: from cores, free connections and the lock table"
     )
-    attempts: PositiveInt = Field(4, description="tries on a tenant before it has failed")
+    attempts: PositiveInt = Field(4, description="attempts on a tenant before it counts as failed")
     lock_timeout: Timeout = Field(
-        2.0, description="longest wait for locks, all of a transaction together"
+        2.0, description="longest wait for locks, summed over a transaction"
     )
-    statement_timeout: Timeout = Field(900.0, description="longest single statement")
+    statement_timeout: Timeout = Field(900.0, description="longest time of one statement")
     idle_in_transaction_timeout: Timeout = Field(
         300.0, description="longest pause of a script inside a transaction"
     )
     connect_timeout: Timeout = Field(10.0, description="longest wait for a connection")
     tenant_lock_timeout: Duration = Field(
-        10.0, description="longest wait for another session that migrates the same tenant"
+        10.0, description="longest wait for another session that is migrating the same tenant"
     )
     deadline: Duration | None = Field(
-        None, description="longest run; then nothing is begun and what is in flight is cancelled"
+        None,
+        description=(
+            "longest time of a run; then nothing more is begun and running statements are cancelled"
+        ),
     )
     attempt_timeout: Timeout = Field(
-        3600.0, description="longest attempt on a tenant, whatever its script does"
+        3600.0, description="longest time of one attempt on a tenant, whatever its script does"
     )
-    reconnect_timeout: Duration = Field(60.0, description="longest wait for a server that restarts")
-    canary: str = Field("1", description="tenants that go first: how many, or names with commas")
+    reconnect_timeout: Duration = Field(
+        60.0, description="longest wait for a server that is restarting"
+    )
+    canary: str = Field(
+        "1", description="tenants that go first: a number, or names separated by commas"
+    )
     wave: PositiveInt | None = Field(
         None, description="tenants in each wave after the canary; default: all"
     )
     max_failures: str = Field(
-        "5%", description="a run stops when more have failed: a number, or a share (at least 1)"
+        "5%",
+        description=(
+            "the run stops when more tenants have failed: a number, or a percentage (at least 1)"
+        ),
     )
     gate: str = Field(
-        "", description="command asked between waves; the run stops unless it exits 0"
+        "", description="command to run between waves; the run stops unless it exits with 0"
     )
     gate_timeout: Timeout = Field(900.0, description="longest wait for the gate")
     client_programs: Path | None = Field(
-        None, description="the folder of pg_dump and pg_restore; default: from PATH"
+        None, description="the folder with pg_dump and pg_restore; default: PATH"
     )
     backup_key: SecretStr | None = Field(
-        None, description="the secret that signs backups; best as TENANTMIG_BACKUP_KEY"
+        None, description="the secret that signs backups; best given as TENANTMIG_BACKUP_KEY"
     )
     restore_role: str = Field(
-        "", description="the role as which a restore runs the tenant's code; default: its owner"
+        "", description="the role that runs the tenant's code in a restore; default: its owner"
     )
     run_as: Literal["connected", "schema_owner"] = Field(
         "connected",
-        description="as whom scripts run: the connected role, or the owner of each tenant schema",
+        description=(
+            "the role that runs scripts: the connected role, or the owner of each tenant schema"
+        ),
     )
     bind_parameters: Literal["auto", "server", "client"] = Field(
         "auto",
-        description="client: all parameters of scripts are put into the text, as psycopg2 does;"
-        " auto: where the database URL says +psycopg2",
+        description=(
+            "client: put all parameters of scripts into the text, as psycopg2 does; auto: do "
+            "so if the database URL says +psycopg2"
+        ),
     )
     onboard_owner: str = Field(
         "",
-        description="the role that owns a new tenant's schema; may hold {name} or {schema}",
+        description="the role that owns a new tenant's schema; may contain {name} or {schema}",
     )
     x: tuple[str, ...] = Field(
-        (), description="what env.py and scripts see as `-x key=value`; kept in the ledger"
+        (), description="what env.py and scripts get as `-x key=value`; kept in the ledger"
     )
-    version_length: PositiveInt = Field(32, description="characters of a revision id, at most")
+    version_length: PositiveInt = Field(
+        32, description="largest number of characters in a revision id"
+    )
     pure_modules: tuple[str, ...] = Field(
         (),
-        description="modules that scripts use and that keep no state and ask nothing of the tenant",
+        description="modules used by scripts that keep no state and do not depend on the tenant",
     )
     trusted_schemas: tuple[str, ...] = Field(
-        (), description="tenant schemas that may hold what runs as the migrator; * for all"
+        (), description="tenant schemas that may contain code that runs as the migrator; * for all"
     )
     row_security: Literal["off", "on"] = Field(
         "off", description="on: policies may hide rows from revisions; off: such a revision fails"
     )
-    recycle_after: PositiveInt = Field(200, description="tenants served by one connection")
+    recycle_after: PositiveInt = Field(200, description="tenants that one connection serves")
 
     @classmethod
     def settings_customise_sources(
@@ -179,7 +201,7 @@ class Settings(BaseSettings):
     def check_name(cls, value: str) -> str:
         """Refuse what psycopg takes for a placeholder, or SQLAlchemy for one of its own."""
         if not value or set("%[]\0") & set(value):
-            raise ValueError("a name must not be empty nor hold %, [ or ]")
+            raise ValueError("a name must not be empty or contain %, [ or ]")
         return value
 
     @field_validator("x")
@@ -191,7 +213,7 @@ class Settings(BaseSettings):
             if not key or "\0" in one:
                 raise ValueError("write key=value")
             if key in {"tenant", "schema"}:
-                raise ValueError(f"{key} is said by tenantmig for each tenant")
+                raise ValueError(f"tenantmig sets {key} itself, for each tenant")
         return value
 
     @field_validator("onboard_owner")
@@ -200,7 +222,7 @@ class Settings(BaseSettings):
         """Refuse a pattern that means something else than the tenant's name and schema."""
         rest = value.replace("{name}", "").replace("{schema}", "")
         if "{" in rest or "}" in rest or "\0" in rest:
-            raise ValueError("write a role's name, with {name} or {schema} for the tenant's")
+            raise ValueError("write the name of a role; {name} and {schema} stand for the tenant's")
         return value
 
     @field_validator("max_failures", mode="before")

@@ -17,8 +17,8 @@ def find_ini_url(config: Path) -> str:
     text = read_option(read_ini(config), config, "sqlalchemy.url")
     if not text:
         raise SettingsError(
-            "No database is named; set TENANTMIG_DATABASE_URL, or sqlalchemy.url in"
-            f" {config}, or let your application name it, in tenantmig.toml:"
+            "No database URL is set. Set TENANTMIG_DATABASE_URL, or sqlalchemy.url in"
+            f" {config}, or take it from your application, in tenantmig.toml:"
             ' database_url = "myapp.config:settings.database_url".'
         )
     return text

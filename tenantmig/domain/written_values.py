@@ -37,7 +37,9 @@ def parse_parallel(value: object) -> int | str:
     if text == AUTO:
         return AUTO
     if isinstance(value, bool) or not (text.isdecimal() and int(text) > 0):
-        raise ValueError("write auto, or how many tenants at once as an integer greater than 0")
+        raise ValueError(
+            "write auto, or the number of tenants at once as an integer greater than 0"
+        )
     return int(text)
 
 
