@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 from io import TextIOWrapper
 
 RUNS_SCRIPTS = frozenset(
@@ -15,19 +16,23 @@ RUNS_SCRIPTS = frozenset(
         *("revision", "check", "lint", "drift", "adopt", "status", "plan"),
     }
 )
+NO_WORKER = frozenset({"--help", "--dry-run"})
 
 
 def main() -> None:
     """Run the `tenantmig` command. Imports late: worker processes import this module too."""
     _open_streams()
     gc.disable()  # what is imported stays
-    from tenantmig.cli.app import app  # noqa: PLC0415
-    from tenantmig.cli.exits import run  # noqa: PLC0415
+    from tenantmig.cli.app import app
+    from tenantmig.cli.exits import run
 
+    runs_scripts = RUNS_SCRIPTS & set(sys.argv[1:]) and not NO_WORKER & set(sys.argv)
+    if runs_scripts:
+        import_module("tenantmig.fleet.fleet")  # the fork server has what is imported by now
     gc.freeze()
     gc.enable()
-    if RUNS_SCRIPTS & set(sys.argv[1:]) and not {"--help", "--dry-run"} & set(sys.argv):
-        from tenantmig.forkserver import fork_early  # noqa: PLC0415
+    if runs_scripts:
+        from tenantmig.forkserver import fork_early
 
         fork_early()
     _end(run(app, sys.argv[1:]))

@@ -20,7 +20,7 @@ from tenantmig.cli import (
     rollouts,
     tenants,
 )
-from tenantmig.cli.options import Invocation
+from tenantmig.cli.invocation import Invocation
 from tenantmig.cli.printing import say
 
 app = typer.Typer(

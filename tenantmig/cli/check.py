@@ -12,7 +12,8 @@ import typer
 from tenantmig.cli import replay_check
 from tenantmig.cli.check_progress import CheckProgress, interruptible
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
-from tenantmig.cli.options import JsonFlag, open_fleet
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.options import JsonFlag
 from tenantmig.cli.printing import print_json, say, say_lines
 from tenantmig.errors import SettingsError
 from tenantmig.fleet.baseline import FILE, NOTHING, Baseline

@@ -10,28 +10,27 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final, LiteralString
 
-import psycopg
 import typer
-from psycopg import sql
 
 from tenantmig.cli.printing import console
-from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.errors import SettingsError
-from tenantmig.postgres import embedded
+
+if TYPE_CHECKING:
+    from tenantmig.domain.database_url import DatabaseUrl
 
 BIN = Path(sys.executable).parent
 BROKEN = "customer_17"
 BEFORE, HEAD = "0012", "0015"
-OFFENCE = sql.SQL(
+OFFENCE: Final = (
     "WITH account AS (INSERT INTO users (email, display_name) VALUES ('ada@example.com', 'Ada')"
     " RETURNING id), project AS (INSERT INTO projects (owner_id, name)"
     " SELECT id, 'Website' FROM account RETURNING id)"
     " INSERT INTO invoices (project_id, number, status, issued_on, total_cents)"
     " SELECT id, '2025-0099', 'sent', '2025-03-01', -4900 FROM project"
 )
-REPAIR = sql.SQL("UPDATE invoices SET status = 'void', total_cents = 0 WHERE total_cents < 0")
+REPAIR: Final = "UPDATE invoices SET status = 'void', total_cents = 0 WHERE total_cents < 0"
 
 
 class Story:
@@ -66,9 +65,14 @@ class Story:
         if expected:
             self.out.print(f"(exit code {done.returncode})")
 
-    def sql(self, statement: sql.SQL) -> None:
+    def sql(self, statement: LiteralString) -> None:
         """Run SQL in the broken tenant, as its application would."""
-        self.out.print(f"{BROKEN}=> {statement.as_string()};", style="cyan")
+        import psycopg
+        from psycopg import sql
+
+        from tenantmig.postgres import embedded
+
+        self.out.print(f"{BROKEN}=> {statement};", style="cyan")
         with psycopg.connect(**embedded.resolve(self.url).parameters) as connection:  # type: ignore[arg-type]
             path = sql.SQL("SET search_path = {}").format(sql.Identifier(BROKEN))
             connection.execute(path)
@@ -87,6 +91,9 @@ def demo(
             f"{project.absolute()} is not a checkout of tenantmig with its example history. "
             "Run the demo in a checkout, or name one with --project."
         )
+    from tenantmig.domain.database_url import DatabaseUrl
+    from tenantmig.postgres import embedded
+
     folder = tempfile.mkdtemp(prefix="tenantmig-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after the server has ended
     url = DatabaseUrl.parse(f"embedded://{folder}/data")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
-from tenantmig.cli.options import JsonFlag, SelectionFlags, open_fleet, takes
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.option_groups import takes
+from tenantmig.cli.options import JsonFlag, SelectionFlags
 from tenantmig.cli.printing import console, print_json, say_lines, say_sql, table
 from tenantmig.cli.render import SHOWN
 from tenantmig.domain.counting import counted
-from tenantmig.drift.drift import Difference, DriftGroup, FleetDrift, told
-from tenantmig.drift.mending import propose
 from tenantmig.errors import SettingsError
-from tenantmig.fleet.fleet import Fleet
+
+if TYPE_CHECKING:
+    from tenantmig.drift.drift import Difference, DriftGroup, FleetDrift
+    from tenantmig.fleet.fleet import Fleet
 
 FEW = 5  # names of tenants in a line
 
@@ -54,6 +57,8 @@ def _exit_code(found: FleetDrift) -> int:
 
 def drift_json(found: FleetDrift) -> dict[str, Any]:
     """Return the drift of a fleet as JSON."""
+    from tenantmig.drift.drift import told
+
     return {
         "tenants": [
             {
@@ -119,6 +124,8 @@ def _print(found: FleetDrift, *, everything: bool) -> None:
 
 
 def _print_group(group: DriftGroup, most: int | None) -> None:
+    from tenantmig.drift.drift import told
+
     names = [tenant.name for tenant in group.tenants]
     more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
     console().print(f"{', '.join(names[:FEW])}{more} (fingerprint {group.fingerprint}):")
@@ -146,6 +153,8 @@ def _print_rest(count: int, most: int | None, what: str, hint: str = "") -> None
 
 
 def _print_proposal(fleet: Fleet, found: FleetDrift) -> None:
+    from tenantmig.drift.mending import propose
+
     out = console()
     for group in found.drifted:
         for tenant in group.tenants:

@@ -9,20 +9,22 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import psycopg
 import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from tenantmig.cli.options import Invocation
+from tenantmig.cli.invocation import Invocation
 from tenantmig.cli.printing import print_json, say, say_lines, silence
 from tenantmig.domain.ini_error import say_ini_error
 from tenantmig.domain.outcome import RunReport, RunState
 from tenantmig.domain.redaction import redact, redact_line
 from tenantmig.domain.safe_text import lines
 from tenantmig.errors import TenantmigError
-from tenantmig.postgres.retry import is_connection_loss
+
+if TYPE_CHECKING:
+    import psycopg
 
 OK, BUG, REFUSED, INCOMPLETE, FOUND, INTERRUPTED = 0, 1, 2, 3, 5, 130
 UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT}
@@ -91,14 +93,12 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
         case configparser.Error():  # its own text quotes the value
             message = f"The Alembic ini cannot be used: {say_ini_error(error)}."
             return "SettingsError", REFUSED, message
-        case psycopg.errors.InsufficientPrivilege():
-            told = error.diag.message_primary
-            message = f"This role lacks a privilege: {told}. Grant it and run again."
-            return "InsufficientPrivilege", REFUSED, message
-        case psycopg.Error():
-            return "DatabaseError", INCOMPLETE, _database_problem(error)
         case OSError() if (problem := _file_problem(error)) is not None:
             return "FileError", REFUSED, problem
+    return _explain_database(error) or _explain_bug(error)
+
+
+def _explain_bug(error: BaseException) -> tuple[str, int, str]:
     return "Bug", BUG, f"This is a bug in tenantmig: {type(error).__name__}: {error}"
 
 
@@ -120,7 +120,22 @@ def _file_problem(error: OSError) -> str | None:
     return None
 
 
+def _explain_database(error: BaseException) -> tuple[str, int, str] | None:
+    """Explain an error of psycopg; None if it is another."""
+    import psycopg
+
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        told = error.diag.message_primary
+        message = f"This role lacks a privilege: {told}. Grant it and run again."
+        return "InsufficientPrivilege", REFUSED, message
+    if isinstance(error, psycopg.Error):
+        return "DatabaseError", INCOMPLETE, _database_problem(error)
+    return None
+
+
 def _database_problem(error: psycopg.Error) -> str:
+    from tenantmig.postgres.retry import is_connection_loss
+
     what = (
         "The connection to the database was lost"
         if is_connection_loss(error)

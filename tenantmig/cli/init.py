@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli.options import DryRunFlag, Invocation
+from tenantmig.cli.invocation import Invocation
+from tenantmig.cli.options import DryRunFlag
 from tenantmig.cli.printing import say, say_lines
 from tenantmig.errors import ScaffoldError
-from tenantmig.history.adaptation.project import adapt_project, has_alembic, write_missing
 from tenantmig.history.scaffold import scaffold_files, write_scaffold
 
 HAS_ALEMBIC = (
@@ -33,6 +33,8 @@ def init(
     dry_run: DryRunFlag = False,
 ) -> None:
     """Write alembic.ini, alembic/env.py and tenantmig.toml into a project; never overwrites."""
+    from tenantmig.history.adaptation.project import has_alembic
+
     ini = ctx.ensure_object(Invocation).config
     if adapt:
         _adapt(folder, ini, is_shared=shared, dry_run=dry_run)
@@ -54,6 +56,8 @@ def init(
 
 def _adapt(folder: Path, ini: Path, *, is_shared: bool, dry_run: bool) -> None:
     """Print the diff on stdout, so that `| git apply` takes it, and all else on stderr."""
+    from tenantmig.history.adaptation.project import adapt_project, write_missing
+
     found = adapt_project(folder, ini, is_shared=is_shared)
     if found.is_fit:
         say("Nothing to change: env.py is ready for tenants, and no file is missing.")

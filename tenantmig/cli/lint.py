@@ -9,7 +9,8 @@ import typer
 
 from tenantmig.cli.annotations import github_lines, sarif, shown_path
 from tenantmig.cli.exits import FOUND, OK
-from tenantmig.cli.options import JsonFlag, open_fleet
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.options import JsonFlag
 from tenantmig.cli.printing import console, print_json, say_command
 from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Severity
 

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.option_groups import takes
 from tenantmig.cli.options import (
     BackupFlag,
     DryRunFlag,
     JsonFlag,
     RolloutFlags,
     YesFlag,
-    open_fleet,
     parse_labels,
-    takes,
 )
 from tenantmig.cli.progress import reported
 from tenantmig.cli.rollouts import finish, show_plan
@@ -23,7 +23,6 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import Selection, Tenant
 from tenantmig.errors import SelectionError
 from tenantmig.fleet.run_options import RunOptions
-from tenantmig.tenants.discovery import read_tenant_file
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...")]
 
@@ -56,6 +55,8 @@ def onboard(
             raise SelectionError("--schema is empty; leave it out, or name a schema.")
         born = [Tenant(born[0].name, schema)]
     if from_file is not None:
+        from tenantmig.tenants.discovery import read_tenant_file
+
         born += read_tenant_file(from_file, is_schema_open=True)
     labels = parse_labels(label)
     born = [Tenant(tenant.name, tenant.schema, labels=labels) for tenant in born]

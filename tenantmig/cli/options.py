@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.tenant import EVERYONE, Selection
 from tenantmig.errors import SelectionError
-from tenantmig.fleet.fleet import Fleet
-from tenantmig.settings import Settings, load_settings
-from tenantmig.tenants.discovery import read_tenant_file
 
-
-@dataclass
-class Invocation:
-    """One call of the command: where its settings are, and which secrets it must not tell."""
-
-    config: Path = Path("alembic.ini")
-    settings: Settings | None = None
-    found: dict[str, object] | None = None
-    """What `--json` tells beside the error where the command is cut off after this."""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be told now: a password command gives a new one at every connect."""
-        return self.settings.secrets if self.settings else ()
+if TYPE_CHECKING:
+    from tenantmig.fleet.fleet import Fleet
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -39,45 +21,6 @@ DryRunFlag = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")
 ]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where nobody can answer.")]
-
-
-def takes(*groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a command take dataclasses of options: their fields become the command's options."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        hints = get_type_hints(command, include_extras=True)
-        own = inspect.signature(command).parameters.values()
-        kept = [p.replace(annotation=hints[p.name]) for p in own if hints[p.name] not in groups]
-        named = {hints[p.name]: p.name for p in own if hints[p.name] in groups}
-        shared = [parameter for group in groups for parameter in _parameters(group)]
-
-        @functools.wraps(command)
-        def with_groups(**given: Any) -> Any:
-            for group in groups:
-                members = {field.name: given.pop(field.name) for field in fields(group)}
-                given[named[group]] = group(**members)
-            return command(**given)
-
-        signature = inspect.Signature([*kept, *shared])
-        with_groups.__signature__ = signature  # type: ignore[attr-defined]
-        with_groups.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        return with_groups
-
-    return decorate
-
-
-def _parameters(group: type) -> list[inspect.Parameter]:
-    assert is_dataclass(group)
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(group)
-    ]
 
 
 def parse_labels(labels: list[str] | None) -> dict[str, str]:
@@ -143,6 +86,8 @@ class SelectionFlags:
             return EVERYONE
         names = list(self.tenant or [])
         if self.from_file is not None:
+            from tenantmig.tenants.discovery import read_tenant_file
+
             listed = [tenant.name for tenant in read_tenant_file(self.from_file)]
             if not listed:
                 raise SelectionError(f"The file {self.from_file} names no tenant.")
@@ -259,11 +204,3 @@ AllowEmptyFlag = Annotated[
 LineageFlag = Annotated[
     Lineage | None, typer.Option("--lineage", help="Of the tenants, or of the shared tables.")
 ]
-
-
-def open_fleet(ctx: typer.Context, **flags: object) -> Fleet:
-    """Open the fleet of the `--config` before the command, with a command's flags as settings."""
-    invocation = ctx.ensure_object(Invocation)
-    settings = load_settings(config=invocation.config, **flags)
-    invocation.settings = settings
-    return Fleet(settings)

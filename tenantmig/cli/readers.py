@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tenantmig.cli.exits import INCOMPLETE, OK
-from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, XFlag, open_fleet, takes
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.option_groups import takes
+from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, XFlag
 from tenantmig.cli.printing import print_json, say, say_sql
 from tenantmig.cli.render import (
     plan_json,
@@ -19,21 +21,15 @@ from tenantmig.cli.render import (
     run_json,
     tenant_json,
 )
-from tenantmig.cli.render_status import (
-    life_json,
-    print_env_problem,
-    print_life,
-    print_status,
-    runs_json,
-    status_json,
-)
 from tenantmig.domain.counting import counted
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport, UnreadableRun
 from tenantmig.domain.plan import Plan, show_heads
 from tenantmig.errors import PrivilegeError
-from tenantmig.fleet.fleet import Fleet
-from tenantmig.fleet.status import FleetStatus, TenantLife
+
+if TYPE_CHECKING:
+    from tenantmig.fleet.fleet import Fleet
+    from tenantmig.fleet.status import FleetStatus, TenantLife
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN|TENANT")]
 
@@ -48,6 +44,14 @@ def status(
     json: JsonFlag = False,
 ) -> None:
     """Show the fleet by revision: who is behind, failed or in doubt; of one tenant, its runs."""
+    from tenantmig.cli.render_status import (
+        print_env_problem,
+        print_life,
+        print_status,
+        runs_json,
+        status_json,
+    )
+
     fleet = open_fleet(ctx)
     found = fleet.status(selected.selection(fleet))
     life = _life(fleet, found, selected.one_name)
@@ -152,6 +156,8 @@ def show(
     json: JsonFlag = False,
 ) -> None:
     """Show what a run did to each tenant, or what the newest runs did to one tenant."""
+    from tenantmig.cli.render_status import life_json, print_life
+
     fleet = open_fleet(ctx)
     if not (run.isascii() and run.isdecimal()):
         life = fleet.tenant(run)

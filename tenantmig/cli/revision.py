@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli.options import JsonFlag, LineageFlag, open_fleet
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.options import JsonFlag, LineageFlag
 from tenantmig.cli.printing import print_json, say, say_lines
 from tenantmig.domain.draft import Draft, RevisionReport
 from tenantmig.domain.lineage import Lineage

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenantmig.cli.confirmation import TAKES_AWAY, confirm
 from tenantmig.cli.exits import INCOMPLETE, OK, exit_code
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.option_groups import takes
 from tenantmig.cli.options import (
     AllowEmptyFlag,
     BackupFlag,
@@ -19,8 +21,6 @@ from tenantmig.cli.options import (
     SkipIrreversibleFlag,
     WaveFlags,
     YesFlag,
-    open_fleet,
-    takes,
 )
 from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
@@ -29,9 +29,12 @@ from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Plan, RunKind
 from tenantmig.domain.tenant import EVERYONE, Selection
-from tenantmig.fleet.fleet import Fleet
-from tenantmig.fleet.reader import DEFAULT
 from tenantmig.fleet.run_options import RunOptions
+
+if TYPE_CHECKING:
+    from tenantmig.fleet.fleet import Fleet
+
+DEFAULT = RunOptions()
 
 
 @takes(SelectionFlags, RolloutFlags, WaveFlags)

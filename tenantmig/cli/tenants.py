@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tenantmig.cli.drift import difference_json, print_differences
 from tenantmig.cli.exits import INCOMPLETE, OK
-from tenantmig.cli.options import (
-    DryRunFlag,
-    JsonFlag,
-    SelectionFlags,
-    open_fleet,
-    parse_labels,
-    takes,
-)
+from tenantmig.cli.invocation import open_fleet
+from tenantmig.cli.option_groups import takes
+from tenantmig.cli.options import DryRunFlag, JsonFlag, SelectionFlags, parse_labels
 from tenantmig.cli.printing import console, print_json, table
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.errors import SelectionError
-from tenantmig.fleet.adopted import Adopted
+
+if TYPE_CHECKING:
+    from tenantmig.fleet.adopted import Adopted
 
 SHOWN = 10  # revisions that may write rows; --json has all
 

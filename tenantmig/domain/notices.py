@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-
-import psycopg
-from psycopg.errors import Diagnostic
+from typing import TYPE_CHECKING
 
 from tenantmig.domain.tenant import Tenant
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.errors import Diagnostic
 
 NAME_CUT = "42622"
 MOST = 100  # different ones of an attempt, or of a run, that are kept
