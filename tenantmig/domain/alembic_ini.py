@@ -29,7 +29,7 @@ def read_ini(path: Path) -> configparser.ConfigParser:
         SettingsError: the file is missing or malformed.
     """
     path = ini_path(path)
-    table = _alembic_table(path.with_name(PYPROJECT))
+    table = alembic_table(path.with_name(PYPROJECT))
     if not path.is_file() and not (path.name == "alembic.ini" and "script_location" in table):
         raise SettingsError(
             f"There is no {path}. Name the Alembic ini with --config, or write a new one "
@@ -75,12 +75,12 @@ def import_roots(config: Path) -> list[str]:
     listed = read_option(read_ini(config), config, "prepend_sys_path")
     roots = [part for part in re.split(r"[\n:; ,]+", listed) if part]
     if not roots:
-        given = _alembic_table(config.with_name(PYPROJECT)).get("prepend_sys_path", [])
+        given = alembic_table(config.with_name(PYPROJECT)).get("prepend_sys_path", [])
         roots = [str(part) for part in ([given] if isinstance(given, str) else given)]
     return [*(root.replace("%(here)s", here) for root in roots), here]
 
 
-def _alembic_table(path: Path) -> dict[str, Any]:
+def alembic_table(path: Path) -> dict[str, Any]:
     """Return `[tool.alembic]` of a pyproject.toml."""
     if not path.is_file():
         return {}
