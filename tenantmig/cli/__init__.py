@@ -17,6 +17,8 @@ RUNS_SCRIPTS = frozenset(
     }
 )
 NO_WORKER = frozenset({"--help", "--dry-run"})
+ASKED = "_TENANTMIG_COMPLETE"
+"""The variable in which a shell says how it wants its completions."""
 
 
 def main() -> None:
@@ -26,6 +28,10 @@ def main() -> None:
     from tenantmig.cli.app import app
     from tenantmig.cli.exits import run
 
+    if ASKED in os.environ:
+        from tenantmig.cli.completion import answer
+
+        _end(answer(app))
     runs_scripts = RUNS_SCRIPTS & set(sys.argv[1:]) and not NO_WORKER & set(sys.argv)
     if runs_scripts:
         import_module("tenantmig.fleet.fleet")  # the fork server has what is imported by now

@@ -20,12 +20,15 @@ from tenantmig.cli import (
     rollouts,
     tenants,
 )
+from tenantmig.cli.commands import Commands
+from tenantmig.cli.completion.install import completion_script, current_shell, install_completion
 from tenantmig.cli.invocation import Invocation
-from tenantmig.cli.printing import say
+from tenantmig.cli.printing import say, say_lines
 
 app = typer.Typer(
     name="tenantmig",
-    help="Schema-per-tenant migrations on PostgreSQL, with Alembic.",
+    cls=Commands,
+    help="Migrate every tenant schema of a PostgreSQL database, with Alembic.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -33,8 +36,22 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _install_completion(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        for path in install_completion(current_shell(), Path.home()):
+            say(f"wrote {path}")
+        say("Open a new terminal to use it.")
+        raise typer.Exit
+
+
+def _show_completion(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        say_lines(completion_script(current_shell()).rstrip("\n"))
+        raise typer.Exit
+
+
+def _show_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
         say(version("tenantmig"))
         raise typer.Exit
 
@@ -45,16 +62,34 @@ def configure(
     config: Annotated[
         Path,
         typer.Option(
-            "--config", metavar="PATH", envvar="TENANTMIG_CONFIG", help="The Alembic ini."
+            "--config", metavar="PATH", envvar="TENANTMIG_CONFIG", help="The Alembic ini file."
         ),
     ] = Path("alembic.ini"),
     _: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+    _install: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_install_completion,
+            is_eager=True,
+            help="Install completion for your shell: bash, zsh or fish.",
+        ),
+    ] = False,
+    _show: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=_show_completion,
+            is_eager=True,
+            help="Print the completion script for your shell.",
+        ),
     ] = False,
 ) -> None:
-    """Schema-per-tenant migrations on PostgreSQL, with Alembic."""
-    ctx.ensure_object(Invocation).config = config
+    """Migrate every tenant schema of a PostgreSQL database, with Alembic."""
+    ctx.ensure_object(Invocation).config = Path(config)
 
 
 app.command()(init.init)

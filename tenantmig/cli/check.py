@@ -11,6 +11,7 @@ import typer
 
 from tenantmig.cli import replay_check
 from tenantmig.cli.check_progress import CheckProgress, interruptible
+from tenantmig.cli.completion.names import revisions
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.options import JsonFlag
@@ -35,7 +36,12 @@ ACCEPT = (
 )
 BeginFlag = Annotated[
     str | None,
-    typer.Option("--from", metavar="REV", help="Check this revision and those after it."),
+    typer.Option(
+        "--from",
+        metavar="REV",
+        autocompletion=revisions,
+        help="Check this revision and those after it.",
+    ),
 ]
 BaselineFlag = Annotated[
     Path | None,
@@ -43,7 +49,9 @@ BaselineFlag = Annotated[
 ]
 AcceptFlag = Annotated[
     str | None,
-    typer.Option("--accept", metavar="REASON", help="Write what is found into the baseline."),
+    typer.Option(
+        "--accept", metavar="REASON", help="Write the findings into the baseline, with this reason."
+    ),
 ]
 
 
@@ -57,7 +65,7 @@ def check(
 ) -> None:
     """Compare the models with the history's head; run each revision up, down and up again.
 
-    Findings are told as they are found, also where the check is cut off later.
+    Each finding is printed at once, so an interrupted check has printed what it found.
     """
     fleet = open_fleet(ctx)
     file = baseline or fleet.settings.config.absolute().parent / FILE

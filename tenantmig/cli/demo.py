@@ -81,11 +81,14 @@ class Story:
 
 def demo(
     project: Annotated[
-        Path, typer.Option("--project", help="The checkout with alembic.ini and examples/.")
+        Path,
+        typer.Option("--project", help="A checkout of tenantmig, with alembic.ini and examples/."),
     ] = Path(),
-    tenants: Annotated[int, typer.Option("--tenants", help="How many tenants.", min=20)] = 60,
+    tenants: Annotated[
+        int, typer.Option("--tenants", help="How many tenants to create.", min=20)
+    ] = 60,
 ) -> None:
-    """Tell the whole story on an embedded PostgreSQL, in about a minute."""
+    """Run a demonstration on an embedded PostgreSQL, in about a minute."""
     if not list((project / "alembic" / "versions").glob(f"{HEAD}_*.py")):
         raise SettingsError(
             f"{project.absolute()} is not a checkout of tenantmig with its example history. "

@@ -10,9 +10,10 @@ import typer
 from tenantmig.cli.exits import FOUND, INCOMPLETE, OK
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.option_groups import takes
-from tenantmig.cli.options import JsonFlag, SelectionFlags
+from tenantmig.cli.options import JsonFlag
 from tenantmig.cli.printing import console, print_json, say_lines, say_sql, table
 from tenantmig.cli.render import SHOWN
+from tenantmig.cli.selection import SelectionFlags
 from tenantmig.domain.counting import counted
 from tenantmig.errors import SettingsError
 
@@ -28,14 +29,20 @@ def drift(
     ctx: typer.Context,
     selected: SelectionFlags,
     with_privileges: Annotated[
-        bool, typer.Option("--with-privileges", help="Compare owners and grants as well.")
+        bool, typer.Option("--with-privileges", help="Also compare owners and grants.")
     ] = False,
     sql: Annotated[
-        bool, typer.Option("--sql", help="Print statements that would mend it, as a proposal.")
+        bool,
+        typer.Option(
+            "--sql", help="Print statements that would remove the differences, as a proposal."
+        ),
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show the tenants whose catalog is not what the history makes at their revision, and how."""
+    """Show how tenants differ from what the history creates at their revision.
+
+    Only the definitions in the schema are compared, not the rows.
+    """
     if sql and json:
         raise SettingsError("--sql writes SQL and --json writes JSON; choose one of them.")
     fleet = open_fleet(ctx)

@@ -22,17 +22,22 @@ HAS_ALEMBIC = (
 
 def init(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="The folder of the project.")
+    ] = Path(),
     shared: Annotated[
-        bool, typer.Option("--shared", help="Also a lineage for the tables that tenants share.")
+        bool,
+        typer.Option("--shared", help="Also write a lineage for the tables that tenants share."),
     ] = False,
     adapt: Annotated[
         bool,
-        typer.Option("--adapt", help="Show what an env.py must change; write what is missing."),
+        typer.Option(
+            "--adapt", help="Print as a diff what the env.py must change; write missing files."
+        ),
     ] = False,
     dry_run: DryRunFlag = False,
 ) -> None:
-    """Write alembic.ini, alembic/env.py and tenantmig.toml into a project; never overwrites."""
+    """Write alembic.ini, tenantmig.toml and Alembic's files into a project; overwrite none."""
     from tenantmig.history.adaptation.project import has_alembic
 
     ini = ctx.ensure_object(Invocation).config

@@ -37,38 +37,47 @@ def lint(
         str | None,
         typer.Argument(
             metavar="REV:REV",
-            help="As `alembic history -r` takes it: A:B (both included), A:, :B, -3:; or one"
-            " revision. All by default.",
+            help="The revisions to check [all]: one revision, or a range as `alembic history -r`"
+            " takes it. A:B includes both; A:, :B and -3: are ranges too.",
             show_default=False,
         ),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="How findings are written.")
+        Format, typer.Option("--format", help="The form in which findings are printed.")
     ] = Format.TEXT,
     json: JsonFlag = False,
     min_severity: Annotated[
-        Severity, typer.Option("--min-severity", help="Leave out what is less; info is style.")
+        Severity,
+        typer.Option(
+            "--min-severity", help="Leave out findings below this severity; info is style."
+        ),
     ] = Severity.WARNING,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="RULE", help="Only this rule, repeatable, or with commas."),
+        typer.Option(
+            "--only",
+            metavar="RULE",
+            help="Use only this rule. May be repeated, or list rules with commas.",
+        ),
     ] = None,
     source: Annotated[
-        Source | None, typer.Option("--source", help="Only rules of tenancy, or only squawk's.")
+        Source | None,
+        typer.Option("--source", help="Use only tenantmig's rules, or only squawk's."),
     ] = None,
     pg_version: Annotated[
         str | None,
         typer.Option(
             "--pg-version",
             metavar="MAJOR",
-            help="Your oldest PostgreSQL, for squawk [as .squawk.toml says, else the newest].",
+            help="The oldest PostgreSQL that you use, for squawk [the one in .squawk.toml, else the"
+            " newest].",
         ),
     ] = None,
 ) -> int:
-    """Look for SQL that is unsafe or breaks tenancy: squawk's rules, and rules of tenancy.
+    """Find SQL in the history that is unsafe or breaks tenancy.
 
-    Asks no database. Exits with 5 when there are findings. A line of a script may say
-    `# tenantmig: allow RULE reason`.
+    The rules are squawk's and tenantmig's own. No database is used. The exit code is 5 when there
+    are findings. To allow one, write the comment `# tenantmig: allow RULE reason` in the script.
     """
     rules = tuple(rule.strip() for words in only or () for rule in words.split(","))
     choice = Choice(min_severity, rules, None if source is None else source.value)

@@ -7,24 +7,22 @@ from typing import Annotated
 
 import typer
 
+from tenantmig.cli.completion.names import revisions, tenant_names
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.option_groups import takes
-from tenantmig.cli.options import (
-    BackupFlag,
-    DryRunFlag,
-    JsonFlag,
-    RolloutFlags,
-    YesFlag,
-    parse_labels,
-)
+from tenantmig.cli.options import BackupFlag, DryRunFlag, JsonFlag, YesFlag
 from tenantmig.cli.progress import reported
+from tenantmig.cli.rollout_options import RolloutFlags
 from tenantmig.cli.rollouts import finish, show_plan
+from tenantmig.cli.selection import parse_labels
 from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import Selection, Tenant
 from tenantmig.errors import SelectionError
 from tenantmig.fleet.run_options import RunOptions
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="The names of the new tenants.")
+]
 
 
 @takes(RolloutFlags)
@@ -34,19 +32,35 @@ def onboard(
     names: Names = None,
     schema: Annotated[
         str | None,
-        typer.Option("--schema", help="The schema, if neither the source's nor the name."),
+        typer.Option("--schema", help="The schema [the one that the source lists, else the name]."),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", metavar="K=V", help="A label for each.")
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="K=V", help="Give each tenant this label. May be repeated."
+        ),
     ] = None,
     from_file: Annotated[
-        Path | None, typer.Option("--from-file", metavar="FILE", help="Lines of name[,schema].")
+        Path | None,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            help="Onboard the tenants of this file too; its lines are name[,schema].",
+        ),
     ] = None,
-    to: Annotated[str, typer.Option("--to", metavar="REV", help="The revision.")] = "head",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="REV", autocompletion=revisions, help="The revision to create them at."
+        ),
+    ] = "head",
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Create each tenant schema at head and register it; all or nothing per tenant."""
+    """Create the schema of each new tenant at head, and register the tenant.
+
+    A tenant is created completely or not at all.
+    """
     born = [Tenant(name, "") for name in names or []]
     if schema is not None:
         if len(born) != 1 or from_file:
@@ -71,13 +85,19 @@ def onboard(
 
 def offboard(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", autocompletion=tenant_names, help="The tenants to drop."),
+    ],
     backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Drop tenant schemas, with all they hold, and their registrations."""
+    """Drop tenant schemas with everything in them, and unregister the tenants.
+
+    The command needs --yes. It is refused when objects outside a schema depend on it.
+    """
     fleet = open_fleet(ctx)
     selection = Selection(names=tuple(names), has_wildcards=False)
     if dry_run:
@@ -92,21 +112,33 @@ def offboard(
 
 def restore(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    backup: Annotated[Path, typer.Argument(metavar="FILE")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=tenant_names, help="The tenant to restore."),
+    ],
+    backup: Annotated[Path, typer.Argument(metavar="FILE", help="The file that --backup wrote.")],
     trust_file: Annotated[
         bool,
-        typer.Option("--trust-file", help="Take a file that nothing proves to be your backup."),
+        typer.Option(
+            "--trust-file", help="Accept a file even if nothing proves that it is your backup."
+        ),
     ] = False,
     role: Annotated[
         str | None,
-        typer.Option("--role", metavar="ROLE", help="Run the tenant's own code as this role."),
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="Run the tenant's own code as this role [the owner of its schema].",
+        ),
     ] = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Bring one tenant back from a file that --backup wrote; its present data are replaced."""
+    """Restore one tenant from a file that --backup wrote.
+
+    The backup replaces the tenant's present data. The command needs --yes.
+    """
     fleet = open_fleet(ctx, restore_role=role)
     if dry_run:
         show_plan(fleet.plan_restore(name, backup, trust_file=trust_file), json=json)

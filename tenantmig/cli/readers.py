@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tenantmig.cli.completion.names import revisions, tenant_names
 from tenantmig.cli.exits import INCOMPLETE, OK
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.option_groups import takes
-from tenantmig.cli.options import JsonFlag, LineageFlag, SelectionFlags, XFlag
+from tenantmig.cli.options import JsonFlag, LineageFlag, XFlag
 from tenantmig.cli.printing import print_json, say, say_sql
 from tenantmig.cli.render import (
     plan_json,
@@ -21,6 +22,7 @@ from tenantmig.cli.render import (
     run_json,
     tenant_json,
 )
+from tenantmig.cli.selection import SelectionFlags
 from tenantmig.domain.counting import counted
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport, UnreadableRun
@@ -31,7 +33,14 @@ if TYPE_CHECKING:
     from tenantmig.fleet.fleet import Fleet
     from tenantmig.fleet.status import FleetStatus, TenantLife
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN|TENANT")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|TENANT",
+        autocompletion=tenant_names,
+        help="The number of a run, or the name of a tenant.",
+    ),
+]
 
 
 @takes(SelectionFlags)
@@ -39,11 +48,14 @@ def status(
     ctx: typer.Context,
     selected: SelectionFlags,
     behind: Annotated[
-        bool, typer.Option("--behind", help="Name all tenants that are behind.")
+        bool, typer.Option("--behind", help="Name every tenant that is behind.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show the fleet by revision: who is behind, failed or in doubt; of one tenant, its runs."""
+    """Show how many tenants are at each revision, and which are behind, failed or in doubt.
+
+    With `-t NAME` alone, show that tenant and its newest runs.
+    """
     from tenantmig.cli.render_status import (
         print_env_problem,
         print_life,
@@ -80,15 +92,20 @@ def _life(fleet: Fleet, found: FleetStatus, name: str | None) -> TenantLife | No
 def plan(
     ctx: typer.Context,
     selected: SelectionFlags,
-    target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="[REV]", autocompletion=revisions, help="The revision to upgrade to."
+        ),
+    ] = "head",
     lineage: LineageFlag = None,
     sql: Annotated[
-        bool, typer.Option("--sql", help="Print the SQL, per starting revision.")
+        bool, typer.Option("--sql", help="Print the SQL for each starting revision.")
     ] = False,
     x: XFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show what an upgrade would do, per starting revision."""
+    """Show what an upgrade would do for each starting revision."""
     fleet = open_fleet(ctx, x=x or None)
     selection = selected.selection(fleet, lineage=lineage)
     found = fleet.plan(target, selection, lineage=lineage)
@@ -131,10 +148,10 @@ def _print_sql(fleet: Fleet, found: Plan) -> None:
 
 def runs(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", help="How many.", min=1)] = 20,
+    limit: Annotated[int, typer.Option("--limit", help="List at most this many runs.", min=1)] = 20,
     json: JsonFlag = False,
 ) -> None:
-    """List the newest runs of the ledger."""
+    """List the newest runs in the ledger."""
     listed = open_fleet(ctx).all_runs(limit)
     found = [run for run in listed if isinstance(run, RunReport)]
     unreadable = [run for run in listed if isinstance(run, UnreadableRun)]
@@ -151,7 +168,7 @@ def show(
     ctx: typer.Context,
     run: RunArgument,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only tenants that are not at the target.")
+        bool, typer.Option("--failed", help="Show only tenants that are not at the target.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from tenantmig.cli.completion.names import revisions
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.options import JsonFlag, LineageFlag
 from tenantmig.cli.printing import print_json, say, say_lines
@@ -33,16 +34,23 @@ def revision(
         ),
     ] = False,
     head: Annotated[
-        str, typer.Option("--head", metavar="REV", help="The revision it follows.")
+        str,
+        typer.Option(
+            "--head",
+            metavar="REV",
+            autocompletion=revisions,
+            help="The revision that the new one follows.",
+        ),
     ] = "head",
     splice: Annotated[
-        bool, typer.Option("--splice", help="Let it follow a revision that is no head.")
+        bool, typer.Option("--splice", help="Allow --head to name a revision that is not a head.")
     ] = False,
     branch_label: Annotated[
-        str | None, typer.Option("--branch-label", help="A label of the branch it begins.")
+        str | None, typer.Option("--branch-label", help="Begin a branch with this label.")
     ] = None,
     rev_id: Annotated[
-        str | None, typer.Option("--rev-id", metavar="ID", help="Its id; default: a random one.")
+        str | None,
+        typer.Option("--rev-id", metavar="ID", help="The id of the new revision [a random one]."),
     ] = None,
     lineage: LineageFlag = None,
     dry_run: Annotated[
@@ -50,7 +58,10 @@ def revision(
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Write a new script; with --autogenerate from the models, in a scratch schema."""
+    """Write a new script, empty or filled from the models.
+
+    With --autogenerate, the history runs in a scratch schema, which is compared with the models.
+    """
     words = (message, autogenerate, head, splice, branch_label, rev_id, dry_run)
     draft = Draft(*words, lineage or Lineage.TENANT)
     with _stdout_is_ours():

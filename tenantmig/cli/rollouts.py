@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tenantmig.cli.completion.names import revisions, tenant_names
 from tenantmig.cli.confirmation import TAKES_AWAY, confirm
 from tenantmig.cli.exits import INCOMPLETE, OK, exit_code
 from tenantmig.cli.invocation import open_fleet
@@ -16,15 +17,14 @@ from tenantmig.cli.options import (
     DryRunFlag,
     JsonFlag,
     LineageFlag,
-    RolloutFlags,
-    SelectionFlags,
     SkipIrreversibleFlag,
-    WaveFlags,
     YesFlag,
 )
 from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_plan, print_run, run_json
+from tenantmig.cli.rollout_options import RolloutFlags, WaveFlags
+from tenantmig.cli.selection import SelectionFlags
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Plan, RunKind
@@ -43,14 +43,22 @@ def upgrade(
     selected: SelectionFlags,
     rollout: RolloutFlags,
     waves: WaveFlags,
-    target: Annotated[str, typer.Argument(metavar="[REV]")] = "head",
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="[REV]", autocompletion=revisions, help="The revision to upgrade to."
+        ),
+    ] = "head",
     lineage: LineageFlag = None,
     allow_empty: AllowEmptyFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
     json: JsonFlag = False,
 ) -> None:
-    """Roll tenants forward, all active ones unless some are selected; the shared lineage first."""
+    """Upgrade tenants to a revision: all active ones, or those you select.
+
+    If there is a shared lineage, it is upgraded first.
+    """
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings(), allow_empty=allow_empty)
     selection = selected.selection(fleet, EVERYONE, lineage)
     if dry_run:
@@ -67,7 +75,14 @@ def downgrade(
     selected: SelectionFlags,
     rollout: RolloutFlags,
     waves: WaveFlags,
-    target: Annotated[str, typer.Argument(metavar="REV")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="REV",
+            autocompletion=revisions,
+            help="The revision to downgrade to; -N goes N revisions back.",
+        ),
+    ],
     lineage: LineageFlag = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     backup: BackupFlag = None,
@@ -76,7 +91,7 @@ def downgrade(
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Bring the selected tenants back to a revision, or -N revisions back."""
+    """Downgrade the selected tenants to a revision, or by N revisions."""
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings(), allow_empty=allow_empty)
     selection = selected.selection(fleet, None, lineage)
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
@@ -96,14 +111,17 @@ def rollback(
     ctx: typer.Context,
     rollout: RolloutFlags,
     waves: WaveFlags,
-    run: Annotated[int, typer.Argument(metavar="RUN")],
+    run: Annotated[int, typer.Argument(metavar="RUN", help="The run to undo.")],
     skip_irreversible: SkipIrreversibleFlag = False,
     backup: BackupFlag = None,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Return every tenant that a run moved to the revision it had before, and no other."""
+    """Undo one run: return each tenant that it moved to the revision it had before.
+
+    No other tenant is changed.
+    """
     fleet = open_fleet(ctx, **rollout.settings(), **waves.settings())
     wanted = RunOptions(skip_irreversible=skip_irreversible, backup=backup)
     if dry_run or not yes:
@@ -122,17 +140,30 @@ def resume(
     ctx: typer.Context,
     rollout: RolloutFlags,
     waves: WaveFlags,
-    run: Annotated[int | None, typer.Argument(metavar="[RUN]")] = None,
+    run: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[RUN]", help="The run to finish [the newest with tenants to move]."
+        ),
+    ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="NAME", help="Leave this tenant as it is."),
+        typer.Option(
+            "--skip",
+            metavar="NAME",
+            autocompletion=tenant_names,
+            help="Leave this tenant as it is; * is a wildcard. May be repeated.",
+        ),
     ] = None,
     skip_irreversible: SkipIrreversibleFlag = False,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Finish a run that was cut off or left tenants behind, with its own target and options."""
+    """Finish a run that was interrupted or left tenants behind.
+
+    The target is that of the run. So are its options, except those that you give.
+    """
     fleet = open_fleet(ctx)
     wanted = RunOptions(skip_irreversible=skip_irreversible, skip=tuple(skip or ()))
     if dry_run:
@@ -153,13 +184,16 @@ def resume(
 def stamp(
     ctx: typer.Context,
     selected: SelectionFlags,
-    target: Annotated[str, typer.Argument(metavar="REV")],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="REV", autocompletion=revisions, help="The revision to write."),
+    ],
     lineage: LineageFlag = None,
     allow_empty: AllowEmptyFlag = None,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Write a revision into version tables without running anything."""
+    """Write a revision into the version tables of tenants, and run no script."""
     fleet = open_fleet(ctx, allow_empty=allow_empty)
     selection = selected.selection(fleet, None, lineage)
     if dry_run:

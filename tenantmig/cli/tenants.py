@@ -1,4 +1,4 @@
-"""tenants list, suspend, activate, label: the registry."""
+"""tenants list, suspend, activate, label, adopt: the registry."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tenantmig.cli.commands import Commands
+from tenantmig.cli.completion.names import revisions, tenant_names
 from tenantmig.cli.drift import difference_json, print_differences
 from tenantmig.cli.exits import INCOMPLETE, OK
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.option_groups import takes
-from tenantmig.cli.options import DryRunFlag, JsonFlag, SelectionFlags, parse_labels
+from tenantmig.cli.options import DryRunFlag, JsonFlag
 from tenantmig.cli.printing import console, print_json, table
+from tenantmig.cli.selection import SelectionFlags, parse_labels
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.errors import SelectionError
 
@@ -21,14 +24,21 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # revisions that may write rows; --json has all
 
-app = typer.Typer(no_args_is_help=True, help="The registry of tenants.")
-Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="List tenants, change their state or labels, and adopt existing schemas.",
+)
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", autocompletion=tenant_names, help="Names of tenants."),
+]
 
 
 @app.command("list")
 @takes(SelectionFlags)
 def list_tenants(ctx: typer.Context, selected: SelectionFlags, json: JsonFlag = False) -> None:
-    """List the tenants of the source, whatever their state, or the selected ones."""
+    """List all tenants of the source in any state, or only those you select."""
     fleet = open_fleet(ctx)
     selection = selected.selection(fleet)
     is_default = selection == Selection(is_all=True) and not selected.everyone
@@ -39,7 +49,7 @@ def list_tenants(ctx: typer.Context, selected: SelectionFlags, json: JsonFlag = 
 def suspend(
     ctx: typer.Context, names: Names, dry_run: DryRunFlag = False, json: JsonFlag = False
 ) -> None:
-    """Keep tenants out of rollouts until they are activated."""
+    """Leave tenants out of rollouts until you activate them again."""
     _set_state(ctx, names, TenantState.SUSPENDED, dry_run=dry_run, json=json)
 
 
@@ -47,7 +57,7 @@ def suspend(
 def activate(
     ctx: typer.Context, names: Names, dry_run: DryRunFlag = False, json: JsonFlag = False
 ) -> None:
-    """Take suspended tenants into rollouts again."""
+    """Include suspended tenants in rollouts again."""
     _set_state(ctx, names, TenantState.ACTIVE, dry_run=dry_run, json=json)
 
 
@@ -56,15 +66,19 @@ def label(
     ctx: typer.Context,
     names: Names,
     put: Annotated[
-        list[str] | None, typer.Option("--label", metavar="K=V", help="Put this label on.")
+        list[str] | None,
+        typer.Option("--label", metavar="K=V", help="Add this label. May be repeated."),
     ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="K", help="Take this label off.")
+        list[str] | None,
+        typer.Option(
+            "--remove", metavar="K", help="Remove the label with this key. May be repeated."
+        ),
     ] = None,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Put labels on tenants, or take them off."""
+    """Add labels to tenants, or remove them."""
     labels, removed = parse_labels(put), tuple(remove or ())
     if not labels and not removed:
         raise SelectionError("Name a label: --label key=value, or --remove key.")
@@ -78,18 +92,26 @@ def label(
 @app.command()
 def adopt(
     ctx: typer.Context,
-    schemas: Annotated[list[str], typer.Argument(metavar="SCHEMA...")],
+    schemas: Annotated[list[str], typer.Argument(metavar="SCHEMA...", help="Names of schemas.")],
     label: Annotated[
-        list[str] | None, typer.Option("--label", metavar="K=V", help="A label for each.")
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="K=V", help="Give each tenant this label. May be repeated."
+        ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="REV", help="Where schemas without a version table stand."),
+        typer.Option(
+            "--at",
+            metavar="REV",
+            autocompletion=revisions,
+            help="Use this when you already know the revision of schemas without a version table.",
+        ),
     ] = None,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Take in schemas that exist already, each at the revision at which it stands."""
+    """Adopt existing schemas as tenants, each at its current revision."""
     labels = parse_labels(label)
     found = open_fleet(ctx).adopt(schemas, labels, at=at, is_dry_run=dry_run)
     if json:
