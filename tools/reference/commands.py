@@ -11,7 +11,9 @@ import typer
 from typer.main import get_command
 
 from tenantmig.cli.app import app
-from tenantmig.cli.options import RolloutFlags, SelectionFlags, WaveFlags, takes
+from tenantmig.cli.option_groups import takes
+from tenantmig.cli.rollout_options import RolloutFlags, WaveFlags
+from tenantmig.cli.selection import SelectionFlags
 from tenantmig.settings import Settings
 from tools.reference.blocks import code, table
 from tools.reference.settings import default_of
