@@ -27,6 +27,7 @@ OTHER_PATHS = """
 """Functions made under a path that is not written as plain Alembic has it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_each_tenant_is_what_plain_alembic_makes(
     engine: str, tmp_path: Path, database: Database, open_fleet: OpenFleet
@@ -68,6 +69,7 @@ def test_each_tenant_is_what_plain_alembic_makes(
         assert database.fetch(left, [schema]) == [("alembic_version",)]
 
 
+@pytest.mark.slow
 def test_the_sql_that_is_printed_makes_the_same(tmp_path: Path, database: Database) -> None:
     at = plainly(tmp_path, database, "golden")
     project = Project(tmp_path, database.url, write_scenario(tmp_path))
@@ -115,12 +117,14 @@ def at_head(tmp_path: Path, database: Database) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_what_is_registered_is_found_unchanged(at_head: Project, database: Database) -> None:
     database.execute("CREATE VIEW tx1.own AS SELECT 1 AS one")
     checked = at_head.alembic("-x", "tenant=t_1", "check")
     assert "No new upgrade operations detected." in checked.out
 
 
+@pytest.mark.slow
 def test_what_was_changed_is_found_and_written_for_any_tenant(
     at_head: Project, database: Database
 ) -> None:
@@ -152,6 +156,7 @@ def test_what_was_changed_is_found_and_written_for_any_tenant(
         assert described(database, name) == before[name]
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_registered_is_dropped_and_what_is_new_created(
     at_head: Project, database: Database
 ) -> None:

@@ -29,6 +29,7 @@ def assert_all_equal(database: Database, names: list[str], expected: dict[str, A
     assert differing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["", "16"])
 def test_two_hundred_tenants_onboard_roll_and_come_back(
     version: str, request: pytest.FixtureRequest
@@ -58,6 +59,7 @@ def test_two_hundred_tenants_onboard_roll_and_come_back(
     }
 
 
+@pytest.mark.slow
 def test_four_workers_never_interfere(project: Project, database: Database) -> None:
     """40 tenants through the whole history, three times over, four at a time."""
     names = [f"tenant_{number}" for number in range(40)]
@@ -79,6 +81,7 @@ def test_four_workers_never_interfere(project: Project, database: Database) -> N
         assert shared_mark(connection) == shared
 
 
+@pytest.mark.slow
 def test_names_that_need_quotes(project: Project, database: Database) -> None:
     project.settings('names = "wide"\n')
     names = ['We"ird Näme', "id", "users", "Großkunde; DROP", "a%b:c"]

@@ -42,6 +42,7 @@ def test_findings_exit_with_5(linted: Project) -> None:
     assert not result.err
 
 
+@pytest.mark.slow
 def test_no_finding_exits_with_0(linted: Project) -> None:
     assert linted.run("lint", ":a1").out == "0 findings in 1 revision\n"
     assert linted.run("lint", "a3", "--format", "github").out == ""
@@ -49,6 +50,7 @@ def test_no_finding_exits_with_0(linted: Project) -> None:
     assert "in 2 revisions" in linted.run("lint", "-1:", expect=5).out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("--json",), ("--format", "json")])
 def test_json(linted: Project, flags: tuple[str, ...]) -> None:
     found = linted.run("lint", *flags, expect=5).json

@@ -62,6 +62,7 @@ def assert_equal(database: Database, tenants: list[str], expected: dict[str, Any
     assert [name for name in tenants if descriptions[name] != expected] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "down", "versions"),
     [
@@ -99,6 +100,7 @@ def test_twenty_tenants_to_head_some_down_and_to_head_again(
     assert_equal(database, TENANTS, again)
 
 
+@pytest.mark.slow
 def test_a_script_that_names_the_default_schema_stays_in_its_tenant(
     published: dict[str, PublishedHistory],
     tmp_path: Path,

@@ -34,6 +34,7 @@ def told() -> dict[str, tuple[int, int]]:
     return {name: (int(count), int(pure)) for name, count, pure in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HISTORIES)
 def test_share_of_pure_revisions(
     name: str, published: dict[str, PublishedHistory], tmp_path: Path

@@ -11,6 +11,7 @@ from tenantmig import Fleet
 from tests.fixtures.command import Project
 
 
+@pytest.mark.slow
 def test_an_application_signs_up_customers_and_rolls_a_release(project: Project) -> None:
     with Fleet.open(project.ini, database_url=project.url, parallel=2) as fleet:
         schemas: list[str] = []

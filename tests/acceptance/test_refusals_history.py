@@ -30,6 +30,7 @@ def test_broken_history(scenario: str, tmp_path: Path, database: Database) -> No
                 assert named in error
 
 
+@pytest.mark.slow
 def test_history_that_breaks_under_a_fleet(
     tmp_path: Path, project: Project, database: Database
 ) -> None:
@@ -45,6 +46,7 @@ def test_history_that_breaks_under_a_fleet(
             assert "aa02_broken.py, line 9" in error["message"]
 
 
+@pytest.mark.slow
 def test_two_heads_and_ambiguous_prefix(tmp_path: Path, database: Database) -> None:
     project = with_history("two_heads", tmp_path, database)
     with untouched(database):
@@ -59,6 +61,7 @@ def test_two_heads_and_ambiguous_prefix(tmp_path: Path, database: Database) -> N
             assert "aa02b" in error
 
 
+@pytest.mark.slow
 def test_two_heads_with_a_choice(tmp_path: Path, database: Database) -> None:
     project = with_history("two_heads", tmp_path, database)
     project.run("onboard", "acme", "--to", "aa02a")
@@ -68,6 +71,7 @@ def test_two_heads_with_a_choice(tmp_path: Path, database: Database) -> None:
     assert database.fetch(query.format("beta")) == [("aa02a",), ("aa02b",)]
 
 
+@pytest.mark.slow
 def test_unknown_revision(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "--to", "0012")
     commands = [
@@ -86,6 +90,7 @@ def test_unknown_revision(project: Project, database: Database) -> None:
             assert repr(word) in project.refuse("upgrade", word)
 
 
+@pytest.mark.slow
 def test_empty_revision(project: Project, database: Database) -> None:
     with untouched(database):
         for command in (("upgrade", ""), ("downgrade", "", "--all"), ("stamp", "", "--all")):

@@ -44,6 +44,7 @@ def wake_up(project: Project) -> None:
     script.write_text(script.read_text().replace("pg_sleep(60)", "pg_sleep(0)"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
@@ -66,6 +67,7 @@ def test_interrupted_upgrade(how: str, tmp_path: Path, database: Database) -> No
     assert project.run("status", "--json").json["summary"]["at_head"] == 3
 
 
+@pytest.mark.slow
 def test_interrupted_onboarding(tmp_path: Path, database: Database) -> None:
     project = with_history("sleeps", tmp_path, database)
     project.environment["TENANTMIG_ENGINE"] = "alembic"  # no witness for whom the other would wait

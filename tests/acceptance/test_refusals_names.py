@@ -48,6 +48,7 @@ def test_malformed_line_of_a_file(project: Project, database: Database) -> None:
         assert "write name or name,schema" in error
 
 
+@pytest.mark.slow
 def test_unknown_tenant(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     file = project.folder / "tenants.csv"
@@ -69,6 +70,7 @@ def test_unknown_tenant(project: Project, database: Database) -> None:
         assert '"nob*"' in project.refuse("downgrade", "-1", "-t", "nob*")
 
 
+@pytest.mark.slow
 def test_file_that_names_nobody(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "--to", "0012")
     file = project.folder / "tenants.csv"
@@ -80,6 +82,7 @@ def test_file_that_names_nobody(project: Project, database: Database) -> None:
         assert '""' in project.refuse("upgrade", "-t", "")
 
 
+@pytest.mark.slow
 def test_duplicate_onboarding(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     database.execute("CREATE SCHEMA archive")

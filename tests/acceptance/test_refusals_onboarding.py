@@ -12,6 +12,7 @@ from tests.fixtures.database import Database
 from tests.fixtures.oracles import catalog
 
 
+@pytest.mark.slow
 def test_onboarding_that_fails_halfway(tmp_path: Path, database: Database) -> None:
     project = with_history("fails_halfway", tmp_path, database)
     project.run("onboard", "older", "--to", "aa02")
@@ -35,6 +36,7 @@ def test_onboarding_that_fails_halfway(tmp_path: Path, database: Database) -> No
         assert catalog(connection, "beta") == catalog(connection, "older")
 
 
+@pytest.mark.slow
 def test_offboard_asks_for_yes(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     with untouched(database):
@@ -61,6 +63,7 @@ OUTSIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OUTSIDE)
 def test_offboard_when_others_depend(case: str, project: Project, database: Database) -> None:
     statements, dependants = OUTSIDE[case]

@@ -78,6 +78,7 @@ def _no_password(text: str) -> None:
         assert spelling not in text
 
 
+@pytest.mark.slow
 def test_pooler_in_transaction_mode(
     project: Project, database: Database, pgbouncer: Callable[..., Pooler]
 ) -> None:
@@ -93,6 +94,7 @@ def test_pooler_in_transaction_mode(
     project.run("upgrade")
 
 
+@pytest.mark.slow
 def test_standby(tmp_path: Path, own_server: Server) -> None:
     with fresh_database(own_server) as database:
         project = Project(tmp_path, database.url)
@@ -107,6 +109,7 @@ def test_standby(tmp_path: Path, own_server: Server) -> None:
                     assert "primary's URL" in error
 
 
+@pytest.mark.slow
 def test_no_privilege_to_create_a_schema(project: Project, database: Database) -> None:
     role = f"clerk_of_{database.name}"
     create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")

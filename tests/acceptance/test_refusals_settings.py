@@ -70,6 +70,7 @@ def test_ini_that_is_missing_or_malformed(project: Project, database: Database) 
         assert "nowhere" in error
 
 
+@pytest.mark.slow
 def test_wrong_words_on_the_command_line(project: Project, database: Database) -> None:
     with untouched(database):
         assert "--nonsense" in project.refuse("upgrade", "--nonsense")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.fixtures.command import Project, untouched
 from tests.fixtures.database import Database
 
@@ -30,6 +32,7 @@ def errors(report: dict[str, Any]) -> dict[str, str]:
     return {tenant["tenant"]: tenant["error"] for tenant in failed}
 
 
+@pytest.mark.slow
 def test_tenants_that_cannot_be_trusted(project: Project, database: Database) -> None:
     project.run("onboard", "good", *REASONS, "--to", "0012")
     database.execute(OFFENCES)

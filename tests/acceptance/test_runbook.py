@@ -61,6 +61,7 @@ def test_every_command_of_the_runbook_exists() -> None:
     assert commands <= set(typer.main.get_group(app).commands)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("was_run", [True, False])
 def test_nobody_can_tell_whether_this_was_run(
     acme: Callable[[str], Project], database: Database, *, was_run: bool
@@ -94,6 +95,7 @@ def _wake(database: Database) -> None:
     database.execute(f"SELECT pg_cancel_backend(({ASLEEP}))")
 
 
+@pytest.mark.slow
 def test_what_would_be_done_twice_is_finished_by_hand(
     acme: Callable[[str], Project], database: Database
 ) -> None:
@@ -124,6 +126,7 @@ def test_who_holds_the_lock_is_found(acme: Callable[[str], Project], database: D
         assert project.finish(driver).json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_a_statement_that_takes_too_long_gets_more_time(
     acme: Callable[[str], Project], database: Database
 ) -> None:
@@ -133,6 +136,7 @@ def test_a_statement_that_takes_too_long_gets_more_time(
     assert stands(database, "acme") == {"acme": "r2"}
 
 
+@pytest.mark.slow
 def test_a_driver_on_a_host_that_vanished_is_ended(
     acme: Callable[[str], Project], database: Database
 ) -> None:

@@ -55,6 +55,7 @@ CRIMES = [
 ]
 
 
+@pytest.mark.slow
 def test_every_oracle_sees_its_crime(
     fleet: Project, victim_database: Database, promises: Promises
 ) -> None:
@@ -74,6 +75,7 @@ def test_every_oracle_sees_its_crime(
     assert "O5" not in str(failure.value)
 
 
+@pytest.mark.slow
 def test_what_is_left_running_is_seen(
     fleet: Project, victim_database: Database, promises: Promises
 ) -> None:
@@ -85,6 +87,7 @@ def test_what_is_left_running_is_seen(
         assert watch.broken() == []
 
 
+@pytest.mark.slow
 def test_a_rerun_that_does_ddl_on_who_is_done_is_seen(
     fleet: Project, victim_database: Database, promises: Promises
 ) -> None:
@@ -97,6 +100,7 @@ def test_a_rerun_that_does_ddl_on_who_is_done_is_seen(
         assert "DROP INDEX" in complaints[1]
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_is_seen(
     tmp_path: Path, victim_database: Database, promises: Promises
 ) -> None:
@@ -115,6 +119,7 @@ def test_a_command_that_does_not_end_is_seen(
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_there_in_part_is_seen(
     tmp_path: Path, victim_database: Database, promises: Promises
 ) -> None:

@@ -70,6 +70,7 @@ def test_passwords_count_under_scram() -> None:
             psycopg.connect(server.url(user="app", password="wrong"))
 
 
+@pytest.mark.slow
 def test_a_standby_is_in_recovery_until_promoted(own_server: Server) -> None:
     with own_server.standby() as standby:
         assert standby.execute_admin("SELECT pg_is_in_recovery()") == [(True,)]
@@ -79,11 +80,13 @@ def test_a_standby_is_in_recovery_until_promoted(own_server: Server) -> None:
     assert not standby.folder.exists()
 
 
+@pytest.mark.slow
 def test_settings_of_ones_own() -> None:
     with Server(16, settings={"max_locks_per_transaction": "10"}) as server:
         assert server.execute_admin("SHOW max_locks_per_transaction") == [("10",)]
 
 
+@pytest.mark.slow
 def test_a_killed_test_process_leaves_no_server() -> None:
     script = (
         "import os, signal\n"
@@ -167,6 +170,7 @@ def test_database_on_16(database16: Database) -> None:
     assert database16.fetch("SELECT current_database()::text") == [(database16.name,)]
 
 
+@pytest.mark.slow
 def test_transaction_pooler_is_in_between(
     database: Database, server: AnyServer, pgbouncer: Callable[..., Pooler]
 ) -> None:

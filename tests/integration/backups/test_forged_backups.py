@@ -95,12 +95,14 @@ def _refuse_forged(database: Database, tmp_path: Path, texts: Sequence[str]) -> 
     database.execute(f"DROP ROLE {facts['role']}_there")
 
 
+@pytest.mark.slow
 def test_a_forged_backup_is_refused_before_anything_is_touched(
     database: Database, tmp_path: Path
 ) -> None:
     _refuse_forged(database, tmp_path, [*FORGED[::2], *ROWS])
 
 
+@pytest.mark.slow
 def test_a_forged_backup_is_refused_on_16(database16: Database, tmp_path: Path) -> None:
     _refuse_forged(database16, tmp_path, [*FORGED[1::2], ROWS[0]])
 
@@ -459,6 +461,7 @@ def _offboarded(fleet: Fleet, folder: Path, *names: str) -> dict[str, Path]:
     return {tenant.tenant: Path(tenant.backup or "") for tenant in report.tenants}
 
 
+@pytest.mark.slow
 def test_a_signature_or_the_ledger_proves_a_backup(
     history: Project, open_fleet: OpenFleet, tmp_path: Path, database: Database
 ) -> None:
@@ -488,6 +491,7 @@ def test_a_signature_or_the_ledger_proves_a_backup(
 WIDE = ["50% off", "%n", "%(a)s", "{x}", "a\\b", "-n é", "q\"u.{x}'b;--"]
 
 
+@pytest.mark.slow
 def test_every_wide_name_goes_and_comes_back(
     history: Project, open_fleet: OpenFleet, tmp_path: Path, database: Database
 ) -> None:
@@ -511,6 +515,7 @@ def test_every_wide_name_goes_and_comes_back(
     ledger.close()
 
 
+@pytest.mark.slow
 def test_the_command_asks_for_trust(history: Project, database: Database, tmp_path: Path) -> None:
     build(database.connect(), "acme", SMALL)
     programs = programs_for(database.url)

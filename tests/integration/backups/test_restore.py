@@ -200,6 +200,7 @@ def test_an_owner_who_is_no_superuser_can_restore(bench: Bench, tmp_path: Path) 
         database.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
+@pytest.mark.slow
 def test_programs_of_18_restore_on_a_server_of_16(database16: Database, tmp_path: Path) -> None:
     bench = Bench(database16, tmp_path / "backups", embedded_programs(18))
     try:
@@ -374,6 +375,7 @@ restore(SessionOptions(DatabaseUrl.parse(url)), ClientPrograms(Path(folder), 18)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.0, 0.1, 0.3, 0.5])
 def test_a_driver_that_is_killed_leaves_one_tenant_or_the_other(
     bench: Bench, tmp_path: Path, delay_s: float

@@ -57,6 +57,7 @@ TAKING: dict[str, Sequence[str]] = {
 }
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_needs_yes(moved: Project, database: Database) -> None:
     shared = write_history(moved.folder / "shared", ("s1", "pass", "pass"))
     with moved.ini.open("a") as ini:
@@ -89,6 +90,7 @@ def test_what_was_refused_for_a_better_reason_says_that(moved: Project) -> None:
         assert "--yes" not in moved.refuse(*command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["downgrade", "rollback", "offboard"])
 def test_to_resume_such_a_run_needs_yes_again(
     moved: Project, database: Database, kind: str
@@ -118,6 +120,7 @@ def test_to_resume_such_a_run_needs_yes_again(
     assert report["state"] == "complete"
 
 
+@pytest.mark.slow
 def test_to_resume_an_upgrade_needs_no_yes(three: Project, database: Database) -> None:
     three.run("onboard", "a", "b", "--to", "r1")
     put_to_sleep(database, "b")
@@ -133,6 +136,7 @@ def test_a_closed_stdin_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         confirm(Plan(RunKind.DOWNGRADE, "base"), "downgrade", json=False)
 
 
+@pytest.mark.slow
 def test_a_terminal_is_asked(moved: Project, database: Database) -> None:
     with untouched(database):
         code, said = on_a_terminal(moved, "n", "downgrade", "r2", "-t", "a")

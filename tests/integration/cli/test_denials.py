@@ -215,6 +215,7 @@ def roles(stage: Stage) -> Iterator[dict[str, Project]]:
             )
 
 
+@pytest.mark.slow
 def test_the_roles_of_the_page(roles: dict[str, Project], stage: Stage) -> None:
     reader, operator, onboarder = (roles[role] for role in ("reader", "operator", "onboarder"))
     for command in ("status", "plan", "runs", "show 3", "tenants list", "upgrade --dry-run"):

@@ -88,6 +88,7 @@ def fleet(tmp_path: Path, database: Database) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_no_command_prints_what_a_terminal_or_a_ci_obeys(fleet: Project, ask: Ask) -> None:
     shown = ""
     for command in COMMANDS:

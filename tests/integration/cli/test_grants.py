@@ -66,6 +66,7 @@ def tells(result: Result, stage: Stage, row: Row, grant: Grant) -> bool:
     return any(found) and "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ROWS)
 def test_a_role_with_these_grants_and_no_other(stage: Stage, ask: Ask, command: str) -> None:
     row = ROWS[command]

@@ -65,6 +65,7 @@ def live(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield database
 
 
+@pytest.mark.slow
 def test_what_reaches_out_is_not_tried_and_what_stays_is(tmp_path: Path, live: Database) -> None:
     history = write_history(tmp_path / "history", R1)
     for name, (upgrade, _) in REACHING.items():
@@ -81,6 +82,7 @@ def test_what_reaches_out_is_not_tried_and_what_stays_is(tmp_path: Path, live: D
     assert {one.suffix for one in tmp_path.rglob("*.py.*")} == {".log"}
 
 
+@pytest.mark.slow
 def test_a_commit_as_text_is_refused_before_it_runs(tmp_path: Path, live: Database) -> None:
     """Such a revision fails in each tenant too, so the history is at fault, not the sandbox."""
     for name, upgrade in REFUSED_TEXTS.items():
@@ -100,6 +102,7 @@ CREATES = """op.create_table(
 DROPS = "op.drop_table('regions', schema='public')"
 
 
+@pytest.mark.slow
 def test_a_shared_table_that_the_history_also_makes_keeps_its_rows(
     tmp_path: Path, live: Database
 ) -> None:
@@ -160,6 +163,7 @@ def test_the_first_foreign_key_ever_to_a_shared_table(tmp_path: Path, database: 
     assert lines[1] == "Downgrades of 3 revisions: 2 sound, 1 not tried"
 
 
+@pytest.mark.slow
 def test_a_part_that_was_committed_is_no_longer_in_the_way(
     tmp_path: Path, database: Database
 ) -> None:

@@ -169,6 +169,7 @@ def changed_tenants() -> Iterator[tuple[str, str, str]]:
         yield schema, change, expected[change].replace("{schema}", schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["", "16"])
 def test_a_difference_in_each_kind_of_object_is_named_and_can_be_mended(
     version: str, history: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -207,6 +208,7 @@ def carry_out(database: Database, lines: Sequence[str]) -> None:
         database.execute("\n".join(lines))
 
 
+@pytest.mark.slow
 def test_a_dropped_index_an_extra_column_and_an_invalid_index(
     project: Project, database: Database
 ) -> None:
@@ -248,6 +250,7 @@ def test_a_dropped_index_an_extra_column_and_an_invalid_index(
     database.execute("DROP INDEX gamma.only_one")
 
 
+@pytest.mark.slow
 def test_whatever_way_tenants_came_they_do_not_differ(project: Project, database: Database) -> None:
     """The repository's history: replayed, by Alembic, upgraded, brought back, alone, restored."""
     dumps = project.folder / "dumps"
@@ -283,6 +286,7 @@ def own_names(tmp_path: Path, database: Database) -> Project:
     return Project(tmp_path, database.url, write_history(tmp_path / "history", ("r1", OWN_NAME)))
 
 
+@pytest.mark.slow
 def test_a_function_may_name_its_own_schema(own_names: Project, database: Database) -> None:
     """Also where that is the name of something else, needs quotes, or has 63 bytes."""
     names = ["acme", "thing", "count", *ODD]
@@ -347,6 +351,7 @@ def test_owners_and_grants_are_compared_where_that_is_asked(
     assert found_in(fleet.drift(with_privileges=True)) == {}
 
 
+@pytest.mark.slow
 def test_a_tenant_that_cannot_be_compared_is_a_problem_and_no_drift(
     tmp_path: Path, database: Database
 ) -> None:
@@ -377,6 +382,7 @@ def test_a_tenant_that_cannot_be_compared_is_a_problem_and_no_drift(
     project.run("drift", expect=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["merged", "two_heads", "two_bases"])
 def test_branches_have_references_of_their_own(
     shape: str, tmp_path: Path, database: Database

@@ -119,6 +119,7 @@ def test_nobody_queues_behind_its_end(tmp_path: Path, database: Database) -> Non
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_none(tmp_path: Path, database: Database) -> None:
     sleeping = (
         "r2",

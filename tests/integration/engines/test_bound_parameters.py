@@ -55,6 +55,7 @@ def _state(database: Database, schema: str) -> tuple[Any, ...]:
     return tuple(str(one).replace(schema, "*") for one in row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["server", "client"])
 def test_every_way_puts_them_in(tmp_path: Path, database: Database, bound: str) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", *HISTORY))
@@ -80,6 +81,7 @@ def test_every_way_puts_them_in(tmp_path: Path, database: Database, bound: str) 
     assert _state(database, "born") == states[0]
 
 
+@pytest.mark.slow
 def test_they_are_put_in_behind_the_wall(tmp_path: Path, database: Database) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", *HISTORY[:2]))
     project.run("onboard", "plain", "--to", "r2")
@@ -103,6 +105,7 @@ op.get_bind().execute(sa.text("DELETE FROM note WHERE id IN :ids"), {'ids': (1, 
 op.get_bind().execute(sa.text("INSERT INTO note SELECT 9 WHERE :x IS NULL"), {'x': None})"""
 
 
+@pytest.mark.slow
 def test_psycopg2s_way_is_taken_where_the_url_names_it(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", MAKE, ("r2", TUPLE))
     url = database.url.replace("postgresql://", "postgresql+psycopg2://")
@@ -125,6 +128,7 @@ KEPT = """with op.get_context().autocommit_block():
 raise RuntimeError('not yet')"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["server", "client"])
 def test_the_journal_of_parts_keeps_no_values(
     tmp_path: Path, database: Database, bound: str

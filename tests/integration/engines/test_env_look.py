@@ -113,6 +113,7 @@ def test_a_look_that_takes_too_long_says_nothing(
     fleet.plan("heads")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("status",), ("status", "-t", "a")])
 def test_status_shows_where_tenants_stand_beside_a_broken_env_py(
     three: Project, open_fleet: OpenFleet, ask: Ask, command: tuple[str, ...]
@@ -146,6 +147,7 @@ NO_MODEL = "import nothing_of_the_kind\n"
 UNKNOWN = "from alembic import context\n{}[context.get_x_argument(True)['tenant']]\n"
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_found(tmp_path: Path, database: Database) -> None:
     fleet = _open(tmp_path, database, "")
     env, ours = tmp_path / "history" / "env.py", (tmp_path / "history" / "env.py").read_text()

@@ -88,6 +88,7 @@ def bodies() -> dict[str, str]:
 SCRIPT = f"bind = op.get_bind()\nexec({bodies()!r}[bind.dialect.default_schema_name])"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [16, 18])
 def test_a_transaction_as_text_is_refused_before_it_runs(
     tmp_path: Path, request: pytest.FixtureRequest, open_fleet: OpenFleet, version: int

@@ -25,6 +25,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 def test_a_type_of_an_extension_elsewhere(
     tmp_path: Path, database16: Database, words: tuple[str, ...]
@@ -41,6 +42,7 @@ def test_a_type_of_an_extension_elsewhere(
     assert HINT in " ".join((said.out + said.err).split())
 
 
+@pytest.mark.slow
 def test_a_table_that_the_shared_lineage_is_yet_to_make(tmp_path: Path, database: Database) -> None:
     database.execute("CREATE SCHEMA core; CREATE SCHEMA bare")
     database.execute("CREATE SCHEMA billing; CREATE TABLE billing.plan ()")  # it is not empty

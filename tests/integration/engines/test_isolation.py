@@ -210,6 +210,7 @@ def build(folder: Path, case: Case) -> Path:
     return history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "engine", "server_fixture"),
     [

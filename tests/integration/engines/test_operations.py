@@ -142,6 +142,7 @@ def _described(database: Database, schema: str) -> Described:
         return catalog(connection, schema), content(connection, schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_named", [False, True], ids=["no schema", "schema=tenant"])
 @pytest.mark.parametrize("way", WAYS)
 def test_every_directive_lands_in_the_tenant(
@@ -186,6 +187,7 @@ def test_what_needs_a_connection_is_refused_offline(path: str, reason: str, tmp_
 # -- the table itself ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_table_has_every_directive_of_alembic() -> None:
     directives, in_batch = _public("op"), _public("operations.BatchOperations")
     assert directives == DIRECTIVES.keys() | NOT_DIRECTIVES.keys()

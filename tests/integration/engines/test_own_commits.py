@@ -134,6 +134,7 @@ def counted(database: Database, name: str = "acme") -> int:
     return int(database.fetch(f'SELECT n FROM "{name}".counter')[0][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [16, 18])
 def test_a_script_may_commit_as_with_plain_alembic(
     tmp_path: Path, request: pytest.FixtureRequest, open_fleet: OpenFleet, version: int
@@ -213,6 +214,7 @@ FAILING = {
 }
 
 
+@pytest.mark.slow
 def test_what_a_script_committed_before_it_failed_is_never_done_twice(
     tmp_path: Path, database: Database, open_fleet: OpenFleet
 ) -> None:
@@ -242,6 +244,7 @@ if not once.exists():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_a_kill_after_a_commit_never_does_the_first_half_twice(
     tmp_path: Path, database: Database, open_fleet: OpenFleet, engine: str

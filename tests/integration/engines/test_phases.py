@@ -117,6 +117,7 @@ def noted(notes: Path, revision: str, body: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_no_transactional_revision_runs_beside_a_concurrent_one(
     tmp_path: Path, project: Project, open_fleet: OpenFleet
 ) -> None:
@@ -198,6 +199,7 @@ def test_an_invalid_index_of_a_terminated_backend_is_rebuilt_in_the_same_run(
     assert index_oid(database, "a", is_valid=True) != left[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "alembic"])
 def test_attempts_are_counted_and_not_legs(
     project: Project, open_fleet: OpenFleet, database: Database, engine: str
@@ -218,6 +220,7 @@ def test_attempts_are_counted_and_not_legs(
     assert (resumed.outcome.value, resumed.attempts) == ("upgraded", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_noted", [True, False])
 def test_a_valid_index_of_an_attempt_that_was_cut_off_is_not_built_again(
     tmp_path: Path, open_fleet: OpenFleet, database: Database, is_noted: bool
@@ -234,6 +237,7 @@ def test_a_valid_index_of_an_attempt_that_was_cut_off_is_not_built_again(
     assert index_oid(database, "a", is_valid=True) == built
 
 
+@pytest.mark.slow
 def test_a_unique_index_over_duplicates_fails_and_leaves_nothing(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -270,6 +274,7 @@ def test_a_dropped_index_that_was_cut_off_is_dropped_by_resume(
 # -- other statements ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_update_that_was_cut_off_is_never_run_again(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -341,6 +346,7 @@ with op.get_context().autocommit_block():
 """
 
 
+@pytest.mark.slow
 def test_a_backfill_in_batches_that_was_cut_off_is_not_taken_for_done(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -375,6 +381,7 @@ ON_COUNTRIES = """
 """
 
 
+@pytest.mark.slow
 def test_a_revision_that_locks_a_shared_table_goes_one_tenant_at_a_time(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -24,6 +26,7 @@ R3 = ("r3", "print('before it fails')\nraise ValueError('on purpose')")
 NAMES = ("ann", "bob", "cid", "dan")
 
 
+@pytest.mark.slow
 def test_what_scripts_print(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", R1, R2)
     env = history / "env.py"

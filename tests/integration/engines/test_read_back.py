@@ -52,6 +52,7 @@ def history(tmp_path: Path, database: Database) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_does_not_agree_after_the_commit_is_in_doubt_and_never_done(
     database: Database, open_fleet: OpenFleet, history: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_what_does_not_agree_after_the_commit_is_in_doubt_and_never_done(
     assert dict(rows) == dict.fromkeys(UNTRUE, "in_doubt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stamp", "offboard", "onboard"])
 def test_stamps_and_births_and_ends_are_read_back(
     database: Database, open_fleet: OpenFleet, history: Path, kind: str
@@ -103,6 +105,7 @@ def test_stamps_and_births_and_ends_are_read_back(
     assert "After the COMMIT, the" in str(found.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["", "DELETE FROM", "DROP TABLE IF EXISTS"])
 def test_a_restore_is_read_back(
     database: Database, open_fleet: OpenFleet, history: Path, tmp_path: Path, after: str
@@ -172,6 +175,7 @@ def test_plain_alembic_claims_no_more_than_there_is(
     assert words in result.out + result.err
 
 
+@pytest.mark.slow
 def test_a_scratch_schema_runs_scripts_that_commit_to_their_head(
     database: Database, open_fleet: OpenFleet, history: Path
 ) -> None:

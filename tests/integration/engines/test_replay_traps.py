@@ -376,6 +376,7 @@ MERGE = (
 AFTER = ("zafter", "merge", "op.create_index('ix', 'users', ['size'])", "op.drop_index('ix')")
 
 
+@pytest.mark.slow
 def test_a_trap_of_several_heads(
     tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet
 ) -> None:

@@ -155,6 +155,7 @@ def rows(database: Database, tenant: str) -> dict[str, list[str]]:
         return content(connection, tenant)
 
 
+@pytest.mark.slow
 def test_what_is_left_is_there_for_later_revisions_of_the_run(
     tmp_path: Path, databases: list[Database]
 ) -> None:
@@ -188,6 +189,7 @@ def test_what_is_left_is_there_for_later_revisions_of_the_run(
                 assert is_left is (leaving.is_left and database is ours[0]), name
 
 
+@pytest.mark.slow
 def test_what_is_left_never_reaches_the_next_tenant(
     tmp_path: Path, databases: list[Database], server: AnyServer
 ) -> None:
@@ -234,6 +236,7 @@ FOR EACH ROW EXECUTE FUNCTION leave()''')
 op.execute('INSERT INTO poked VALUES (1)')"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["at once", "at a COMMIT", "in the end"])
 def test_no_tenant_says_how_the_texts_of_others_are_read(
     when: str, tmp_path: Path, databases: list[Database]
@@ -275,6 +278,7 @@ def test_no_tenant_says_how_the_texts_of_others_are_read(
     assert set(right) == {("C:\\new",)}
 
 
+@pytest.mark.slow
 def test_a_script_that_changes_how_literals_are_read_is_not_replayed(
     tmp_path: Path, databases: list[Database]
 ) -> None:
@@ -346,6 +350,7 @@ def test_no_second_attempt_is_made_without_what_was_left(
     assert fleet.upgrade().is_complete
 
 
+@pytest.mark.slow
 def test_what_a_replay_leaves_for_alembic_is_told(
     tmp_path: Path, database: Database, open_fleet: OpenFleet
 ) -> None:

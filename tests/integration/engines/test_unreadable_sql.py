@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history, write_revision
@@ -11,6 +13,7 @@ from tests.fixtures.history import write_history, write_revision
 ROWS = " UNION ALL ".join(["SELECT 1"] * 150)
 
 
+@pytest.mark.slow
 def test_a_revision_that_cannot_be_read_is_not_replayed(tmp_path: Path, database: Database) -> None:
     create = ("r1", "op.create_table('thing', sa.Column('id', sa.Integer))")
     history = write_history(tmp_path / "history", create)

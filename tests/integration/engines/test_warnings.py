@@ -33,6 +33,7 @@ def history(tmp_path: Path, three: Project) -> Project:
     return three
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["upgrade", "onboard"])
 def test_a_warning_is_told_once_with_how_many_tenants(
     way: str, history: Project, open_fleet: OpenFleet
@@ -47,6 +48,7 @@ def test_a_warning_is_told_once_with_how_many_tenants(
     assert fleet.run(report.run).warnings == report.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["upgrade", "onboard"])
 def test_a_replay_tells_it_of_the_same_revision(
     way: str, three: Project, open_fleet: OpenFleet
@@ -72,6 +74,7 @@ def brought(fleet: Fleet, way: str) -> RunReport:
     return report
 
 
+@pytest.mark.slow
 def test_the_command_tells_them(history: Project, database: Database) -> None:
     """Also those of a tenant that failed later, and of an autocommit_block."""
     write_history(history.script_location, CREATE, SAYS, adding("r3", "c"), ("r4", APART))

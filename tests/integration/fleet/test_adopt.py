@@ -101,6 +101,7 @@ def test_without_one_the_revision_is_found_and_stamped(
     project.run("drift")
 
 
+@pytest.mark.slow
 def test_revisions_whose_catalogs_are_the_same_are_named(
     project: Project, database: Database
 ) -> None:
@@ -116,6 +117,7 @@ def test_revisions_whose_catalogs_are_the_same_are_named(
     assert revisions(project) == {"acme": "r3"}
 
 
+@pytest.mark.slow
 def test_no_match_shows_the_nearest_and_stamps_nothing(
     project: Project, database: Database
 ) -> None:
@@ -143,6 +145,7 @@ def test_no_match_shows_the_nearest_and_stamps_nothing(
     assert revisions(project) == {"acme": "r4", "good": "r1"}
 
 
+@pytest.mark.slow
 def test_a_version_row_that_cannot_be_trusted_is_left(project: Project, database: Database) -> None:
     build(project, database, "acme", "r2")
     assert "and not r1" in project.run("tenants", "adopt", "acme", "--at", "r1", expect=3).out
@@ -153,6 +156,7 @@ def test_a_version_row_that_cannot_be_trusted_is_left(project: Project, database
     assert project.run("tenants", "list").out.strip() == "No tenants."
 
 
+@pytest.mark.slow
 def test_who_cannot_be_adopted_is_refused_before_anything_is_touched(
     project: Project, database: Database
 ) -> None:
@@ -173,6 +177,7 @@ def test_who_cannot_be_adopted_is_refused_before_anything_is_touched(
         database.execute("UPDATE tenantmig.tenant SET state = 'active' WHERE name = 'beta'")
 
 
+@pytest.mark.slow
 def test_with_another_source_only_the_version_row_is_written(
     project: Project, database: Database
 ) -> None:
@@ -207,6 +212,7 @@ def test_with_another_source_only_the_version_row_is_written(
     assert revisions(project) == {"acme": "r2", "two": "r1", uuid: "r1"}
 
 
+@pytest.mark.slow
 def test_a_schema_that_is_being_migrated_is_left(project: Project, database: Database) -> None:
     project.settings('names = "wide"\ntenant_lock_timeout = "500ms"\n')
     build(project, database, "acme", "r1")
@@ -226,6 +232,7 @@ def test_a_schema_that_is_being_migrated_is_left(project: Project, database: Dat
     assert database.fetch("SELECT to_regclass('acme.alembic_version')") == [(None,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_adoption_is_read_back(project: Project, database: Database, is_kept: bool) -> None:
     """Whatever the COMMIT itself set off; a version row of before (`is_kept`) and one of ours."""

@@ -140,6 +140,7 @@ def revise(project: Project, *options: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_an_empty_diff_writes_nothing_beside_50_tenants_and_a_populated_public(
     tmp_path: Path, database: Database, public: None
 ) -> None:
@@ -164,6 +165,7 @@ def test_an_empty_diff_writes_nothing_beside_50_tenants_and_a_populated_public(
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 @STYLES
 def test_each_change_is_found_and_the_script_does_it(
     tmp_path: Path, database: Database, public: None, style: str | None
@@ -227,6 +229,7 @@ def calls(text: str, function: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("# ###")]
 
 
+@pytest.mark.slow
 def test_one_gone_and_one_new_of_a_type_is_a_rename(fleet: Fleet) -> None:
     renamed = "'word', sa.String(9), index=True, nullable=False"
     for style, placed in ((None, ""), ("tenant", ", schema='tenant'")):
@@ -246,6 +249,7 @@ def test_one_gone_and_one_new_of_a_type_is_a_rename(fleet: Fleet) -> None:
         assert not [call for call in up + down if re.match(r"op\.(add|drop)_column", call)]
 
 
+@pytest.mark.slow
 def test_weaker_evidence_is_a_comment_above_what_alembic_offers(fleet: Fleet) -> None:
     cases = {  # models, and the names that the comment brings together
         thing("'word', sa.String(9)", "'c', sa.Integer"): {"- a to word?", "- b to c?"},
@@ -268,6 +272,7 @@ def test_weaker_evidence_is_a_comment_above_what_alembic_offers(fleet: Fleet) ->
         assert not any("#" in change for change in report.changes)
 
 
+@pytest.mark.slow
 def test_a_rename_keeps_what_the_tenants_have(tmp_path: Path, database: Database) -> None:
     project = with_models(tmp_path, database, ("r1", THING, "op.execute('DROP TABLE thing')"))
     project.run("onboard", "acme")
@@ -287,6 +292,7 @@ def test_a_rename_keeps_what_the_tenants_have(tmp_path: Path, database: Database
     assert "drops columns or tables" in result.err
 
 
+@pytest.mark.slow
 def test_what_env_py_configures_holds_and_no_other_schema_is_seen(
     fleet: Fleet, database: Database, public: None
 ) -> None:
@@ -335,6 +341,7 @@ sa.Table("plain", metadata, sa.Column("id", sa.Integer))
     assert "schema" not in change
 
 
+@pytest.mark.slow
 def test_a_name_of_more_than_63_bytes_is_cut_as_postgresql_does_and_told(
     tmp_path: Path, database: Database
 ) -> None:
@@ -365,6 +372,7 @@ def test_a_name_of_more_than_63_bytes_is_cut_as_postgresql_does_and_told(
 # -- refused --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_one_sentence_and_leaves_nothing(
     fleet: Fleet, database: Database
 ) -> None:

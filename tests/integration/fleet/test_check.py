@@ -36,6 +36,7 @@ def test_this_repositorys_history_is_sound(project: Project, database: Database)
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_each_broken_downgrade_is_named_and_the_way_goes_on(
     tmp_path: Path, database: Database
 ) -> None:
@@ -67,6 +68,7 @@ def test_each_broken_downgrade_is_named_and_the_way_goes_on(
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_what_only_shows_on_the_second_way_up(tmp_path: Path, database: Database) -> None:
     count = "op.get_bind().execute(sa.text('SELECT count(*) FROM seen')).scalar()"
     note = "op.execute('INSERT INTO seen VALUES (1)')"
@@ -99,6 +101,7 @@ if {count} > 1:
     ]
 
 
+@pytest.mark.slow
 def test_branches_are_walked_too(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", R1)
     for revision, parent in (("a2", "r1"), ("b2", "r1"), ("m3", ("a2", "b2"))):
@@ -112,6 +115,7 @@ def test_branches_are_walked_too(tmp_path: Path, database: Database) -> None:
     assert result.json["head"] == "m3,z4"
 
 
+@pytest.mark.slow
 def test_models_ahead_of_the_history_are_told(tmp_path: Path, database: Database) -> None:
     project = with_models(tmp_path, database, R1)
     same = "sa.Table('thing', metadata, sa.Column('id', sa.Integer))\n"
@@ -146,6 +150,7 @@ def test_an_empty_history_has_nothing_to_check(tmp_path: Path, database: Databas
     ]
 
 
+@pytest.mark.slow
 def test_extensions_are_named_and_public_may_hold_them(tmp_path: Path, database: Database) -> None:
     history = write_history(
         tmp_path / "history",
@@ -169,6 +174,7 @@ def test_extensions_are_named_and_public_may_hold_them(tmp_path: Path, database:
     assert database.fetch(f"{types} attrelid = 'gamma.thing'::regclass") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_label_is_named_and_a_broken_downgrade_may_be_accepted(
     tmp_path: Path, database: Database
 ) -> None:

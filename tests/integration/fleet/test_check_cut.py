@@ -58,6 +58,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[AbstractContextManager[Scra
     return made
 
 
+@pytest.mark.slow
 def test_a_downgrade_that_does_not_lead_back_costs_no_new_schema_unless_rows_are_lacking(
     tmp_path: Path, database: Database, counted: list[AbstractContextManager[Scratch]]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_downgrade_that_does_not_lead_back_costs_no_new_schema_unless_rows_are
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_what_was_found_is_told_although_a_revision_fails_later(
     tmp_path: Path, database: Database
 ) -> None:
@@ -152,6 +154,7 @@ def test_what_was_found_is_told_although_it_is_interrupted(
     assert told["error"]["type"] == "Interrupted"
 
 
+@pytest.mark.slow
 def test_a_shipped_history_is_green_with_a_baseline_and_only_for_what_was_accepted(
     tmp_path: Path, database: Database
 ) -> None:

@@ -51,6 +51,7 @@ def test_this_repositorys_history(project: Project, database: Database) -> None:
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_rows_are_made_up_and_chance_is_not_held_against_replay(
     tmp_path: Path, database: Database
 ) -> None:
@@ -67,6 +68,7 @@ def test_rows_are_made_up_and_chance_is_not_held_against_replay(
     assert result.code == 5  # the downgrades do nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("swap", "told"),
     [
@@ -99,6 +101,7 @@ def test_a_replay_that_differs_is_seen(
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_a_history_that_fails_over_rows_is_compared_without_them(
     tmp_path: Path, database: Database
 ) -> None:

@@ -66,6 +66,7 @@ def named_in(project: Project, reader: str) -> str:
     return str(project.run(reader, "--json").json["nobody"])
 
 
+@pytest.mark.slow
 def test_a_fleet_of_which_nobody_is_active_is_refused_too(
     open_fleet: OpenFleet, three: Project, database: Database
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_fleet_of_which_nobody_is_active_is_refused_too(
     assert open_fleet(allow_empty=True).upgrade().is_complete
 
 
+@pytest.mark.slow
 def test_the_shared_lineage_waits_for_it(three: Project, database: Database) -> None:
     """Alone it is a legal first deploy, said so."""
     script = ("s1", "op.execute('CREATE TABLE country ()')", "op.execute('DROP TABLE country')")

@@ -249,6 +249,7 @@ def test_a_model_that_has_not_changed_makes_no_script(modelled: Project, lineage
     assert modelled.run(*command, "--json").json["scripts"] == []
 
 
+@pytest.mark.slow
 def test_each_lineage_gets_what_its_models_have(modelled: Project, database: Database) -> None:
     changed = MODELS.replace('"currency", sa.String(3)', '"euro", sa.Boolean()')
     changed = changed.replace('"id", sa.Integer,', '"id", sa.BigInteger,')

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("three")
 EVERYONE = Selection(is_all=True)
 
 
+@pytest.mark.slow
 def test_a_mended_tenant_arrives_and_nothing_is_run_for_those_that_are_done(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_mended_tenant_arrives_and_nothing_is_run_for_those_that_are_done(
     assert [run.run for run in fleet.runs()] == [first.run, 1]
 
 
+@pytest.mark.slow
 def test_what_still_fails_stays_in_the_run(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet(canary="0", max_failures="3")
     fleet.onboard(["a", "b"], "r1")
@@ -65,6 +67,7 @@ def test_what_still_fails_stays_in_the_run(open_fleet: OpenFleet, database: Data
     assert fleet.resume().is_complete
 
 
+@pytest.mark.slow
 def test_a_run_whose_driver_was_killed(three: Project, database: Database) -> None:
     three.run("onboard", *"abcd", "--to", "r1")
     put_to_sleep(database, "b")
@@ -80,6 +83,7 @@ def test_a_run_whose_driver_was_killed(three: Project, database: Database) -> No
     assert stands(database, *"abcd") == dict.fromkeys("abcd", "r3")
 
 
+@pytest.mark.slow
 def test_the_target_is_that_of_the_run(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -97,6 +101,7 @@ def test_the_target_is_that_of_the_run(
     assert stands(database, "a", "b") == {"a": "r3", "b": "r3"}
 
 
+@pytest.mark.slow
 def test_a_relative_downgrade_never_goes_down_twice(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -111,6 +116,7 @@ def test_a_relative_downgrade_never_goes_down_twice(
     assert stands(database, *"abc") == {"a": "r2", "b": "r2", "c": "r1"}
 
 
+@pytest.mark.slow
 def test_a_relative_downgrade_that_stopped_half_way_goes_on_to_where_it_was_meant(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -128,6 +134,7 @@ def test_a_relative_downgrade_that_stopped_half_way_goes_on_to_where_it_was_mean
     assert stands(database, "a") == {"a": "r1"}
 
 
+@pytest.mark.slow
 def test_a_relative_upgrade_never_goes_up_twice(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet(canary="0", max_failures="3")
     fleet.onboard(["a", "b"], "r1")
@@ -138,6 +145,7 @@ def test_a_relative_upgrade_never_goes_up_twice(open_fleet: OpenFleet, database:
     assert stands(database, "a", "b") == {"a": "r2", "b": "r2"}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_options(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet(canary="a", wave=2, attempts=1)
     fleet.onboard(list("abcdef"), "r1")
@@ -150,6 +158,7 @@ def test_a_run_goes_on_with_its_own_options(open_fleet: OpenFleet, database: Dat
     assert events.waves == [(0, ("a",)), (1, ("b", "c")), (2, ("d", "e")), (3, ("f",))]
 
 
+@pytest.mark.slow
 def test_settings_that_are_given_now_win(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet(canary="a", wave=2)
     fleet.onboard(list("abcde"), "r1")
@@ -162,6 +171,7 @@ def test_settings_that_are_given_now_win(open_fleet: OpenFleet, database: Databa
     assert events.waves == [(1, ("b", "c", "d")), (2, ("e",)), (3, ("a",))]
 
 
+@pytest.mark.slow
 def test_flags_of_the_command_win(three: Project, database: Database) -> None:
     three.run("onboard", "a", "b", "--to", "r1")
     poison(database, "a")
@@ -175,6 +185,7 @@ def test_flags_of_the_command_win(three: Project, database: Database) -> None:
     assert report["tenants"][1]["outcome"] == "upgraded"
 
 
+@pytest.mark.slow
 def test_without_a_run_it_is_the_newest(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet(canary="0", max_failures="3")
     fleet.onboard(["a", "b"], "r1")
@@ -192,6 +203,7 @@ def test_without_a_run_it_is_the_newest(open_fleet: OpenFleet, database: Databas
     assert outcomes(fleet.resume(older.run))["a"] == "already_current"
 
 
+@pytest.mark.slow
 def test_a_run_that_could_move_nobody_is_not_the_newest(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -211,6 +223,7 @@ def test_a_run_that_could_move_nobody_is_not_the_newest(
     assert outcomes(fleet.resume(refused.run)) == {"a": "failed"}  # by its number it may be tried
 
 
+@pytest.mark.slow
 def test_a_downgrade_beyond_base_is_refused_before_the_run(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -232,6 +245,7 @@ def test_a_downgrade_beyond_base_is_refused_before_the_run(
     assert outcomes(fleet.downgrade("-2", Selection(names=("a",)))) == {"a": "downgraded"}
 
 
+@pytest.mark.slow
 def test_an_upgrade_beyond_head_is_refused_before_the_run(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -253,6 +267,7 @@ def test_an_upgrade_beyond_head_is_refused_before_the_run(
     assert outcomes(fleet.upgrade("+1", skipped)) == {"b": "upgraded", "c": "upgraded"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_resumed_is_refused_with_advice(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -270,6 +285,7 @@ def test_what_cannot_be_resumed_is_refused_with_advice(
         fleet.resume(7)
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_lives(
     three: Project, database: Database
 ) -> None:
@@ -293,6 +309,7 @@ def test_a_second_driver_is_refused_while_the_first_lives(
     assert three.run("resume", "--json").json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_a_tenant_that_was_moved_meanwhile_is_done(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -307,6 +324,7 @@ def test_a_tenant_that_was_moved_meanwhile_is_done(
     assert outcomes(report) == {"a": "already_current", "b": "upgraded"}
 
 
+@pytest.mark.slow
 def test_a_tenant_that_was_offboarded_meanwhile_is_named_and_keeps_no_other(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -321,6 +339,7 @@ def test_a_tenant_that_was_offboarded_meanwhile_is_named_and_keeps_no_other(
     assert "this tenant no longer exists" in str(by_name(report)["a"].error)
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_rest_and_does_nothing(three: Project, database: Database) -> None:
     three.run("onboard", "a", "b", "--to", "r1")
     poison(database, "b")

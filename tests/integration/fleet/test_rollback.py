@@ -141,6 +141,7 @@ def test_rollback_of_a_stamp_runs_nothing(open_fleet: OpenFleet, database: Datab
     assert stands(database, "a", "b") == {"a": "r1", "b": "r1"}
 
 
+@pytest.mark.slow
 def test_rollback_of_a_rollback(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet()
     fleet.onboard(["a"], "r1")
@@ -161,6 +162,7 @@ def test_what_cannot_be_rolled_back_is_refused(open_fleet: OpenFleet) -> None:
         fleet.rollback(run_of(nothing))
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_is_resumed(three: Project, database: Database) -> None:
     three.run("onboard", "a", "--to", "r2")
     three.run("onboard", "b", "c", "--to", "r1")
@@ -282,6 +284,7 @@ def test_a_rollback_that_leaves_every_tenant_is_not_complete(
     assert (report.state, outcomes(report)) == (RunState.INCOMPLETE, {"old": "skipped"})
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_is_resumed_with_what_it_left(
     three: Project, database: Database
 ) -> None:
@@ -304,6 +307,7 @@ def test_a_rollback_that_was_killed_is_resumed_with_what_it_left(
     assert stands(database, "a", "b") == {"a": "r3", "b": "r2"}
 
 
+@pytest.mark.slow
 def test_the_command_says_the_same(three: Project, database: Database) -> None:
     write_history(three.script_location, CREATE, adding("r2", "b"), FOR_GOOD)
     three.run("onboard", "a", "--to", "r1")

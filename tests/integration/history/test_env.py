@@ -78,6 +78,7 @@ def test_a_schema_that_no_source_lists_is_a_tenant_by_its_name(
     assert database.fetch("SELECT to_regnamespace('tenantmig') IS NULL") == [(True,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", ["other", ODD])
 def test_a_schema_is_looked_up_never_derived(
     project: Project, database: Database, schema: str
@@ -120,6 +121,7 @@ def test_a_tenant_that_is_being_migrated_is_left_alone(
 # -- what it does ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_upgrade_downgrade_and_stamp(project: Project, database: Database) -> None:
     _make(database, "acme", "beta")
     connection = database.connect()
@@ -138,6 +140,7 @@ def test_upgrade_downgrade_and_stamp(project: Project, database: Database) -> No
     assert untouched_mark(connection, ["acme"]) == untouched
 
 
+@pytest.mark.slow
 def test_an_irreversible_revision_stops_a_downgrade_with_its_reason(
     project: Project, database: Database
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_script_that_leaves_the_tenant_is_rolled_back(
     assert content(database.connect(), "beta") == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", ["acme", "id", ODD])
 def test_the_offline_sql_does_what_the_online_upgrade_does(
     project: Project, database: Database, tenant: str
@@ -234,6 +238,7 @@ def _generated(project: Project, location: Path, tenant: str) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", ["acme", "id", ODD])
 def test_at_head_autogenerate_finds_nothing_to_do(
     project: Project, database: Database, tenant: str
@@ -250,6 +255,7 @@ def test_at_head_autogenerate_finds_nothing_to_do(
     assert "op." not in script.replace("from alembic import op", "")
 
 
+@pytest.mark.slow
 def test_autogenerate_finds_what_a_tenant_lacks_and_names_no_schema(
     project: Project, database: Database
 ) -> None:

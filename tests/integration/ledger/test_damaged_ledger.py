@@ -95,6 +95,7 @@ def _assert_told(command: tuple[str, ...], result: Result) -> None:
         assert len(err.strip().splitlines()) >= 1, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_damage_at_random_is_told_in_words(
     part: int,
@@ -125,6 +126,7 @@ def test_damage_at_random_is_told_in_words(
 # -- what is wrong in one place stays there --------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [
@@ -157,6 +159,7 @@ def test_a_tenant_that_is_wrong_keeps_nobody(
     assert stands(database, *TENANTS[1:]) == dict.fromkeys(TENANTS[1:], "r3")
 
 
+@pytest.mark.slow
 def test_a_stamp_is_needed_where_a_version_table_is_wrong(
     fleet: tuple[Project, Database],
 ) -> None:
@@ -167,6 +170,7 @@ def test_a_stamp_is_needed_where_a_version_table_is_wrong(
     assert project.run("upgrade", "--json").json["state"] == "complete"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
@@ -195,6 +199,7 @@ def test_a_run_that_is_wrong_is_told_among_the_others(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value"),
     [("outcome", "'florp'"), ("from_revision", "''"), ("attempts", "-1"), ("duration_s", "'NaN'")],
@@ -213,6 +218,7 @@ def test_a_row_that_is_wrong_is_no_ground_to_move_a_tenant(
     assert stands(database, "acme", "beta") == {"acme": "r2", "beta": "r1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [

@@ -78,6 +78,7 @@ def test_a_reader_may_be_the_first(old: Database, fleet: Fleet) -> None:
     assert (summary["tenants"], summary["failed"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_its_fleet_is_rolled(old: Database, fleet: Fleet) -> None:
     report = fleet.upgrade()
     assert (report.run, outcomes(report)) == (4, {"acme": "upgraded", "beta": "upgraded"})

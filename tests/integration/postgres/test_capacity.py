@@ -252,6 +252,7 @@ def test_a_few_tenants_of_many_are_looked_at(small_database: Database) -> None:
 # -- what a run says -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [({}, 1), ({"parallel": "auto"}, 1), ({"parallel": 3}, 3)],

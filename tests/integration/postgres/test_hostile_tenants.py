@@ -48,6 +48,7 @@ def project(tmp_path: Path, database: Database) -> Project:
     return Project(tmp_path, database.url, history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_a_hostile_tenant_is_refused_by_name_and_nothing_of_it_runs(
     project: Project, database: Database, role: str, engine: str
@@ -90,6 +91,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto", "plain"])
 def test_what_a_trusted_schema_holds_is_not_called_for_versions_either(
     project: Project, database: Database, role: str, engine: str
@@ -118,6 +120,7 @@ def test_what_a_trusted_schema_holds_is_not_called_for_versions_either(
     assert stands(database, *names) == dict.fromkeys(names, "r1" if engine == "plain" else "r2")
 
 
+@pytest.mark.slow
 def test_plain_alembic_refuses_as_well(project: Project, database: Database, role: str) -> None:
     with Fleet.open(project.ini, database_url=database.url) as fleet:
         fleet.onboard(["trigger"], "r1")
@@ -133,6 +136,7 @@ def test_plain_alembic_refuses_as_well(project: Project, database: Database, rol
 FORCED = "op.execute('UPDATE notes SET seen = true')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_a_policy_that_hides_rows_fails_the_revision(
     tmp_path: Path, database: Database, role: str, engine: str

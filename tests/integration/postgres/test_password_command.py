@@ -45,6 +45,7 @@ def asking(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
+@pytest.mark.slow
 def test_each_connect_takes_the_newest_password(asking: Project) -> None:
     calls, token = asking.folder / "calls", asking.folder / "token"
     said = asking.run("onboard", "acme", "globex", "initech", "--to", "base", "--parallel", "1")

@@ -29,6 +29,7 @@ def _born(tmp_path: Path, open_fleet: OpenFleet) -> None:
     assert open_fleet().onboard(NAMES, "r1").is_complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", SERVED)
 def test_a_connection_is_renewed(
     server: AnyServer, database: Database, open_fleet: OpenFleet, engine: str
@@ -48,6 +49,7 @@ def test_a_connection_is_renewed(
     assert max(served) in {AFTER - 1, AFTER}  # reused, and a look at catalogs counts as well
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recycle_after", [AFTER, 200])
 def test_the_control_connection_is_renewed_before_a_run(
     server: AnyServer, database: Database, open_fleet: OpenFleet, recycle_after: int

@@ -138,6 +138,7 @@ def engines(report: RunReport) -> set[str | None]:
     return {tenant.engine for tenant in report.tenants}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_everything_that_scripts_make_belongs_to_the_owner(estate: Estate, engine: str) -> None:
     names = [f"t{number:02}" for number in range(6)]
@@ -265,6 +266,7 @@ def check_loot(estate: Estate) -> None:
         assert found[name] <= {(estate.owner(name), "denied")}, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estate", ["newest", "16"], indirect=True)
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_a_tenants_code_can_do_no_more_than_the_tenant(estate: Estate, engine: str) -> None:
@@ -305,6 +307,7 @@ def test_a_replay_runs_behind_the_same_wall(estate: Estate, body: str) -> None:
     assert found == ({(estate.owner("bad"), "denied")} if body == PLAIN else set())
 
 
+@pytest.mark.slow
 def test_plain_alembic_holds_the_same_wall(estate: Estate) -> None:
     project = attacked(estate)
     for name in ATTACKS:
@@ -326,6 +329,7 @@ def test_without_the_setting_a_tenants_code_runs_as_the_migrator(estate: Estate)
         assert found[name] == {(estate.migrator, "x")}, (name, found[name])
 
 
+@pytest.mark.slow
 def test_a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written(
     estate: Estate,
 ) -> None:
@@ -367,6 +371,7 @@ def test_an_owner_that_the_migrator_cannot_act_as_is_told_before_anything(estate
     assert runs == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_a_right_that_the_owner_lacks_is_told_with_the_remedy(estate: Estate, engine: str) -> None:
     names = ["acme", "first", "other"]
@@ -425,6 +430,7 @@ REFUSED_WAYS = {
 }
 
 
+@pytest.mark.slow
 def test_ways_past_the_wall_are_refused_in_words(estate: Estate) -> None:
     estate.make_owners(*REFUSED_WAYS)
     choose = "\n".join(
@@ -469,6 +475,7 @@ SAVES = """bind = op.get_bind()
     assert found.one()[0] == [2, 3, 4, 5, 6]"""
 
 
+@pytest.mark.slow
 def test_savepoints_own_commits_and_connections_beside(estate: Estate) -> None:
     estate.make_owners("acme", "other")
     made = "op.execute('CREATE TABLE note (id int)')"
@@ -494,6 +501,7 @@ CUT = """with op.get_context().autocommit_block():
     op.execute('CREATE TABLE last (id int)')"""
 
 
+@pytest.mark.slow
 def test_a_revision_that_was_cut_off_outside_a_transaction_is_resumed(estate: Estate) -> None:
     estate.make_owners("acme")
     made = "op.execute('CREATE TABLE note AS SELECT 1 AS id UNION ALL SELECT 1')"
@@ -512,6 +520,7 @@ def test_a_revision_that_was_cut_off_outside_a_transaction_is_resumed(estate: Es
     assert estate.database.fetch(WALLS) == []
 
 
+@pytest.mark.slow
 def test_sessions_serve_owner_after_owner(estate: Estate) -> None:
     """One connection and one worker; each tenant's objects are its own."""
     names = [f"t{number}" for number in range(5)]
@@ -550,6 +559,7 @@ NOTED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_fifty_owners_are_onboarded_upgraded_rolled_back_and_downgraded(
     estate: Estate, engine: str

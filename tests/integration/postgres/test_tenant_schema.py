@@ -210,6 +210,7 @@ def test_a_tenants_own_objects_and_what_it_uses_elsewhere_are_not_found(
     assert outside_dependents(connection, name) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", ["acme", "id"])
 def test_a_full_tenant_of_this_repository_has_none(
     project: Project, database: Database, tenant: str

@@ -41,6 +41,7 @@ def fleet(tmp_path: Path, database: Database, history: Path) -> Fleet:
     return Fleet.open(project.ini, database_url=database.url, lock_timeout="200ms", attempts=2)
 
 
+@pytest.mark.slow
 def test_a_part_that_was_committed_is_not_run_again_after_a_lock_timeout(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_part_that_was_committed_is_not_run_again_after_a_lock_timeout(
     assert fleet.status().summary["at_head"] == 1
 
 
+@pytest.mark.slow
 def test_a_part_that_was_committed_is_not_run_again_after_a_kill(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -71,6 +73,7 @@ def test_a_part_that_was_committed_is_not_run_again_after_a_kill(
     assert database.fetch("SELECT n FROM acme.counter") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_block_that_is_done_leaves_no_doubt(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -81,6 +84,7 @@ def test_a_block_that_is_done_leaves_no_doubt(
     assert database.fetch("SELECT * FROM tenantmig.part") == []
 
 
+@pytest.mark.slow
 def test_an_onboarding_with_a_block_begins_anew_from_nothing(
     database: Database, fleet: Fleet, history: Path, tmp_path: Path
 ) -> None:
@@ -95,6 +99,7 @@ def test_an_onboarding_with_a_block_begins_anew_from_nothing(
     assert database.fetch("SELECT n FROM acme.counter") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_worker_that_always_dies_has_failed_and_is_not_in_doubt(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -106,6 +111,7 @@ def test_a_worker_that_always_dies_has_failed_and_is_not_in_doubt(
     assert "the worker process died" in str(report.tenants[0].error)
 
 
+@pytest.mark.slow
 def test_an_onboarding_that_fails_at_its_very_end_is_not_reported_done(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -127,6 +133,7 @@ def test_an_onboarding_that_fails_at_its_very_end_is_not_reported_done(
     assert fleet.run(report.run or 0).counts == report.counts
 
 
+@pytest.mark.slow
 def test_a_deferred_onboarding_that_is_stopped_leaves_nothing(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -150,6 +157,7 @@ def test_a_deferred_onboarding_that_is_stopped_leaves_nothing(
     assert [tenant.name for tenant in fleet.tenants()] == ["first"]
 
 
+@pytest.mark.slow
 def test_a_half_made_tenant_is_touched_by_no_rollout(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -163,6 +171,7 @@ def test_a_half_made_tenant_is_touched_by_no_rollout(
     assert fleet.onboard(["acme"]).is_complete
 
 
+@pytest.mark.slow
 def test_a_doubt_outlives_a_run_that_did_not_touch_the_tenant(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -175,6 +184,7 @@ def test_a_doubt_outlives_a_run_that_did_not_touch_the_tenant(
     assert fleet.status().summary["in_doubt"] == 1
 
 
+@pytest.mark.slow
 def test_ending_one_run_at_once_leaves_another_of_the_same_fleet_alone(
     database: Database, tmp_path: Path, history: Path
 ) -> None:
@@ -204,6 +214,7 @@ def test_ending_one_run_at_once_leaves_another_of_the_same_fleet_alone(
     assert reports["b"].tenants[0].attempts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["head", "base"])
 def test_a_tenant_can_be_born_where_there_is_no_revision(
     database: Database, fleet: Fleet, history: Path, to: str
@@ -215,6 +226,7 @@ def test_a_tenant_can_be_born_where_there_is_no_revision(
     assert later.upgrade().counts == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_a_label_never_takes_more_than_its_branch(
     database: Database, fleet: Fleet, history: Path
 ) -> None:
@@ -228,6 +240,7 @@ def test_a_label_never_takes_more_than_its_branch(
             fleet.downgrade(target, Selection(names=("acme",)))
 
 
+@pytest.mark.slow
 def test_an_interrupted_driver_leaves_a_run_that_says_so(
     tmp_path: Path, database: Database
 ) -> None:
@@ -247,6 +260,7 @@ def test_an_interrupted_driver_leaves_a_run_that_says_so(
     wait_until(lambda: database.fetch(f"{sleeping} AND state = 'active'") == [(0,)], "ended", 30)
 
 
+@pytest.mark.slow
 def test_an_onboarding_whose_worker_always_dies_is_tried_no_oftener_than_said(
     database: Database, fleet: Fleet, history: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def told(notes: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in notes.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_gate_is_asked_between_waves_and_told_the_counts(
     project: Project, tmp_path: Path
 ) -> None:
@@ -52,12 +53,14 @@ def test_the_gate_is_asked_between_waves_and_told_the_counts(
     ]
 
 
+@pytest.mark.slow
 def test_no_gate_is_asked_in_a_run_of_one_wave(project: Project, tmp_path: Path) -> None:
     gate, notes = recorder(tmp_path, then="exit 1")
     project.run("upgrade", "--canary", "0", "--gate", gate)
     assert not notes.exists()
 
 
+@pytest.mark.slow
 def test_a_gate_that_says_no_stops_the_run(
     project: Project, tmp_path: Path, database: Database
 ) -> None:
@@ -71,6 +74,7 @@ def test_a_gate_that_says_no_stops_the_run(
     assert project.run("resume", "--gate", "true", "--json").json["counts"] == {"upgraded": 5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["no-such-program --now", "'unbalanced", "./gate.sh"])
 def test_a_gate_that_cannot_be_run_is_refused_first(
     project: Project, database: Database, gate: str
@@ -81,6 +85,7 @@ def test_a_gate_that_cannot_be_run_is_refused_first(
     assert len(project.run("runs", "--json").json["runs"]) == 1
 
 
+@pytest.mark.slow
 def test_a_gate_that_hangs_is_ended(project: Project, tmp_path: Path) -> None:
     project.settings('gate_timeout = "500ms"\n')
     gate, _ = recorder(tmp_path, then=f"echo $$ > {tmp_path / 'pid'}; exec sleep 100")
@@ -90,6 +95,7 @@ def test_a_gate_that_hangs_is_ended(project: Project, tmp_path: Path) -> None:
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
+@pytest.mark.slow
 def test_a_gate_that_starts_programs_leaves_none_of_them(project: Project, tmp_path: Path) -> None:
     project.settings('gate_timeout = "500ms"\n')
     pid = tmp_path / "pid"
@@ -103,6 +109,7 @@ def test_a_gate_that_starts_programs_leaves_none_of_them(project: Project, tmp_p
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_a_run_that_waits_for_its_gate(
     project: Project, tmp_path: Path, how: str
@@ -119,5 +126,6 @@ def test_a_signal_ends_a_run_that_waits_for_its_gate(
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
+@pytest.mark.slow
 def test_a_gate_need_not_read_what_it_is_told(project: Project) -> None:
     assert project.run("upgrade", "--gate", "true", "--json").json["counts"] == {"upgraded": 5}

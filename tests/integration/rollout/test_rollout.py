@@ -48,6 +48,7 @@ def workers_of(pid: int) -> list[int]:
     return [worker for server in servers for worker in children_of(server)]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_attempt(tmp_path: Path, database: Database) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, SLOW))
     project.is_installed = True  # its workers are known by their command line
@@ -64,6 +65,7 @@ def test_a_killed_worker_costs_one_attempt(tmp_path: Path, database: Database) -
     assert database.fetch("SELECT count(*) FROM pg_class WHERE relname = 'thing'") == [(9,)]
 
 
+@pytest.mark.slow
 def test_a_tenant_that_keeps_meeting_a_lock_is_put_behind_the_others(
     tmp_path: Path, database: Database, fleet: Fleet
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_tenant_that_keeps_meeting_a_lock_is_put_behind_the_others(
     assert by_name["b"].attempts == 1
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_never_given_up_fails_that_tenant_alone(
     tmp_path: Path, database: Database
 ) -> None:
@@ -147,6 +150,7 @@ def test_a_script_that_leaves_the_tenant_is_rolled_back(
     assert all("r2" in str(tenant.error) for tenant in report.tenants)
 
 
+@pytest.mark.slow
 def test_a_script_that_prints_and_exits_spoils_nothing(tmp_path: Path, database: Database) -> None:
     history = write_history(
         tmp_path / "history",
@@ -178,6 +182,7 @@ def test_what_one_tenant_leaves_on_the_connection_is_gone_for_the_next(
         assert database.fetch(f"SELECT temp, work_mem FROM {schema}.seen") == [(None, "4MB")]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_settles_what_it_began_and_names_the_rest(
     tmp_path: Path, database: Database
 ) -> None:
@@ -203,6 +208,7 @@ def test_a_stopped_run_settles_what_it_began_and_names_the_rest(
     assert fleet.run(report.run or 0).counts == report.counts
 
 
+@pytest.mark.slow
 def test_two_threads_of_an_application_onboard_at_once(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", CREATE)
     project = Project(tmp_path, database.url, history)

@@ -26,6 +26,7 @@ from tests.fixtures.rollouts import (
 pytestmark = pytest.mark.usefixtures("three")
 
 
+@pytest.mark.slow
 def test_one_canary_goes_first_by_default(open_fleet: OpenFleet) -> None:
     fleet, events = open_fleet(parallel=2), Events()
     fleet.onboard(["a", "b", "c"], "r1")
@@ -44,6 +45,7 @@ def test_one_canary_goes_first_by_default(open_fleet: OpenFleet) -> None:
     assert [tenant.wave for tenant in stored.tenants] == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_one_tenant_alone_needs_no_canary(open_fleet: OpenFleet) -> None:
     fleet, events = open_fleet(), Events()
     fleet.onboard(["a"], "r1")
@@ -70,6 +72,7 @@ def test_a_failing_canary_stops_the_run_and_nothing_is_done_to_others(
     assert 'the canary "a" failed' in str(report["reason"])
 
 
+@pytest.mark.slow
 def test_the_canary_stands_where_most_stand(open_fleet: OpenFleet) -> None:
     fleet = open_fleet()
     fleet.onboard(["a"], "r1")
@@ -78,6 +81,7 @@ def test_the_canary_stands_where_most_stand(open_fleet: OpenFleet) -> None:
     assert {name: tenant.wave for name, tenant in tenants.items()} == {"a": 1, "b": 0, "c": 1}
 
 
+@pytest.mark.slow
 def test_named_canaries_go_first_together(open_fleet: OpenFleet) -> None:
     fleet, events = open_fleet(canary="c,b"), Events()
     fleet.onboard(["a", "b", "c", "d"], "r1")
@@ -85,6 +89,7 @@ def test_named_canaries_go_first_together(open_fleet: OpenFleet) -> None:
     assert events.waves == [(0, ("b", "c")), (1, ("a", "d"))]
 
 
+@pytest.mark.slow
 def test_one_of_two_canaries_that_fails_stops_the_run(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -99,6 +104,7 @@ def test_one_of_two_canaries_that_fails_stops_the_run(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("canary", ["c", "a,c", "nobody"])
 def test_a_canary_that_is_not_selected_is_refused(
     open_fleet: OpenFleet, database: Database, canary: str
@@ -112,6 +118,7 @@ def test_a_canary_that_is_not_selected_is_refused(
     assert len(fleet.runs()) == runs
 
 
+@pytest.mark.slow
 def test_a_canary_that_is_only_locked_has_a_stand_in_and_is_tried_again(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -134,6 +141,7 @@ def test_a_canary_that_is_only_locked_has_a_stand_in_and_is_tried_again(
     assert report.counts == {"upgraded": 3}
 
 
+@pytest.mark.slow
 def test_a_run_whose_named_canaries_are_all_locked_stops(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -149,6 +157,7 @@ def test_a_run_whose_named_canaries_are_all_locked_stops(
     assert fleet.resume().is_complete
 
 
+@pytest.mark.slow
 def test_a_named_canary_that_cannot_be_rolled_has_a_stand_in(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -161,6 +170,7 @@ def test_a_named_canary_that_cannot_be_rolled_has_a_stand_in(
     assert events.waves == [(0, ("a",))]
 
 
+@pytest.mark.slow
 def test_waves_after_the_canary_have_their_size(open_fleet: OpenFleet) -> None:
     fleet, events = open_fleet(wave=2, parallel=3), Events()
     fleet.onboard(list("abcdef"), "r1")
@@ -171,6 +181,7 @@ def test_waves_after_the_canary_have_their_size(open_fleet: OpenFleet) -> None:
     assert order == sorted(order)  # no wave begins before the last has ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("budget", "poisoned", "reached"),
     [
@@ -202,6 +213,7 @@ def test_a_run_stops_when_more_have_failed_than_may(
         assert report.reason == f"{told}, more than --max-failures {budget}"
 
 
+@pytest.mark.slow
 def test_tenants_that_were_only_locked_spend_no_budget(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -227,6 +239,7 @@ op.execute('SELECT pg_advisory_xact_lock(77), pg_sleep(2)')
 """
 
 
+@pytest.mark.slow
 def test_tenants_in_flight_finish_when_the_budget_is_spent(
     three: Project, database: Database, open_fleet: OpenFleet
 ) -> None:
@@ -241,6 +254,7 @@ def test_tenants_in_flight_finish_when_the_budget_is_spent(
     assert stands(database, *"abcd") == {"a": "r1", "b": "r2", "c": "r1", "d": "r1"}
 
 
+@pytest.mark.slow
 def test_a_downgrade_goes_in_waves_too(open_fleet: OpenFleet, database: Database) -> None:
     fleet = open_fleet()
     fleet.onboard(["a", "b", "c"])

@@ -77,6 +77,7 @@ def _done(report: RunReport) -> None:
     assert {t.tenant for t in report.tenants} == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_every_command_serves_every_name(wide: Fleet, project: Project, database: Database) -> None:
     _done(wide.onboard(NAMES, "r1"))

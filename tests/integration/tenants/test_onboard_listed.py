@@ -65,6 +65,7 @@ def use(project: Project, source: str, value: str) -> None:
     project.settings(f"names = 'wide'\nsource = '{source}'\n{key} = '{value}'\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_schema_comes_from_the_source(
     fleet_of: Project, database: Database, ask: Ask, open_fleet: OpenFleet, source: str
@@ -111,6 +112,7 @@ def test_the_source_schemas_knows_no_other_name(
         assert "would not list" in ask(fleet_of, "onboard", "Acme", expect=2).error
 
 
+@pytest.mark.slow
 def test_several_at_once_are_born_where_the_source_has_them(
     fleet_of: Project, database: Database
 ) -> None:
@@ -132,6 +134,7 @@ def begin_onboarding(database: Database) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_an_onboarding_that_was_cut_off_keeps_its_schema(
     three: Project, database: Database, ask: Ask, open_fleet: OpenFleet
 ) -> None:
@@ -144,6 +147,7 @@ def test_an_onboarding_that_was_cut_off_keeps_its_schema(
     assert stands(database, "t_1") == {"t_1": "r3"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["onboard", "offboard"])
 def test_one_cut_off_that_is_listed_with_another_schema_is_led_out(
     three: Project, database: Database, ask: Ask, way: str

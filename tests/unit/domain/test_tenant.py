@@ -34,6 +34,7 @@ any_name = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(name=any_name, is_wide=st.booleans())
 def test_what_is_accepted_is_safe(name: str, is_wide: bool) -> None:

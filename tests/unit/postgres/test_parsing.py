@@ -32,6 +32,7 @@ def test_who_reads_statements_goes_on() -> None:
     assert not is_same("view", f"{DEEP} ARRAY[1]", f"{DEEP} ARRAY[2]")
 
 
+@pytest.mark.slow
 def test_lint_says_so(tmp_path: Path) -> None:
     history = write_history(tmp_path / "history", ("r1", f'op.execute("{DEEP}")'))
     report = Fleet.open(Project(tmp_path, "", history).ini).lint()
