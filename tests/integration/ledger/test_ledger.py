@@ -161,7 +161,7 @@ def test_a_ledger_from_the_future_is_refused_untouched(
     newer = LEDGER_VERSION + 1
     database.execute(f'INSERT INTO "own ""ledger""".ledger_version VALUES ({newer})')
     before = untouched_mark(database.connect())
-    with pytest.raises(LedgerError, match=rf"version {newer} .* knows {LEDGER_VERSION}; "):
+    with pytest.raises(LedgerError, match=rf"version {newer}, .* up to {LEDGER_VERSION}"):
         use(ledger)
     assert untouched_mark(database.connect()) == before
 
@@ -364,7 +364,7 @@ def test_a_step_outside_the_tenant_schema_is_refused(
     run = _begin(ledger)
     begin_attempt(tenant_connection, SCHEMA, _assignment(run))
     tenant_connection.execute(f"SET search_path TO {path}".encode())
-    with pytest.raises(TenantSessionError, match='outside the tenant schema "acme"'):
+    with pytest.raises(TenantSessionError, match='out of the tenant schema "acme"'):
         record_step(tenant_connection, SCHEMA, _assignment(run), ("a3",))
     offboarded = _assignment(run, kind=RunKind.OFFBOARD)
     record_step(tenant_connection, SCHEMA, offboarded, ("a3",), is_bound=False)

@@ -43,7 +43,7 @@ def test_an_existing_schema_is_never_adopted(database: Database) -> None:
     connection = database.connect()
     build(connection, "acme", SAMPLE)
     before = catalog(connection, "acme"), content(connection, "acme")
-    with pytest.raises(TenantExistsError, match='"acme" exists already'):
+    with pytest.raises(TenantExistsError, match='"acme" already exists'):
         create_schema(connection, "acme")
     assert (catalog(connection, "acme"), content(connection, "acme")) == before
 

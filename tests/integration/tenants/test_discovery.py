@@ -114,7 +114,7 @@ def test_a_pattern_that_postgresql_refuses_is_a_source_error(source: Source) -> 
     ],
 )
 def test_a_source_without_its_setting_is_refused(source: Source, kind: str, key: str) -> None:
-    with pytest.raises(SourceError, match=f"'{kind}', and `{key}` is not set"):
+    with pytest.raises(SourceError, match=f"'{kind}', but `{key}` is not set"):
         source.read(kind)
 
 
