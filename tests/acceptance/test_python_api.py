@@ -24,7 +24,7 @@ def test_an_application_signs_up_customers_and_rolls_a_release(project: Project)
         for thread in threads:
             thread.join(120)
         assert sorted(schemas) == [f"customer_{n}" for n in range(4)]
-        with pytest.raises(SignupError, match='"customer_1" exists already'):
+        with pytest.raises(SignupError, match='"customer_1" already exists'):
             sign_up(fleet, "customer_1")
         with pytest.raises(SignupError, match="is not allowed"):
             sign_up(fleet, 'x"; DROP SCHEMA public')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.fixtures.command import Project, untouched
@@ -78,7 +80,7 @@ def test_file_that_names_nobody(project: Project, database: Database) -> None:
     with untouched(database):
         for command in (("upgrade",), ("downgrade", "-1"), ("onboard",)):
             error = project.refuse(*command, "--from-file", str(file))
-            assert "no tenant" in error.lower()
+            assert re.search("no tenant|at least one tenant", error), error
         assert '""' in project.refuse("upgrade", "-t", "")
 
 
@@ -87,10 +89,10 @@ def test_duplicate_onboarding(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     database.execute("CREATE SCHEMA archive")
     commands = {
-        ("new", "acme"): 'The tenant "acme" exists already',
-        ("new", "archive"): 'The schema "archive" exists already',
+        ("new", "acme"): 'The tenant "acme" already exists',
+        ("new", "archive"): 'The schema "archive" already exists',
         ("new", "new"): 'The name "new" is given twice',
-        ("new", "--schema", "acme"): 'The schema "acme" exists already',
+        ("new", "--schema", "acme"): 'The schema "acme" already exists',
         ("new", "--schema", "archive"): "choose another schema with --schema",
     }
     with untouched(database):

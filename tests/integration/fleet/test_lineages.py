@@ -341,7 +341,7 @@ def test_refusals(fleet: Project, database: Database) -> None:
         shared = ("--lineage", "shared", "--yes")
         backup = str(fleet.folder / "backup")
         assert "pg_dump" in fleet.refuse("downgrade", "s1", *shared, "--backup", backup)
-        assert "not a tenant" in fleet.refuse("onboard", "other", "--schema", CORE)
+        assert "cannot be a tenant's" in fleet.refuse("onboard", "other", "--schema", CORE)
         fleet.settings('shared_schema = "nowhere"')
         assert "nowhere" in fleet.refuse("upgrade")
         assert "nowhere" in fleet.refuse("status")

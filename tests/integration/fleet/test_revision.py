@@ -81,7 +81,7 @@ def test_where_it_goes_can_be_said(project: Project) -> None:
     [
         (["--head", "r9"], "'r9' does not name exactly one revision"),
         (["--head", "r1"], "Revision r1 is not a head"),
-        (["--rev-id", "r2"], "'r2' exists already"),
+        (["--rev-id", "r2"], "'r2' already exists"),
         (["--rev-id", "r-3"], "cannot be written"),
     ],
 )

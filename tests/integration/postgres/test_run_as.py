@@ -404,7 +404,7 @@ def test_another_value_is_refused_in_words(estate: Estate, value: str, found: st
 
 def test_a_pattern_for_owners_that_means_nothing_is_refused(estate: Estate) -> None:
     project = estate.project(onboard_owner="{tenant}_owner")
-    with pytest.raises(SettingsError, match=r"with \{name\} or \{schema\}"):
+    with pytest.raises(SettingsError, match=r"\{name\} and \{schema\} stand for"):
         load_settings(config=project.ini)
 
 
