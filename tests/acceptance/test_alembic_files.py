@@ -36,6 +36,7 @@ def _with_x(folder: Path, *scripts: tuple[str, ...]) -> Path:
     return history
 
 
+@pytest.mark.slow
 def test_pyproject_alone_beside_an_ini_and_by_its_name(tmp_path: Path, database: Database) -> None:
     write_history(tmp_path / "history", CREATE)
     project = Project(tmp_path, database.url)
@@ -73,6 +74,7 @@ def test_bytecode_alone_runs_for_each_tenant_in_a_process_of_its_own(
     assert "only as bytecode" in project.refuse("lint")
 
 
+@pytest.mark.slow
 def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(
     tmp_path: Path, database: Database
 ) -> None:
@@ -97,6 +99,7 @@ def test_x_reaches_env_py_and_scripts_and_is_kept_for_resume(
     assert "write key=value" in project.refuse("upgrade", "-x", "=1")
 
 
+@pytest.mark.slow
 def test_the_recipe_for_seed_data(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", ("r1", "pass", "pass"))
     text = (REPOSITORY / "docs" / "guides" / "scripts.md").read_text()
@@ -171,6 +174,7 @@ WIDTH = """
 """
 
 
+@pytest.mark.slow
 def test_long_revision_ids_need_a_wider_column_and_all_make_the_same(
     tmp_path: Path, database: Database
 ) -> None:

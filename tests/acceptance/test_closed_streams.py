@@ -17,6 +17,7 @@ R2 = ("r2", "print('hello')\nop.execute('ALTER TABLE thing ADD b int')")
 NAMES = ["a", "b", "c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_a_rollout_needs_no_standard_stream(
     tmp_path: Path, database: Database, closed: str

@@ -98,6 +98,7 @@ def test_names_that_need_quotes(project: Project, database: Database) -> None:
     assert sql in project.alembic("-x", f"tenant={names[0]}", "upgrade", "head", "--sql").out
 
 
+@pytest.mark.slow
 def test_the_sql_that_plan_prints_makes_the_same(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "--to", "0012")
     printed = project.run("plan", "--sql").out

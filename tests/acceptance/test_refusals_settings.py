@@ -110,6 +110,7 @@ def test_urls_that_cannot_be_used(project: Project, database: Database) -> None:
             assert "s3cr3t" not in error
 
 
+@pytest.mark.slow
 def test_refusals_as_json(project: Project, database: Database) -> None:
     commands = {
         ("upgrade", "9999"): "UnknownRevisionError",

@@ -63,6 +63,7 @@ def test_tenants_that_cannot_be_trusted(project: Project, database: Database) ->
         assert {problem["tenant"] for problem in plan["problems"]} == REASONS.keys()
 
 
+@pytest.mark.slow
 def test_downgrade_without_selection(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "--to", "0008")
     with untouched(database):
@@ -73,6 +74,7 @@ def test_downgrade_without_selection(project: Project, database: Database) -> No
         assert "--tenant" in project.refuse("stamp", "0007")
 
 
+@pytest.mark.slow
 def test_downgrade_across_an_irreversible_revision(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "beta", "--to", "0008")
     with untouched(database):

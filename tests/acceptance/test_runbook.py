@@ -109,6 +109,7 @@ def test_what_would_be_done_twice_is_finished_by_hand(
     assert database.fetch("SELECT FROM tenantmig.part") == []
 
 
+@pytest.mark.slow
 def test_who_holds_the_lock_is_found(acme: Callable[[str], Project], database: Database) -> None:
     project = acme("op.execute('ALTER TABLE thing ADD b int')")
     project.settings('lock_timeout = "30s"\n')
@@ -157,6 +158,7 @@ def test_a_driver_on_a_host_that_vanished_is_ended(
     assert stands(database, "acme") == {"acme": "r2"}
 
 
+@pytest.mark.slow
 def test_a_schema_without_a_version_table_is_stamped(
     acme: Callable[[str], Project], database: Database
 ) -> None:

@@ -26,8 +26,7 @@ from tenantmig.ledger.ledger import Ledger
 from tenantmig.ledger.outcomes import record_outcome
 from tenantmig.postgres.connection import SessionOptions, connect
 from tenantmig.postgres.session import TenantSession
-from tests.faults.protections import CONTROLS, Control
-from tests.fixtures.command import REPOSITORY, Project
+from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.faults import COUNT, PAUSE, R1, pausing, sleepers
 from tests.fixtures.history import write_history
@@ -82,14 +81,6 @@ def _version(database: Database) -> str:
 
 def _count(database: Database) -> int:
     return int(database.fetch("SELECT n FROM acme.counter")[0][0])
-
-
-@pytest.mark.parametrize("control", CONTROLS, ids=lambda c: f"{c.promise} {c.protection}")
-def test_what_a_control_takes_away_stands_there_once(control: Control) -> None:
-    """Whoever rewrites a protection hears of it here, before `make controls`."""
-    for patch in control.patches:
-        text = (REPOSITORY / "tenantmig" / patch.file).read_text()
-        assert text.count(patch.old) == 1, patch
 
 
 # -- what a lost COMMIT left is read, and only under the lock ----------------------------------

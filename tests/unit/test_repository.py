@@ -42,6 +42,7 @@ def test_only_the_command_line_prints(module: Path) -> None:
     assert "cli" in module.relative_to(PACKAGE).parts or "print" not in _calls(module)
 
 
+@pytest.mark.slow
 def test_every_sql_file_is_used_and_every_query_has_its_file() -> None:
     files = {f"{path.parts[-3]}/{path.stem}" for path in PACKAGE.glob("*/sql/*.sql")}
     named = {

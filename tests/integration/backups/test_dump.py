@@ -88,6 +88,7 @@ def script(database: Database, programs: ClientPrograms, schema: str, *, is_rela
     return re.sub(r"\\(un)?restrict .*", "", text.decode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["16", "18"])
 def test_a_dump_is_what_pg_dump_writes_by_itself(
     request: pytest.FixtureRequest, version: str
@@ -202,6 +203,7 @@ def test_a_dump_through_the_relay_tells_nothing(folder: Folder) -> None:
     assert folder.told == []
 
 
+@pytest.mark.slow
 def test_what_pg_dump_leaves_out_is_not_missed(
     database: Database, folder: Folder, role: str
 ) -> None:
@@ -213,6 +215,7 @@ def test_what_pg_dump_leaves_out_is_not_missed(
     assert folder.told == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", ["users", "tickets", "v", "mv"])
 def test_an_object_that_the_relay_would_hide_is_noticed(
     database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch, hidden: str
@@ -247,6 +250,7 @@ def test_a_question_that_was_spoilt_is_asked_by_pg_dump_itself(
     assert [reason in told for told in folder.told] == [True]
 
 
+@pytest.mark.slow
 def test_a_run_tells_of_a_slow_backup(
     database: Database,
     tmp_path: Path,
@@ -350,6 +354,7 @@ def test_a_dump_that_is_stopped_while_it_waits_leaves_nothing(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_rows_come_through_the_relay_as_they_are(
     database: Database, programs: ClientPrograms
 ) -> None:

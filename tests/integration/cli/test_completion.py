@@ -70,6 +70,7 @@ def complete(project: Project, programs: Path, *words: str) -> list[str]:
     return lines[1::2]
 
 
+@pytest.mark.slow
 def test_it_completes_commands_options_tenants_and_revisions(
     project: Project, database: Database, unhurried: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_it_completes_commands_options_tenants_and_revisions(
         assert complete(project, unhurried, "tenantmig", *typed) == expected, typed
 
 
+@pytest.mark.slow
 def test_a_name_of_a_tenant_stays_one_word_and_runs_nothing(
     project: Project, database: Database, unhurried: Path
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_name_of_a_tenant_stays_one_word_and_runs_nothing(
     assert sorted(os.listdir(project.folder)) == before
 
 
+@pytest.mark.slow
 def test_the_source_may_be_another(project: Project, unhurried: Path) -> None:
     (project.folder / "tenants.py").write_text("def listed():\n    return ['acme', 'umbrella']\n")
     project.settings('source = "callable"\nsource_callable = "tenants:listed"\n')
@@ -135,6 +138,7 @@ def ask(folder: Path, words: Sequence[str], **environment: str) -> None:
 TENANT = ("status", "-t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [
@@ -153,6 +157,7 @@ def test_a_failure_is_silent(project: Project, environment: dict[str, str]) -> N
     ask(project.folder, TENANT, **environment)
 
 
+@pytest.mark.slow
 def test_a_broken_ini_is_silent(project: Project) -> None:
     project.ini.write_text("[alembic\n")
     ask(project.folder, TENANT)

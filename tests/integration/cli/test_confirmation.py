@@ -78,6 +78,7 @@ def test_without_a_terminal_it_needs_yes(moved: Project, database: Database) -> 
     assert stands(database, "a", "b") == {"a": None, "b": "r3"}
 
 
+@pytest.mark.slow
 def test_what_takes_nothing_away_needs_no_yes(moved: Project, database: Database) -> None:
     moved.run("stamp", "r2", "--all")
     moved.run("stamp", "r3", "--all")
@@ -85,6 +86,7 @@ def test_what_takes_nothing_away_needs_no_yes(moved: Project, database: Database
     assert stands(database, "a", "b") == {"a": "r3", "b": "r3"}
 
 
+@pytest.mark.slow
 def test_what_was_refused_for_a_better_reason_says_that(moved: Project) -> None:
     for command in (("downgrade", "r9", "--all"), ("downgrade", "r1"), ("rollback", "9")):
         assert "--yes" not in moved.refuse(*command)

@@ -30,6 +30,7 @@ def granted(stage: Stage, row: Row) -> Project:
     return stage.as_visitor()
 
 
+@pytest.mark.slow
 def test_membership_must_be_inherited(stage: Stage) -> None:
     """And the statement in the error is the remedy."""
     if stage.database.fetch("SHOW server_version_num")[0][0] < "160000":
@@ -60,6 +61,7 @@ def test_nobody_is_told_to_become_a_superuser(stage: Stage) -> None:
     assert "GRANT postgres" not in said
 
 
+@pytest.mark.slow
 def test_a_role_that_only_reads(stage: Stage, ask: Ask) -> None:
     """Readers do not write; a run is refused before it begins, also with every grant."""
     visitor = granted(stage, UPGRADE)
@@ -74,6 +76,7 @@ def test_a_role_that_only_reads(stage: Stage, ask: Ask) -> None:
             assert "default_transaction_read_only is on" in said
 
 
+@pytest.mark.slow
 def test_a_reader_of_an_older_ledger(stage: Stage, ask: Ask) -> None:
     """Only its owner can bring it to this version; everybody else is told who that is."""
     stage.database.execute(BEFORE_SALTS)
@@ -145,6 +148,7 @@ def test_another_source_needs_the_same_and_its_own(stage: Stage, ask: Ask) -> No
     assert "1 tenant, 1 at head" in ask(visitor, "status").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "wanted"),
     [
@@ -176,6 +180,7 @@ def test_what_a_script_lacks(stage: Stage, tmp_path: Path, script: str, wanted: 
     assert stage.database.fetch("SELECT to_regclass('acme.first')") == [(None,)]
 
 
+@pytest.mark.slow
 def test_what_the_holder_of_a_lock_does_is_told_with_pg_read_all_stats(stage: Stage) -> None:
     visitor = granted(stage, UPGRADE)
     visitor.environment |= {"TENANTMIG_TENANT_LOCK_TIMEOUT": "200ms", "TENANTMIG_ATTEMPTS": "1"}

@@ -116,6 +116,7 @@ def test_the_table_has_every_command() -> None:
     assert set(getattr(group.commands["tenants"], "commands")) <= inner  # noqa: B009  typer's
 
 
+@pytest.mark.slow
 def test_json_is_exact(fleet: Project) -> None:
     found = {t["tenant"]: t for t in fleet.run("tenants", "list", "--json").json["tenants"]}
     assert found[NAME]["schema"] == SCHEMA

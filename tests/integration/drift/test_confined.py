@@ -147,6 +147,7 @@ def test_commands_that_need_the_whole_history_refuse_in_words(
     assert sorted(tmp_path.rglob("*.py")) == scripts
 
 
+@pytest.mark.slow
 def test_the_first_foreign_key_ever_to_a_shared_table(tmp_path: Path, database: Database) -> None:
     """It leaves a mark on that table's row in pg_class, which is not a change."""
     database.execute("CREATE SCHEMA core; CREATE TABLE core.countries (id int PRIMARY KEY)")
@@ -186,6 +187,7 @@ def test_an_environment_that_reaches_out(tmp_path: Path, database: Database) -> 
     assert "env.py opens a connection of its own: not tried" in message
 
 
+@pytest.mark.slow
 def test_without_counts_nothing_can_be_known(tmp_path: Path, database: Database) -> None:
     history = write_history(tmp_path / "history", ("r1", sends("SET track_counts = off", INSERT)))
     with outside(database):

@@ -302,6 +302,7 @@ def test_a_function_may_name_its_own_schema(own_names: Project, database: Databa
     assert found_in(fleet.drift()) == {"acme": "function g()"}
 
 
+@pytest.mark.slow
 def test_what_a_tenant_calls_like_postgresql_calls_it_is_never_run(
     own_names: Project, database: Database
 ) -> None:
@@ -407,6 +408,7 @@ def test_branches_have_references_of_their_own(
         assert found_in(fleet.drift()) == {"everything": "table more"}
 
 
+@pytest.mark.slow
 def test_a_tenant_that_is_migrated_meanwhile_is_no_drift(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def catalog_of(database: Database, schema: str) -> dict[str, Any]:
     return {kind: objects for kind, objects in found.items() if kind != "schema"}
 
 
+@pytest.mark.slow
 def test_the_history_runs_there_as_in_a_tenant(project: Project, database: Database) -> None:
     project.run("onboard", "acme", "beta")
     project.run("downgrade", "r2", "-t", "beta", "--yes")
@@ -81,6 +82,7 @@ def test_a_script_that_fails_is_told_and_the_schema_is_gone(
     assert database.fetch(SCRATCHES) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_command_left_is_dropped_by_the_next(
     project: Project, database: Database
 ) -> None:
@@ -104,6 +106,7 @@ def test_what_a_killed_command_left_is_dropped_by_the_next(
 SHARED = ("r1", "op.execute('CREATE TABLE thing (id int REFERENCES core.country)')")
 
 
+@pytest.mark.slow
 def test_nobody_queues_behind_its_end(tmp_path: Path, database: Database) -> None:
     """A foreign key to a shared table: to drop it locks that table, which somebody is reading."""
     database.execute("CREATE SCHEMA core; CREATE TABLE core.country (id int PRIMARY KEY)")

@@ -94,6 +94,7 @@ def _open(tmp_path: Path, database: Database, before: str) -> Fleet:
     return Fleet.open(tmp_path / "alembic.ini", database_url=database.url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", FITS.values(), ids=FITS)
 def test_what_works_in_a_run_is_no_fault(
     tmp_path: Path, database: Database, before: str, monkeypatch: pytest.MonkeyPatch

@@ -136,6 +136,7 @@ def _schemas(database: Database) -> set[str]:
     return {str(row[0]) for row in rows}
 
 
+@pytest.mark.slow
 def test_the_look_tells_what_env_py_sends_and_lets_the_rest_be(
     project: Project, database: Database
 ) -> None:
@@ -155,6 +156,7 @@ def test_the_look_tells_what_env_py_sends_and_lets_the_rest_be(
         assert fleet._driver.engines.look_at_env([acme]) is None, name
 
 
+@pytest.mark.slow
 def test_every_command_says_so_and_status_goes_on(
     project: Project, database: Database, ask: Ask
 ) -> None:
@@ -193,6 +195,7 @@ UNSEEN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after", "is_run"), UNSEEN.values(), ids=UNSEEN)
 def test_what_the_look_cannot_see_is_refused_in_the_run(
     project: Project, database: Database, before: str, after: str, is_run: bool
@@ -210,6 +213,7 @@ def test_what_the_look_cannot_see_is_refused_in_the_run(
     assert [row[0] for row in found] == (["tenant_acme"] if is_run else [])
 
 
+@pytest.mark.slow
 def test_an_engine_of_its_own_may_read_and_the_cookbook_runs(
     project: Project, database: Database
 ) -> None:
@@ -248,6 +252,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tenant", "schema"])
 def test_what_was_written_by_hand_and_is_adapted_serves_a_tenant_of_another_name(
     project: Project, database: Database, name: str

@@ -245,6 +245,7 @@ def test_as_plain_alembic_alone(
         assert Counter(t.engine for t in report.tenants) == case.engines, report.obstacles
 
 
+@pytest.mark.slow
 def test_a_plan_says_which_way_each_revision_goes(tmp_path: Path, database: Database) -> None:
     """And neither it, nor its SQL, nor lint runs a script that is not proved pure."""
     mark = tmp_path / "mark"
@@ -304,6 +305,7 @@ def numbered(element, compiler, **options):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOOKS)
 def test_what_sqlalchemy_calls_on_its_own(
     name: str, tmp_path: Path, server: AnyServer, database: Database

@@ -30,6 +30,7 @@ def project(tmp_path: Path, database: Database) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_every_command_refuses_before_anything_is_touched(
     project: Project, database: Database
 ) -> None:
@@ -63,6 +64,7 @@ def test_plain_alembic_rolls_the_first_revision_back(project: Project, database:
     assert database.fetch("SELECT version_num FROM acme.schema_revision") == [("r2",)]
 
 
+@pytest.mark.slow
 def test_a_name_of_the_module_is_found(project: Project) -> None:
     env = project.folder / "history" / "env.py"
     text = env.read_text().replace(OTHER, NAMED)

@@ -153,6 +153,7 @@ def test_phases_of_a_downgrade(tmp_path: Path, open_fleet: OpenFleet, database: 
 # -- indexes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", ["resume", "upgrade"])
 def test_an_invalid_index_of_a_killed_driver_is_rebuilt(
     tmp_path: Path, project: Project, open_fleet: OpenFleet, database: Database, again: str
@@ -255,6 +256,7 @@ def test_a_unique_index_over_duplicates_fails_and_leaves_nothing(
     assert fleet.resume().counts == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_a_dropped_index_that_was_cut_off_is_dropped_by_resume(
     tmp_path: Path, project: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -303,6 +305,7 @@ def test_an_update_that_was_cut_off_is_never_run_again(
     assert stands(database, "a") == {"a": "r1"}
 
 
+@pytest.mark.slow
 def test_an_update_that_is_done_is_not_run_again_by_resume(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -315,6 +318,7 @@ def test_an_update_that_is_done_is_not_run_again_by_resume(
     assert database.fetch("SELECT n FROM a.counter") == [(1,)]
 
 
+@pytest.mark.slow
 def test_an_enum_value_that_is_there_is_settled(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:

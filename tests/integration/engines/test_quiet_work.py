@@ -83,6 +83,7 @@ def assert_quiet(result: Result) -> None:
     assert "DEBUG" not in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("logging", LOGGERS)
 def test_check_tells_warnings_alone(tmp_path: Path, database: Database, logging: str) -> None:
     checked = made(tmp_path, database, logging).run("check", expect=5)
@@ -91,6 +92,7 @@ def test_check_tells_warnings_alone(tmp_path: Path, database: Database, logging:
     assert "Running" not in checked.out
 
 
+@pytest.mark.slow
 def test_so_does_all_other_work_of_its_own(tmp_path: Path, database: Database) -> None:
     project = made(tmp_path, database, "fileConfig")
     database.execute("CREATE SCHEMA acme; CREATE TABLE acme.thing (id int)")
@@ -110,6 +112,7 @@ def test_so_does_all_other_work_of_its_own(tmp_path: Path, database: Database) -
     assert "leave_out" not in shown.out
 
 
+@pytest.mark.slow
 def test_a_script_that_fails_there_says_why(tmp_path: Path, database: Database) -> None:
     project = made(tmp_path, database, "fileConfig")
     script = project.script_location / "versions" / "r2.py"
@@ -122,6 +125,7 @@ def test_a_script_that_fails_there_says_why(tmp_path: Path, database: Database) 
         assert "division by zero" in failed.err
 
 
+@pytest.mark.slow
 def test_a_run_names_the_revisions(tmp_path: Path, database: Database) -> None:
     project = made(tmp_path, database, "fileConfig")
     first, second = "Running upgrade  -> r1", "Running upgrade r1 -> r2"

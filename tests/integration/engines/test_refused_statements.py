@@ -67,6 +67,7 @@ with op.get_context().autocommit_block():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [16, 18])
 def test_a_refused_statement_has_failed_unless_its_effect_is_unknown(
     tmp_path: Path, request: pytest.FixtureRequest, open_fleet: OpenFleet, version: int

@@ -17,6 +17,7 @@ IN_PARTS = f"with op.get_context().autocommit_block():\n    {MAKE}"
 SESSION = "    with tenant.session() as connection:\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [MAKE, IN_PARTS], ids=["as a whole", "in parts"])
 def test_set_role_in_env(tmp_path: Path, database: Database, script: str) -> None:
     role = f"Role of {database.name}"

@@ -24,6 +24,7 @@ def opened(folder: Path, database: Database, seconds: float) -> Project:
     return Project(folder, database.url, write_history(folder / "history", CREATE, slow))
 
 
+@pytest.mark.slow
 def test_others_wait_as_long_as_the_witness_works(
     tmp_path: Path, database: Database, open_fleet: OpenFleet
 ) -> None:
@@ -36,6 +37,7 @@ def test_others_wait_as_long_as_the_witness_works(
     assert set(stands(database, *NAMES).values()) == {"r2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["interrupt", "deadline"])
 def test_a_stop_is_heard_by_those_that_wait(tmp_path: Path, database: Database, how: str) -> None:
     project = opened(tmp_path, database, 300)
@@ -56,6 +58,7 @@ def test_a_stop_is_heard_by_those_that_wait(tmp_path: Path, database: Database, 
     assert set(stands(database, *NAMES).values()) == {"r1"}
 
 
+@pytest.mark.slow
 def test_who_waits_at_a_later_leg_is_told_where_the_first_one_brought_it(
     tmp_path: Path, database: Database
 ) -> None:

@@ -327,6 +327,7 @@ def test_extension_schemas_are_no_noise(tmp_path: Path, database: Database, publ
     assert revise(project)["changes"] == []
 
 
+@pytest.mark.slow
 def test_models_may_mix_both_ways_and_share_names_with_tables_elsewhere(fleet: Fleet) -> None:
     mixed = (
         thing(A, B, schema="tenant")

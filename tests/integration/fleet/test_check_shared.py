@@ -69,6 +69,7 @@ def _is_ours(database: Database, name: str) -> bool:
     return bool(rows) and rows[0][0] == MARK.format(database.name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_both_lineages_are_run_in_a_database_of_their_own(project: Project) -> None:
     found = project.run("check", "--replay", "--json").json
@@ -87,6 +88,7 @@ def test_extensions_are_where_the_real_database_has_them(
     assert "2 sound" in project.run("check").out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_left")
 def test_a_shared_lineage_that_fails_is_told(project: Project) -> None:
     script = project.folder / "shared" / "versions" / "s1.py"
@@ -112,6 +114,7 @@ def test_the_scratch_database_is_of_the_same_kind(tmp_path: Path, database: Data
         database.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.slow
 def test_an_extension_that_the_role_may_not_make_is_no_obstacle(
     tmp_path: Path, database16: Database
 ) -> None:

@@ -20,6 +20,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_over_nobody_is_refused(three: Project, database: Database) -> None:
     everyone = (("downgrade", "r1", "--all", "--yes"), ("stamp", "r1", "--all"))
     with untouched(database):
@@ -50,6 +51,7 @@ def test_the_source_is_named(
     assert named in str(fleet.plan().nobody)
 
 
+@pytest.mark.slow
 def test_an_empty_fleet_may_be_allowed(three: Project, database: Database) -> None:
     assert named_in(three, "status") == named_in(three, "plan")
     assert "lists no tenant" in named_in(three, "plan")

@@ -246,6 +246,7 @@ def test_with_alembic_postgresql_enum_in_env_py_the_script_is_every_tenants(
     assert {one["downgrade"] for one in told["revisions"]} == {"sound"}
 
 
+@pytest.mark.slow
 def test_a_script_that_names_the_scratch_schema_is_refused(
     tmp_path: Path, database: Database
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_script_that_names_the_scratch_schema_is_refused(
     assert list((project.script_location / "versions").glob("*.py")) == []
 
 
+@pytest.mark.slow
 def test_types_of_extensions_are_rendered_with_their_import(
     tmp_path: Path, database: Database
 ) -> None:

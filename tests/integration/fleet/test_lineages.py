@@ -77,6 +77,7 @@ def fleet(project: Project) -> Project:
 # -- upgrade ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_shared_lineage_goes_first(fleet: Project, database: Database) -> None:
     add_revision(
         fleet,
@@ -103,6 +104,7 @@ def test_the_shared_lineage_goes_first(fleet: Project, database: Database) -> No
     assert fleet.run("upgrade", "--json").json["shared"] is None
 
 
+@pytest.mark.slow
 def test_if_it_fails_no_tenant_is_touched(fleet: Project, database: Database) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('SELECT 1 / 0')")
     add_revision(fleet, "history", "r2", "op.add_column('customer', sa.Column('x', sa.Integer))")
@@ -121,6 +123,7 @@ def test_if_it_fails_no_tenant_is_touched(fleet: Project, database: Database) ->
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 2}
 
 
+@pytest.mark.slow
 def test_one_lineage_by_name(fleet: Project, database: Database) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
     add_revision(fleet, "history", "r2", "op.add_column('customer', sa.Column('x', sa.Integer))")
@@ -131,6 +134,7 @@ def test_one_lineage_by_name(fleet: Project, database: Database) -> None:
     assert head_of(database, CORE) == "s3"
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_the_tenants_is_told_before_the_shared_tables_are_touched(
     fleet: Project, database: Database
 ) -> None:
@@ -140,6 +144,7 @@ def test_what_is_wrong_with_the_tenants_is_told_before_the_shared_tables_are_tou
         assert "r9" in fleet.refuse("upgrade", "r9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("--canary", "nobody"), ("--engine", "nothing")])
 def test_a_refused_option_is_told_before_the_shared_tables_are_touched(
     fleet: Project, database: Database, flags: tuple[str, str]
@@ -149,11 +154,13 @@ def test_a_refused_option_is_told_before_the_shared_tables_are_touched(
         fleet.refuse("upgrade", *flags)
 
 
+@pytest.mark.slow
 def test_who_fails_is_told_that_the_tenants_come_after(fleet: Project) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('SELECT 1 / 0')")
     assert "then run: tenantmig upgrade" in fleet.run("upgrade", expect=3).out
 
 
+@pytest.mark.slow
 def test_a_backup_is_of_tenants_alone(fleet: Project, database: Database, tmp_path: Path) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
     add_revision(fleet, "history", "r2", "op.add_column('customer', sa.Column('x', sa.Integer))")
@@ -166,6 +173,7 @@ def test_a_backup_is_of_tenants_alone(fleet: Project, database: Database, tmp_pa
 # -- the way back, and on --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_there_and_back(fleet: Project, database: Database) -> None:
     report = fleet.run("downgrade", "-1", "--lineage", "shared", "--yes", "--json").json
     assert head_of(database, CORE) == "s1"
@@ -178,6 +186,7 @@ def test_there_and_back(fleet: Project, database: Database) -> None:
     assert head_of(database, CORE) == "s1"
 
 
+@pytest.mark.slow
 def test_a_stamp(fleet: Project, database: Database) -> None:
     before = database.fetch(COLUMNS)
     fleet.run("stamp", "s1", "--lineage", "shared")
@@ -197,6 +206,7 @@ def test_plain_alembic_works_and_is_seen(project: Project, database: Database) -
     assert "core.country.currency" in {name for (name,) in database.fetch(COLUMNS)}
 
 
+@pytest.mark.slow
 def test_other_tables_may_be_there_before(project: Project, database: Database) -> None:
     """As with Alembic; a tenant schema that holds tables and says nothing is refused."""
     database.execute(f"CREATE TABLE {CORE}.other (id int)")
@@ -243,6 +253,7 @@ def modelled(fleet: Project) -> Project:
     return fleet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lineage", ["tenant", "shared"])
 def test_a_model_that_has_not_changed_makes_no_script(modelled: Project, lineage: str) -> None:
     command = ("revision", "-m", "nothing", "--autogenerate", "--lineage", lineage)
@@ -267,6 +278,7 @@ def test_each_lineage_gets_what_its_models_have(modelled: Project, database: Dat
     assert "core.country.euro" in {name for (name,) in database.fetch(COLUMNS)}
 
 
+@pytest.mark.slow
 def test_the_first_revision_of_the_shared_tables(modelled: Project, database: Database) -> None:
     """There is no version table yet, and none is made."""
     history = write_history(modelled.folder / "new", environment="env_shared.py.txt")
@@ -286,6 +298,7 @@ def test_the_first_revision_of_the_shared_tables(modelled: Project, database: Da
     assert "first.country.currency" in {name for (name,) in database.fetch(COLUMNS)}
 
 
+@pytest.mark.slow
 def test_nothing_is_tried_out_in_the_shared_schema(modelled: Project, database: Database) -> None:
     """Not even by an env.py that commits: it holds the customers' rows, and others read it."""
     (modelled.folder / "models.py").write_text(MODELS.replace('"currency"', '"money"'))
@@ -300,6 +313,7 @@ def test_nothing_is_tried_out_in_the_shared_schema(modelled: Project, database: 
     assert "- currency to money?" in script
 
 
+@pytest.mark.slow
 def test_the_sql_of_both(fleet: Project, database: Database) -> None:
     add_revision(fleet, "shared", "s3", "op.execute('CREATE TABLE plan (id int)')")
     add_revision(fleet, "history", "r2", "op.execute('CREATE TABLE seat (id int)')")
@@ -313,6 +327,7 @@ def test_the_sql_of_both(fleet: Project, database: Database) -> None:
 # -- status ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_status_shows_both(fleet: Project) -> None:
     status = fleet.run("status", "--json").json
     assert status["shared"]["head"] == "s2"
@@ -334,6 +349,7 @@ def test_status_shows_both(fleet: Project) -> None:
 # -- refusals --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_refusals(fleet: Project, database: Database) -> None:
     with untouched(database):
         refused = fleet.refuse("upgrade", "--lineage", "shared", "-t", "acme")

@@ -31,6 +31,7 @@ def altering(tmp_path: Path, database: Database) -> Project:
     return Project(tmp_path, database.url, history)
 
 
+@pytest.mark.slow
 def test_what_has_a_version_row_is_adopted_as_it_stands_and_drift_says_why_it_compares_nothing(
     altering: Project, database: Database
 ) -> None:
@@ -86,6 +87,7 @@ def elsewhere(connection):
 """
 
 
+@pytest.mark.slow
 def test_birth_makes_tenants_and_the_reference_at_head(
     altering: Project, database: Database, ask: Ask
 ) -> None:

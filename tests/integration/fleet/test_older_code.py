@@ -25,6 +25,7 @@ def standings(ask: Ask, project: Project, *command: str) -> dict[str, str]:
     return {one["tenant"]: one["standing"] for one in found["tenants"]}
 
 
+@pytest.mark.slow
 def test_tenants_ahead_of_the_code_are_told_and_an_upgrade_is_refused(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -54,6 +55,7 @@ def test_tenants_ahead_of_the_code_are_told_and_an_upgrade_is_refused(
     assert outcomes(old.resume(failed.run))["b"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_shared_lineage_ahead_is_refused_by_a_dry_run_too(
     three: Project, database: Database, ask: Ask
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_shared_lineage_ahead_is_refused_by_a_dry_run_too(
             assert "the shared lineage is at revision s2, which is not in this history" in error
 
 
+@pytest.mark.slow
 def test_a_revision_that_nobody_knows_is_the_problem_of_that_tenant(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -88,6 +91,7 @@ def test_a_revision_that_nobody_knows_is_the_problem_of_that_tenant(
     assert standings(ask, three) == dict.fromkeys("ab", "ahead") | dict.fromkeys("cd", "behind")
 
 
+@pytest.mark.slow
 def test_where_a_tenant_is_is_not_told_if_it_was_not_read(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -124,6 +128,7 @@ def test_where_a_tenant_is_is_not_told_if_it_was_not_read(
     }
 
 
+@pytest.mark.slow
 def test_no_tenant_ends_a_command_for_the_fleet(
     three: Project,
     open_fleet: OpenFleet,
@@ -168,6 +173,7 @@ def test_no_tenant_ends_a_command_for_the_fleet(
     }
 
 
+@pytest.mark.slow
 def test_overlapping_rows_keep_no_other_tenant_from_drift_and_adoption(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:

@@ -90,6 +90,7 @@ def test_tenants_come_and_go_while_a_run_moves_the_fleet(
     assert fleet.resume(2).is_complete
 
 
+@pytest.mark.slow
 def test_a_dead_drivers_fleet_is_free_for_a_new_run(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_tenant_onboarded_behind_the_target_meanwhile_is_brought_there(
     assert fleet.run(report.run or 0).counts == {"upgraded": 2}
 
 
+@pytest.mark.slow
 def test_a_run_sweeps_until_nobody_is_behind(open_fleet: OpenFleet, database: Database) -> None:
     """Each tenant that arrives is followed by the birth of another."""
     fleet, other = open_fleet(), open_fleet()
@@ -178,6 +180,7 @@ def test_a_run_with_nothing_to_do_waits_for_a_birth_that_began_before_it(
     assert stands(database, "a") == {"a": "r3"}
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_a_birth_can_be_stopped(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -205,6 +208,7 @@ def test_a_run_that_waits_for_a_birth_can_be_stopped(
     assert outcomes(reports[0]) == {"b": "already_current"}
 
 
+@pytest.mark.slow
 def test_a_birth_that_never_ends_is_not_waited_for_once_its_driver_is_dead(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -245,6 +249,7 @@ def test_older_code_than_the_fleets_target_onboards_nobody(
     assert error["type"] == "OlderCodeError"
 
 
+@pytest.mark.slow
 def test_older_code_is_refused_also_while_the_run_has_only_begun(
     older: str, three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:

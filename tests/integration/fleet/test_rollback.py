@@ -72,6 +72,7 @@ def test_exactly_the_moved_tenants_go_back_each_to_where_it_was(
     assert fleet.run(run_of(report)) == report or fleet.run(run_of(report)).counts == report.counts
 
 
+@pytest.mark.slow
 def test_a_tenant_that_stopped_half_way_goes_back_too(
     three: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -188,6 +189,7 @@ def test_an_offboarded_tenant_is_named_and_the_others_go(
     assert "this tenant no longer exists" in str(by_name(report)["a"].error)
 
 
+@pytest.mark.slow
 def test_a_tenant_onboarded_anew_under_the_same_name_is_not_taken_for_the_old_one(
     open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -216,6 +218,7 @@ def marked(three: Project, open_fleet: OpenFleet) -> Fleet:
     return fleet
 
 
+@pytest.mark.slow
 def test_an_irreversible_revision_is_refused_before_anything_is_touched(
     marked: Fleet, database: Database
 ) -> None:
@@ -230,6 +233,7 @@ def test_an_irreversible_revision_is_refused_before_anything_is_touched(
     assert len(marked.runs()) == runs
 
 
+@pytest.mark.slow
 def test_those_that_would_pass_it_can_be_left(marked: Fleet, database: Database) -> None:
     with untouched(database, besides=["tenantmig", "new"]):
         report = marked.downgrade("r1", EVERYONE, RunOptions(skip_irreversible=True))
@@ -259,6 +263,7 @@ def moved(three: Project, open_fleet: OpenFleet) -> tuple[Fleet, int]:
 SKIPPED = {"a": "skipped", "b": "skipped", "free": "downgraded"}
 
 
+@pytest.mark.slow
 def test_a_rollback_that_leaves_tenants_says_so(
     moved: tuple[Fleet, int], database: Database
 ) -> None:
@@ -326,6 +331,7 @@ def test_the_command_says_the_same(three: Project, database: Database) -> None:
     assert report.json["counts"] == {"downgraded": 1, "skipped": 1}
 
 
+@pytest.mark.slow
 def test_an_irreversible_revision_that_is_not_passed_is_no_matter(
     marked: Fleet, database: Database
 ) -> None:

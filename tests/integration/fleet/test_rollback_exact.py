@@ -83,6 +83,7 @@ def populate(open_fleet: OpenFleet, *names: str, more: int = 0) -> dict[str, str
     return {name: ",".join(heads) or None for name, heads in places.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_each_tenant_comes_to_exactly_the_heads_that_it_had(
     branched: Project, open_fleet: OpenFleet, database: Database, engine: str
@@ -105,6 +106,7 @@ def test_each_tenant_comes_to_exactly_the_heads_that_it_had(
     assert {t.from_revision for t in report.tenants} == {"m2,x1"}
 
 
+@pytest.mark.slow
 def test_a_rollback_over_a_merge_that_was_killed_is_resumed(
     branched: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_rollback_over_a_merge_that_was_killed_is_resumed(
     assert stands(database, *names) == {n: ",".join(AT[n]) or None for n in names}
 
 
+@pytest.mark.slow
 def test_a_stamp_and_a_downgrade_of_several_heads_are_undone_exactly(
     branched: Project, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -141,6 +144,7 @@ def test_a_stamp_and_a_downgrade_of_several_heads_are_undone_exactly(
     assert database.fetch("SELECT to_regclass('a.t_a2'), to_regclass('a.t_b2')") != [(None, None)]
 
 
+@pytest.mark.slow
 def test_what_is_not_in_the_history_any_more_is_named(
     branched: Project, open_fleet: OpenFleet, database: Database
 ) -> None:

@@ -31,6 +31,7 @@ def first_words(text: str) -> list[str]:
     return [line.split()[0] for line in text.splitlines() if line.strip()]
 
 
+@pytest.mark.slow
 def test_status_is_in_the_order_of_the_history_and_names_who_is_behind(
     three: Project, open_fleet: OpenFleet, database: Database, ask: Ask
 ) -> None:
@@ -56,6 +57,7 @@ def test_status_is_in_the_order_of_the_history_and_names_who_is_behind(
     assert first_words(ask(three, "status").out)[1:6] == ["revision", "base", "r1", "r2", "a0"]
 
 
+@pytest.mark.slow
 def test_one_tenants_life(
     three: Project,
     open_fleet: OpenFleet,
@@ -105,6 +107,7 @@ def test_one_tenants_life(
     assert "offboard" in gone
 
 
+@pytest.mark.slow
 def test_dates_stay_whole_beside_long_names(
     three: Project,
     open_fleet: OpenFleet,
@@ -126,6 +129,7 @@ def test_dates_stay_whole_beside_long_names(
         assert "0123456789abcdef" in folded or "0123" in out
 
 
+@pytest.mark.slow
 def test_every_json_has_its_version(three: Project, open_fleet: OpenFleet, ask: Ask) -> None:
     open_fleet().onboard(["a"], "r1")
     commands: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -145,6 +149,7 @@ def test_every_json_has_its_version(three: Project, open_fleet: OpenFleet, ask: 
         assert told["version"] == 1
 
 
+@pytest.mark.slow
 def test_the_sql_of_a_plan_as_json(three: Project, open_fleet: OpenFleet, ask: Ask) -> None:
     write_history(three.script_location, ("r1", "op.execute('CREATE TABLE thing (id int)')"))
     for name in ("r2", "r3"):

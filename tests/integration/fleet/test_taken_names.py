@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
 from tests.fixtures.history import write_history
@@ -27,6 +29,7 @@ HINT = "; `tenantmig drift -t {}` shows what exists there already"
 ODD = "Stark & Sons"
 
 
+@pytest.mark.slow
 def test_what_a_killed_plain_alembic_left(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:
@@ -59,6 +62,7 @@ def test_what_a_killed_plain_alembic_left(
     assert set(stands(database, *names).values()) == {"r4"}
 
 
+@pytest.mark.slow
 def test_no_word_of_drift_where_nothing_could_be_compared(
     tmp_path: Path, open_fleet: OpenFleet, database: Database
 ) -> None:

@@ -92,11 +92,13 @@ def test_its_runs_can_be_resumed(old: Database, fleet: Fleet) -> None:
     assert stands(old, "acme") == {"acme": "r2"}
 
 
+@pytest.mark.slow
 def test_its_runs_can_be_rolled_back(old: Database, fleet: Fleet) -> None:
     assert outcomes(fleet.rollback(2)) == {"acme": "downgraded"}
     assert stands(old, "acme") == {"acme": "r1"}
 
 
+@pytest.mark.slow
 def test_a_driver_of_the_older_version_is_waited_for(old: Database, fleet: Fleet) -> None:
     """Its locks have other keys, which this version would not heed."""
     with psycopg.connect(old.url, autocommit=True) as driver:

@@ -97,6 +97,7 @@ def test_parallelism_is_bounded_and_never_none(
     assert least <= default_parallel(database16.connect(), tenants) <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "tenants", "helpers"),
     [
@@ -161,6 +162,7 @@ def ledger_on(folder: Path, database: Database) -> AbstractContextManager[Ledger
 WORKER = "tenantmig run 7"
 
 
+@pytest.mark.slow
 def test_a_server_is_full_when_it_answers_and_has_no_connection_left(
     tmp_path: Path, small_database: Database
 ) -> None:
@@ -214,6 +216,7 @@ def make_tenant(database: Database, schema: str, tables: int) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tables", [1, 15, 22, 36, 200])
 def test_half_the_lock_table_stays_free(small_database: Database, tables: int) -> None:
     """However many relations the largest tenant has; a worker may lock them all."""

@@ -48,6 +48,7 @@ FAILING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["alembic", "auto"])
 def test_what_an_extension_has_in_a_configured_schema_resolves(
     engine: str, tmp_path: Path, database: Database, open_fleet: OpenFleet

@@ -57,6 +57,7 @@ def named(pid: int) -> str:
     return f"server process {pid} of the role {STRANGER} (a job, from 127.0.0.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "alembic"])
 def test_who_cannot_read_the_ledger_is_in_nobodys_way(
     fleet: Project, database: Database, engine: str
@@ -88,6 +89,7 @@ def test_each_ledger_has_keys_of_its_own(database: Database, server: AnyServer) 
     assert len(salts) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "alembic"])
 @pytest.mark.parametrize(
     ("lock", "mode"), [("tenant", ""), ("tenant", "_shared"), ("beside", ""), ("beside", "_shared")]
@@ -108,6 +110,7 @@ def test_plain_alembic_meets_a_stranger(fleet: Project, database: Database) -> N
     assert named(pid) in refused.out + refused.err
 
 
+@pytest.mark.slow
 def test_a_stranger_holds_the_fleet(fleet: Project, database: Database) -> None:
     with held(database, "tenantmig.fleet") as pid:
         refused = fleet.run("upgrade", expect=4)
@@ -117,6 +120,7 @@ def test_a_stranger_holds_the_fleet(fleet: Project, database: Database) -> None:
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_a_stranger_holds_the_next_run(fleet: Project, database: Database) -> None:
     with held(database, "tenantmig.run:2") as pid:
         assert named(pid) in fleet.run("upgrade", expect=4).err
@@ -124,6 +128,7 @@ def test_a_stranger_holds_the_next_run(fleet: Project, database: Database) -> No
         assert fleet.run("upgrade", "--json").json["run"] == 3
 
 
+@pytest.mark.slow
 def test_a_stranger_keeps_a_dead_run_alive(fleet: Project, database: Database) -> None:
     """It looks like the run of a driver that lives; the refusal names the session."""
     database.execute("UPDATE tenantmig.run SET state = 'running', kind = 'upgrade'")
@@ -132,6 +137,7 @@ def test_a_stranger_keeps_a_dead_run_alive(fleet: Project, database: Database) -
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["auto", "alembic"])
 def test_who_holds_a_table_is_named(fleet: Project, database: Database, engine: str) -> None:
     """A long report of the application."""
@@ -149,6 +155,7 @@ def test_who_holds_a_table_is_named(fleet: Project, database: Database, engine: 
     assert fleet.run("upgrade", "--json").json["counts"] == {"upgraded": 1}
 
 
+@pytest.mark.slow
 def test_who_holds_the_ledger_is_named(fleet: Project, database: Database) -> None:
     fleet.environment["TENANTMIG_LOCK_TIMEOUT"] = "200ms"
     holder = database.connect(application_name="a backup of ours")

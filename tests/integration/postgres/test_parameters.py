@@ -183,6 +183,7 @@ def answer(connection: psycopg.Connection[Any], *statement: Any) -> tuple[Any, .
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BY_TYPE, ids=lambda kind: getattr(kind, "__name__", kind))
 def test_a_parameter_as_a_literal(kind: Any, connection: psycopg.Connection[Any]) -> None:
     """Bound or replayed, the same row; what the server refuses when bound is not looked at."""

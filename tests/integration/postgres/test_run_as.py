@@ -283,6 +283,7 @@ def test_a_tenants_code_can_do_no_more_than_the_tenant(estate: Estate, engine: s
     assert estate.database.fetch(WALLS) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [PLAIN, HOLD])
 def test_a_replay_runs_behind_the_same_wall(estate: Estate, body: str) -> None:
     names = ["one", "two", "bad", "victim"]
@@ -319,6 +320,7 @@ def test_plain_alembic_holds_the_same_wall(estate: Estate) -> None:
     check_loot(estate)
 
 
+@pytest.mark.slow
 def test_without_the_setting_a_tenants_code_runs_as_the_migrator(estate: Estate) -> None:
     """What the setting is for: the same attacks see another tenant's rows."""
     project = attacked(estate)
@@ -348,6 +350,7 @@ def test_a_version_table_that_the_tenant_owns_is_looked_at_before_it_is_written(
 # -- what is told --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_owner_that_the_migrator_cannot_act_as_is_told_before_anything(estate: Estate) -> None:
     estate.make_owners("acme", "other")
     project = estate.project()
@@ -532,6 +535,7 @@ def test_sessions_serve_owner_after_owner(estate: Estate) -> None:
     assert estate.owners(*names) == {("alembic_version", estate.migrator)}
 
 
+@pytest.mark.slow
 def test_a_backup_of_such_a_tenant_comes_back_with_its_owners(estate: Estate) -> None:
     estate.make_owners("acme")
     project = estate.project()

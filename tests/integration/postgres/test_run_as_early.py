@@ -98,6 +98,7 @@ ATTACKS = {
 """The script, what the tenant makes, what its trigger does, and what is said."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estate", ["newest", "16"], indirect=True)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_of_a_tenant_runs_as_the_migrator_early_or_late(

@@ -511,6 +511,7 @@ def test_a_pooler_is_refused(
         TenantSession(SessionOptions(DatabaseUrl.parse(url)))
 
 
+@pytest.mark.slow
 def test_a_standby_is_refused_until_it_is_promoted() -> None:
     with Server(18) as primary, primary.standby() as standby:
         options = SessionOptions(DatabaseUrl.parse(standby.url()))

@@ -93,6 +93,7 @@ def test_a_home_that_is_not_there_or_not_ours_is_said(vectors: psycopg.Connectio
     assert vectors.execute(WHERE).fetchall() == []
 
 
+@pytest.mark.slow
 def test_an_onboarding_that_fails_after_it_is_undone_run_again_and_offboarded(
     tmp_path: Path, database16: Database
 ) -> None:

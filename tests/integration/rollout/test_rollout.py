@@ -117,6 +117,7 @@ def test_a_lock_that_is_never_given_up_fails_that_tenant_alone(
     assert fleet.upgrade(selection=fleet.failed_in(report.run or 0)).is_complete
 
 
+@pytest.mark.slow
 def test_a_tenant_locked_by_plain_alembic_is_waited_for(tmp_path: Path, database: Database) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, SLOW))
     fleet = Fleet.open(project.ini, database_url=database.url)
@@ -129,6 +130,7 @@ def test_a_tenant_locked_by_plain_alembic_is_waited_for(tmp_path: Path, database
     assert database.fetch("SELECT size FROM acme.thing") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     ["SET search_path = public", "SET LOCAL search_path = other", "RESET search_path"],

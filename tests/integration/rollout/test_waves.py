@@ -53,6 +53,7 @@ def test_one_tenant_alone_needs_no_canary(open_fleet: OpenFleet) -> None:
     assert events.waves == [(1, ("a",))]
 
 
+@pytest.mark.slow
 def test_a_failing_canary_stops_the_run_and_nothing_is_done_to_others(
     three: Project, database: Database
 ) -> None:

@@ -441,6 +441,7 @@ def test_each_rule_of_ours_tells_one_script_and_leaves_the_other_alone(case: str
     assert not [one for one in _found(case, "good", OURS) if one.rule not in beside]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", SQUAWKS_RULES)
 def test_rules_of_squawk(rule: str) -> None:
     [found] = [f for f in _found(rule, "bad", SQUAWK) if f.rule == rule]
