@@ -237,7 +237,7 @@ def test_a_stopped_driver_that_lost_its_claim_is_fenced_out(
             second = watch.run("resume", expect=0).json
             before = _ledger(victim_database)
         result = watch.finish(first, expect={3, 4})
-        assert "taken over" in result.json["error"]["message"]
+        assert "took over" in result.json["error"]["message"]
         assert _ledger(victim_database) == before
         assert set(watch.versions().values()) == {"r3"}
     assert second["state"] == "complete"

@@ -22,8 +22,8 @@ MAKE = """op.create_table('note', sa.Column('id', sa.Integer), sa.Column('body',
 op.execute("INSERT INTO note VALUES (1, 'a'), (2, 'b'), (3, 'c')")"""
 FAILING = {
     "IN :ids": (BEFORE[0], "for IN write `= ANY"),
-    "copy": ("import io\n" + BEFORE[1], "copy_expert() is psycopg2's"),
-    "mogrify": (BEFORE[3], "mogrify() is psycopg2's"),
+    "copy": ("import io\n" + BEFORE[1], "copy_expert() belongs to psycopg2"),
+    "mogrify": (BEFORE[3], "mogrify() belongs to psycopg2"),
     "none": ("op.get_bind().execute(sa.text('SELECT 1 WHERE :x IS NULL'), {'x': None})", "CAST(:x"),
 }
 
