@@ -125,7 +125,7 @@ def test_models_ahead_of_the_history_are_told(tmp_path: Path, database: Database
     lines = project.run("check", expect=5).out.splitlines()
     assert lines[:3] == [
         "Downgrades of 1 revision: 1 sound",
-        "Models: the history's head r1 lacks",
+        "Models: the history's head r1 differs:",
         "  op.create_table('new',",
     ]
 
@@ -186,7 +186,7 @@ with op.get_context().autocommit_block():
 """
     project = Project(tmp_path, database.url, write_history(tmp_path / "h", kind, ("r2", label)))
     found = project.run("check", expect=5).out
-    assert "enum mood differs (label 'sad' is left)" in found
+    assert "enum mood differs (label 'sad' remains)" in found
     assert "Downgrades of 2 revisions: 1 sound, 1 broken\n" in found
     assert found.splitlines()[-1].endswith("tenantmig check --accept 'a reason'")
     assert "accept its finding" not in project.run("check", "--accept", "shipped").out

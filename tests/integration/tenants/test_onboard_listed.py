@@ -88,7 +88,7 @@ def test_the_schema_comes_from_the_source(
             refused = ask(fleet_of, "onboard", *arguments, expect=2).error
             for word in words:
                 assert word in refused
-        with pytest.raises(SourceError, match='but "acme" is not "Acme"'):
+        with pytest.raises(SourceError, match='the schema "tenant_acme", not "Acme"'):
             open_fleet().plan_onboarding([Tenant("Acme", "Acme")])
 
 
