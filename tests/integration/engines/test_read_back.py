@@ -65,7 +65,7 @@ def test_what_does_not_agree_after_the_commit_is_in_doubt_and_never_done(
     found = by_name(report)
     for name, (_, words) in UNTRUE.items():
         assert found[name].outcome is Outcome.IN_DOUBT, name
-        assert f"After the COMMIT {words}" in str(found[name].error), name
+        assert f"After the COMMIT, {words}" in str(found[name].error), name
     rows = database.fetch("SELECT tenant, outcome FROM tenantmig.run_tenant WHERE run = 2")
     assert dict(rows) == dict.fromkeys(UNTRUE, "in_doubt")
 
