@@ -130,7 +130,7 @@ def test_damage_at_random_is_told_in_words(
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [
-        (f"{KEYLESS}; UPDATE acme.alembic_version SET version_num = NULL", "holds NULL"),
+        (f"{KEYLESS}; UPDATE acme.alembic_version SET version_num = NULL", "contains NULL"),
         (f"{KEYLESS}; INSERT INTO acme.alembic_version VALUES ('r2')", "the same revision twice"),
         ("UPDATE acme.alembic_version SET version_num = ''", "an empty string"),
         (f"{TEXT}; UPDATE acme.alembic_version SET version_num = repeat('x', 9999)", "too long"),
