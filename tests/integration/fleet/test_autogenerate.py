@@ -237,7 +237,7 @@ def test_one_gone_and_one_new_of_a_type_is_a_rename(fleet: Fleet) -> None:
         assert report.renames == (Rename("thing", "a", "word"),)
         (script,) = report.scripts
         up, down = calls(script.text, "upgrade"), calls(script.text, "downgrade")
-        assert up[0].startswith("# a and word have one type")
+        assert up[0].startswith("# a was dropped and word added with the same type")
         assert placed in up[2]
         assert up[2].startswith("op.alter_column('thing', 'a', new_column_name='word'")
         assert down[-1].startswith("op.alter_column('thing', 'word', new_column_name='a'")
