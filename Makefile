@@ -24,7 +24,7 @@ test: install ## the quick tests, on a real PostgreSQL: every command, both engi
 	$(BIN)/pytest
 
 test-all: install ## all tests that CI runs: also faults, published histories, large fleets
-	$(BIN)/pytest -m "not full" -n 5
+	$(BIN)/pytest -m "not full" -n 4
 
 test-debian: install ## the core of the tests on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	TENANTMIG_TEST_SERVER=15 $(BIN)/pytest -m core -k 'not 16'

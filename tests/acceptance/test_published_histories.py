@@ -18,7 +18,7 @@ from tests.fixtures.server import AnyServer
 
 pytestmark = pytest.mark.timeout(3600)  # on a loaded machine; the first run fetches 50 MB of wheels
 
-TENANTS = [f"tenant_{number:02d}" for number in range(18)] + ["n" * 63, 'We"ird Näme; DROP']
+TENANTS = [f"tenant_{number:02d}" for number in range(6)] + ["n" * 63, 'We"ird Näme; DROP']
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def assert_equal(database: Database, tenants: list[str], expected: dict[str, Any
         ("mlflow_auth", "-3", ["2ed73881770d"]),
     ],
 )
-def test_twenty_tenants_to_head_some_down_and_to_head_again(
+def test_eight_tenants_to_head_some_down_and_to_head_again(
     name: str,
     down: str,
     versions: list[str],
@@ -90,13 +90,13 @@ def test_twenty_tenants_to_head_some_down_and_to_head_again(
     project = published[name].project(tmp_path / "ours", database.url)
     project.settings('names = "wide"\nparallel = 4\n')
     report = project.run("onboard", *TENANTS, "--json").json
-    assert report["counts"] == {"onboarded": 20}
+    assert report["counts"] == {"onboarded": 8}
     assert_equal(database, TENANTS, head)
     report = project.run("downgrade", down, "--all", "--json", "--yes").json
-    assert report["counts"] == {"downgraded": 20}
+    assert report["counts"] == {"downgraded": 8}
     assert_equal(database, TENANTS, back)
     report = project.run("upgrade", "--json").json
-    assert report["counts"] == {"upgraded": 20}
+    assert report["counts"] == {"upgraded": 8}
     assert_equal(database, TENANTS, again)
 
 
