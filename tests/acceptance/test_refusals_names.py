@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.fixtures.command import Project, untouched
@@ -80,7 +78,8 @@ def test_file_that_names_nobody(project: Project, database: Database) -> None:
     with untouched(database):
         for command in (("upgrade",), ("downgrade", "-1"), ("onboard",)):
             error = project.refuse(*command, "--from-file", str(file))
-            assert re.search("no tenant|at least one tenant", error), error
+            expected = "at least one tenant" if command == ("onboard",) else "names no tenant"
+            assert expected in error
         assert '""' in project.refuse("upgrade", "-t", "")
 
 
