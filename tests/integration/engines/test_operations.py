@@ -77,7 +77,7 @@ def _by_alembic_alone(fleet: Fleet) -> None:
     assert {tenant.engine for tenant in report.tenants} == {"alembic"}
     assert report.obstacles.keys() == set(IMPURE)
     for reason in report.obstacles.values():
-        assert reason.startswith("each tenant needs its own process:  "), reason
+        assert reason.startswith("each tenant needs its own process: "), reason
 
 
 def _by_sql(project: Project, _: Fleet, database: Database) -> None:
