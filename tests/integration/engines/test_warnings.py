@@ -84,7 +84,7 @@ def test_the_command_tells_them(history: Project, database: Database) -> None:
     found = {w["revision"]: w["tenants"] for w in result.json["warnings"]}
     assert found == {"r2": 2, "r4": 1}
     shown = history.run("show", "2")
-    line = 'warning [01000] in revision r2, 2 tenants (such as a): made in "<tenant>"'
+    line = 'warning [01000] in revision r2, 2 tenants (for example a): made in "<tenant>"'
     assert shown.out.count(line) == 1
     assert history.run("show", "2", "--json").json["warnings"] == result.json["warnings"]
     assert history.run("show", "1", "--json").json["warnings"] == []
