@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from psycopg.sql import Identifier
 
-from tenantmig import Selection, Tenant
+from tenantmig import Fleet, Selection, Tenant
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.history import write_history, write_revision
@@ -278,6 +279,16 @@ def described(database: Database) -> dict[str, Any]:
         return {name: (catalog(connection, name), content(connection, name)) for name in NAMES}
 
 
+def compare(ours: dict[str, Any], theirs: dict[str, Any], *, by_chance: bool) -> None:
+    """Make sure that both have the same; rows that each tenant gets by chance are its own."""
+    if by_chance:
+        rows = [str(rows) for _, rows in ours.values()]
+        assert len(set(rows)) == len(NAMES)
+        ours = {tenant: c for tenant, (c, _) in ours.items()}
+        theirs = {tenant: c for tenant, (c, _) in theirs.items()}
+    assert ours == theirs
+
+
 def prepare(database: Database, trap: Trap) -> None:
     """Make some tenants different."""
     for name, statement in trap.before.items():
@@ -287,40 +298,58 @@ def prepare(database: Database, trap: Trap) -> None:
 CORE = {"a qualified name", "rows in Python", "an enum of a table", "a function with a body"}
 
 
+class Bases(NamedTuple):
+    """Two databases to copy: the tenants at r1 by tenantmig, and by plain Alembic."""
+
+    ours: str
+    plain: str
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory, server: AnyServer) -> Iterator[Bases]:
+    """The tenants before the trap; that they are equal is looked at once."""
+    folder = tmp_path_factory.mktemp("bases")
+    history = write_history(folder / "history", BASE)
+    with fresh_database(server) as ours, fresh_database(server) as plain:
+        alembic = Project(folder, plain.url, history)
+        alembic.settings('names = "wide"\n')
+        with Fleet.open(folder / "alembic.ini", database_url=ours.url, names="wide") as fleet:
+            assert fleet.onboard(NAMES, "r1").is_complete
+        for tenant in NAMES:
+            plain.execute(f"CREATE SCHEMA {Identifier(tenant).as_string()}")
+        upgrade_plainly(alembic, "r1")
+        assert described(ours) == described(plain)
+        yield Bases(ours.name, plain.name)
+
+
+def upgrade_plainly(project: Project, revision: str) -> None:
+    """Bring each tenant there by Alembic, in a process of its own."""
+    tenants = json.dumps({name: name for name in NAMES})
+    run = project.run(str(project.ini), json.dumps([revision]), tenants, program="plain")
+    assert run.json == [dict.fromkeys(NAMES)]
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.core if n in CORE else ()) for n in TRAPS]
 )
-def test_a_trap(
-    name: str, tmp_path: Path, server: AnyServer, database: Database, open_fleet: OpenFleet
-) -> None:
+def test_a_trap(name: str, tmp_path: Path, server: AnyServer, bases: Bases) -> None:
     trap = TRAPS[name]
     history = write_history(tmp_path / "history", BASE, ("r2", trap.upgrade, trap.downgrade))
     for old, new in trap.env.items():
         env = (history / "env.py").read_text()
         assert old in env
         (history / "env.py").write_text(env.replace(old, new, 1))
-    with fresh_database(server) as plain:
+    with fresh_database(server, bases.ours) as ours, fresh_database(server, bases.plain) as plain:
         alembic = Project(tmp_path, plain.url, history)
         alembic.settings('names = "wide"\n')
-        fleet = open_fleet(names="wide", parallel=2)
-        assert fleet.onboard(NAMES, "r1").is_complete
-        for tenant in NAMES:
-            plain.execute(f"CREATE SCHEMA {Identifier(tenant).as_string()}")
-            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r1")
-        assert described(database) == described(plain)
-        prepare(database, trap)
+        prepare(ours, trap)
         prepare(plain, trap)
-        report = fleet.upgrade()
+        settings = {"database_url": ours.url, "names": "wide", "parallel": 2}
+        with Fleet.open(alembic.ini, **settings) as fleet:
+            report = fleet.upgrade()
         assert report.is_complete, [tenant.error for tenant in report.tenants]
-        for tenant in NAMES:
-            alembic.alembic("-x", f"tenant={tenant}", "upgrade", "r2")
-        ours, theirs = described(database), described(plain)
-        if trap.by_chance:
-            rows = [str(rows) for _, rows in ours.values()]
-            assert len(set(rows)) == len(NAMES)
-            ours = {tenant: c for tenant, (c, _) in ours.items()}
-            theirs = {tenant: c for tenant, (c, _) in theirs.items()}
-        assert ours == theirs
+        upgrade_plainly(alembic, "r2")
+        compare(described(ours), described(plain), by_chance=trap.by_chance)
     engines = Counter(tenant.engine for tenant in report.tenants)
     if trap.is_replayed:
         alembics = 2 + len(trap.others)
