@@ -7,6 +7,7 @@ of the driver's, and says how each ended. It ends when the driver does.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -61,6 +62,7 @@ def _serve(requests: socket.socket) -> NoReturn:
     for module in PRELOAD:
         with suppress(ImportError):
             import_module(module)
+    gc.freeze()  # else the collector of each worker would copy all of it
     statuses: dict[int, int] = {}
     while True:
         ready = wait([requests, woken])

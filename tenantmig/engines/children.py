@@ -7,6 +7,7 @@ libraries (and the history, where loading it does nothing else) and has seen no 
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -143,6 +144,7 @@ class Child:
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
         parent = os.getpid()
+        gc.freeze()  # what was loaded stays: the child's collector need not touch it
         with warnings.catch_warnings():
             # the only other thread waits for the driver's end and holds no lock
             warnings.simplefilter("ignore", DeprecationWarning)

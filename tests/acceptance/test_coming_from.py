@@ -18,6 +18,7 @@ from tests.fixtures.pages import DOCS, empty_project, run_page
 FOLDER = DOCS / "guides" / "coming-from"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "commands"),
     [("stock-alembic", 11), ("async-template", 15), ("flask-migrate", 8), ("home-made-loops", 9)],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.database import Database
 from tests.fixtures.pages import run_page
 from tests.fixtures.readme import README, prepare, repairer
 
 
+@pytest.mark.slow
 def test_the_run_of_the_readme_is_real(tmp_path: Path, database: Database) -> None:
     project = prepare(tmp_path, database)
     text = README.read_text(encoding="utf-8")

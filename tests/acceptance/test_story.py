@@ -8,7 +8,7 @@ from tests.fixtures.command import Project
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("name", ["project", "project16"])
+@pytest.mark.parametrize("name", ["project", pytest.param("project16", marks=pytest.mark.slow)])
 def test_onboard_roll_and_bring_back(name: str, request: pytest.FixtureRequest) -> None:
     project: Project = request.getfixturevalue(name)
     project.is_installed = True

@@ -64,6 +64,7 @@ def stamped(request: pytest.FixtureRequest, three: Project) -> tuple[Project, Da
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_the_servers_own_option_is_no_difference(stamped: tuple[Project, Database]) -> None:
     project, database = stamped
     project.run("onboard", "a", "b", "c", "d", "--to", "r1")

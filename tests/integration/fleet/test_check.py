@@ -24,6 +24,7 @@ NOT_LATE = 'op.drop_index("ix_late")'
 
 
 @pytest.mark.core
+@pytest.mark.slow
 def test_this_repositorys_history_is_sound(project: Project, database: Database) -> None:
     project.run("onboard", "acme")
     with untouched(database):
