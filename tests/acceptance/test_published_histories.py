@@ -33,6 +33,7 @@ def plain_database(server: AnyServer) -> Iterator[Database]:
         database = Database(server, name)
         database.execute("DROP SCHEMA public; CREATE SCHEMA public")
         yield database
+        database.close_connections()
     finally:
         server.execute_admin(f"DROP DATABASE {name} WITH (FORCE)")
 

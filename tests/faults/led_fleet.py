@@ -7,7 +7,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from psycopg import sql
 from tenantmig import Fleet, RunReport, Selection, TenantmigError, TenantState
 from tests.faults.fleet_model import GoldenFleet, Kinds, Standing, differences, write_kinds
 from tests.fixtures.command import Project
-from tests.fixtures.database import Database
+from tests.fixtures.database import Database, create_database
 from tests.fixtures.oracles import shared_mark, untouched_mark
 from tests.fixtures.proxy import Connection, Fate, Proxy
 from tests.fixtures.server import Server, StopMode
@@ -78,8 +77,7 @@ class World:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """A copy of the template."""
-        name = f"test_{uuid.uuid4().hex}"
-        self.server.execute_admin(f"CREATE DATABASE {name} TEMPLATE {self.template}")
+        name = create_database(self.server, self.template)
         # Without it a crash sets the copy's sequences back: a page written by the copy is newer
         # than the last checkpoint, so nextval() trusts values that it logged in the template only.
         self.server.execute_admin("CHECKPOINT")

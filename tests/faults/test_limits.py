@@ -66,6 +66,13 @@ def victim() -> Iterator[Server]:
 
 
 @pytest.fixture
+def victim_database(victim_database: Database) -> Database:
+    """The database, in which nothing but the test's own commands stays connected."""
+    victim_database.keep_none()
+    return victim_database
+
+
+@pytest.fixture
 def clerks_fleet(tmp_path: Path, victim: Server, victim_database: Database, clerk: str) -> Project:
     """A fleet that belongs to that role."""
     url = victim.url(victim_database.name, user=clerk, password=SECRET)

@@ -1,7 +1,7 @@
 """No tenant ever gets another result than plain Alembic gives it alone in a process.
 
-Random scripts by the default engine and by plain Alembic; 100 scripts a test. `make test` and
-`make test-faults` run a sample, `make random-scripts` 2,000 of them. A failing test prints the
+Random scripts by the default engine and by plain Alembic; 100 scripts a test. `make test-all`
+runs a sample, `make random-scripts` 2,000 of them. A failing test prints the
 smallest history that still differs; once its cause is fixed, it is kept in `kept_scripts.py`.
 """
 
@@ -21,7 +21,7 @@ from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.server import AnyServer
 
 SHARE = 100  # scripts of one test
-SAMPLE = 400
+SAMPLE = 200
 WANTED = int(os.environ.get("RANDOM_SCRIPTS", SAMPLE))
 FIRST_SEED = int(os.environ.get("RANDOM_SEED", "0"))
 LEAST_REACHED = 0.75  # of all goals: a script that fails hides what comes after it

@@ -267,9 +267,6 @@ def test_somebody_moves_a_tenant_before_its_text_arrives(
     assert engines(report) == ["alembic", "alembic", "alembic", "replay"]
 
 
-KILLS = [Fate.CUT, Fate.FORWARD]
-
-
 def kill_at(
     nth: int,
     fate: Fate,
@@ -324,10 +321,26 @@ def _is_open(watch: Watch) -> bool:
     return bool(rows) and rows[0][0] != "complete"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fate", KILLS, ids=lambda fate: fate.name)
+EACH = pytest.mark.full
+
+
+@pytest.mark.parametrize(
+    ("fate", "first", "step"),
+    [
+        pytest.param(Fate.FORWARD, 1, 2, id="behind every other"),
+        pytest.param(Fate.CUT, 2, 2, id="before every other"),
+        pytest.param(Fate.FORWARD, 1, 1, id="behind each", marks=EACH),
+        pytest.param(Fate.CUT, 1, 1, id="before each", marks=EACH),
+    ],
+)
 def test_a_kill_around_every_text(
-    fleet: Project, victim: Server, victim_database: Database, promises: Promises, fate: Fate
+    fleet: Project,
+    victim: Server,
+    victim_database: Database,
+    promises: Promises,
+    fate: Fate,
+    first: int,
+    step: int,
 ) -> None:
     """The texts, the looks at the catalogs around them, and the ledger's words after them.
 
@@ -335,13 +348,12 @@ def test_a_kill_around_every_text(
     another one in the next rollout; the texts are counted apart.
     """
 
-    def sweep(holding: str) -> list[str]:
-        struck: list[str] = []
-        while text := kill_at(
-            len(struck) + 1, fate, victim_database, fleet, victim, promises, holding
-        ):
-            struck.append(text)
+    def sweep(holding: str, nth: int, step: int) -> int:
+        struck = 0
+        while kill_at(nth, fate, victim_database, fleet, victim, promises, holding):
+            struck += 1
+            nth += step
         return struck
 
-    assert len(sweep(TEXT)) == 2
-    assert len(sweep("")) > 4
+    assert sweep(TEXT, 1, 1) == 2
+    assert sweep("", first, step) > 4 // step

@@ -257,7 +257,7 @@ def lead(world: World, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(3600)
 def test_a_fleet_led_by_chance_keeps_the_promises(world: World) -> None:
-    lead(world, examples=9, steps=12)
+    lead(world, examples=5, steps=12)
     assert world.strikes.total() > 0
 
 

@@ -203,6 +203,7 @@ def test_the_address_is_switched_to_a_promoted_standby(tmp_path: Path, promises:
             assert "timeline" in result.out
             assert "/2" in result.out  # the new one
             assert set(watch.versions().values()) == {"r1"}
+        watch.database.close_connections()
         timeline = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
         assert standby.execute_admin(timeline) == [("00000002",)]
         on_old = database.fetch(f'SELECT version_num FROM "{TENANTS[0]}".alembic_version')

@@ -60,6 +60,7 @@ def small_database(small: Server) -> Iterator[Database]:
 
 def test_a_connection_takes_one_place(database16: Database) -> None:
     database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT 20")
+    database16.keep_none()
     connection = database16.connect()
     before = free_connections(connection)
     assert before <= 19
@@ -94,6 +95,7 @@ def test_parallelism_is_bounded_and_never_none(
     database16: Database, limit: int, tenants: int, least: int, most: int
 ) -> None:
     database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT {limit}")
+    database16.keep_none()
     assert least <= default_parallel(database16.connect(), tenants) <= most
 
 
@@ -113,6 +115,7 @@ def test_version_tables_of_a_large_fleet_are_read_by_several(
     database16: Database, limit: int, tenants: int, helpers: int
 ) -> None:
     database16.execute(f"ALTER DATABASE {database16.name} CONNECTION LIMIT {limit}")
+    database16.keep_none()
     assert reading_helpers(database16.connect(), tenants) == helpers
 
 
