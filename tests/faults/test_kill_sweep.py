@@ -1,7 +1,7 @@
 """The driver is killed at every statement of a small rollout, one after the other (F1, P6).
 
 k counts the statements of the control connection and of the tenants' own, as a proxy sees them. The
-whole sweep is `make sweeps`; `make test` takes a sample.
+whole sweep is `make sweeps`; `make test-all` takes a sample.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ R2 = (
     f"op.execute('ALTER TABLE thing ADD size int')\n{COUNT}",
     f"op.execute('ALTER TABLE thing DROP size')\n{UNCOUNT}",
 )
-SAMPLE = 6
+SAMPLE = 4
 SHARES = 4  # an iteration waits more than it works
 MOST = 400  # a rollout of two tenants has no more statements
 RUNS = "SELECT id, state FROM tenantmig.run WHERE id > %s ORDER BY id DESC LIMIT 1"

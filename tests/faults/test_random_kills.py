@@ -1,6 +1,6 @@
 """Workers, their children and the fork server are killed at random moments of a command.
 
-`make test` and `make test-faults` take a sample, `make random-kills` 500 kills.
+`make test-all` takes a sample, `make random-kills` 500 kills.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.fixtures.holds import fleet_of, group_of
 from tests.fixtures.processes import wait_until
 from tests.fixtures.promises import Promises
 
-SAMPLE = 60
+SAMPLE = 40
 WANTED = int(os.environ.get("RANDOM_KILLS", SAMPLE))
 FIRST_SEED = int(os.environ.get("RANDOM_SEED", "0"))
 FEW = 8  # kills in `make test`

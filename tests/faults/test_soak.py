@@ -18,7 +18,7 @@ SHARES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_a_sample_of_the_soak(share: str) -> None:
-    counted, problems = soak(12, 1.5, SHARES[share], SEED)
+    counted, problems = soak(8, 1.5, SHARES[share], SEED)
     print(dict(counted))  # noqa: T201
     assert not problems, "\n".join(problems)
     assert not counted["exit 1"]

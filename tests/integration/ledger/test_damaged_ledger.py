@@ -18,7 +18,7 @@ from tests.fixtures.in_process import Ask
 from tests.fixtures.rollouts import CREATE, adding, mend, poison, stands
 from tests.fixtures.server import AnyServer
 
-CASES = int(os.environ.get("CORRUPTIONS", "16"))
+CASES = int(os.environ.get("CORRUPTIONS", "8"))
 SEED = int(os.environ.get("CORRUPTION_SEED", "11"))
 KEYLESS = (
     "ALTER TABLE acme.alembic_version DROP CONSTRAINT alembic_version_pkc,"
