@@ -1,4 +1,4 @@
-"""The Typer application: one command a function, gathered from the modules beside this one."""
+"""The Typer application: one command a function, in the modules beside this one."""
 
 from __future__ import annotations
 
@@ -8,26 +8,42 @@ from typing import Annotated
 
 import typer
 
-from tenantmig.cli import (
-    check,
-    demo,
-    drift,
-    init,
-    lint,
-    onboarding,
-    readers,
-    revision,
-    rollouts,
-    tenants,
-)
 from tenantmig.cli.commands import Commands
 from tenantmig.cli.completion.install import completion_script, current_shell, install_completion
 from tenantmig.cli.invocation import Invocation
+from tenantmig.cli.late_commands import Late
 from tenantmig.cli.printing import say, say_lines
+
+
+class AllCommands(Commands):
+    """The group of all commands; one is imported when it is called."""
+
+    late = {  # noqa: RUF012  a constant
+        "init": Late("init", "init"),
+        "onboard": Late("onboarding", "onboard"),
+        "offboard": Late("onboarding", "offboard"),
+        "restore": Late("onboarding", "restore"),
+        "upgrade": Late("rollouts", "upgrade"),
+        "downgrade": Late("rollouts", "downgrade", takes_unknown=True),
+        "rollback": Late("rollouts", "rollback"),
+        "resume": Late("rollouts", "resume"),
+        "stamp": Late("rollouts", "stamp"),
+        "status": Late("readers", "status"),
+        "plan": Late("readers", "plan"),
+        "drift": Late("drift", "drift"),
+        "runs": Late("readers", "runs"),
+        "show": Late("readers", "show"),
+        "revision": Late("revision", "revision"),
+        "check": Late("check", "check"),
+        "lint": Late("lint", "lint", takes_unknown=True),
+        "demo": Late("demo", "demo"),
+        "tenants": Late("tenants", "app"),
+    }
+
 
 app = typer.Typer(
     name="tenantmig",
-    cls=Commands,
+    cls=AllCommands,
     help="Migrate every tenant schema of a PostgreSQL database, with Alembic.",
     no_args_is_help=True,
     add_completion=False,
@@ -90,24 +106,3 @@ def configure(
 ) -> None:
     """Migrate every tenant schema of a PostgreSQL database, with Alembic."""
     ctx.ensure_object(Invocation).config = Path(config)
-
-
-app.command()(init.init)
-app.command()(onboarding.onboard)
-app.command()(onboarding.offboard)
-app.command()(onboarding.restore)
-app.add_typer(tenants.app, name="tenants")
-app.command()(rollouts.upgrade)
-app.command(context_settings={"ignore_unknown_options": True})(rollouts.downgrade)
-app.command()(rollouts.rollback)
-app.command()(rollouts.resume)
-app.command()(rollouts.stamp)
-app.command()(readers.status)
-app.command()(readers.plan)
-app.command()(drift.drift)
-app.command()(readers.runs)
-app.command()(readers.show)
-app.command()(revision.revision)
-app.command()(check.check)
-app.command(context_settings={"ignore_unknown_options": True})(lint.lint)
-app.command()(demo.demo)

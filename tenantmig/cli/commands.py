@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from typer.core import TyperGroup
 
-FIRST_SENTENCE = re.compile(r".*?[.](?=\s|$)", re.DOTALL)
+from tenantmig.cli.late_commands import Late, LateCommands, first_sentence
 
 
 class Commands(TyperGroup):
@@ -20,10 +18,15 @@ class Commands(TyperGroup):
     command when a shell asks for completions.
     """
 
+    late: ClassVar[Mapping[str, Late]] = {}
+    """The commands of a group that builds them when they are asked for."""
+
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         for command in self.commands.values():
             command.short_help = command.short_help or first_sentence(command.help or "")
+        if self.late:
+            self.commands = LateCommands(self.late)  # type: ignore[assignment]
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the group's options."""
@@ -53,9 +56,3 @@ def take_as_typed(parameters: Iterable[Any]) -> list[Any]:
     for parameter in taken:
         parameter._runtime_param = AsTyped()  # noqa: SLF001  Typer has no other place for it
     return taken
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of a help text, on one line."""
-    found = FIRST_SENTENCE.match(inspect.cleandoc(text))
-    return " ".join((found[0] if found else text).split())

@@ -27,6 +27,8 @@ SHOWN = 10  # revisions that may write rows; --json has all
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
     help="List tenants, change their state or labels, and adopt existing schemas.",
 )
 Names = Annotated[
