@@ -20,8 +20,8 @@ HINT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What does not match needs no parser: a statement begins with the text, or behind a semicolon or a
-comment. Statements of ours hold a CASE with its END: parsing them for each tenant would cost more
-than the tenant's revisions do.
+comment. Statements of ours hold a CASE with its END, and are sent for each tenant: the parser alone
+takes each worker 0.2 s to import.
 """
 SAVEPOINTS = {
     "TRANS_STMT_SAVEPOINT": "SAVEPOINT",
