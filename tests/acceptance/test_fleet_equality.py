@@ -30,7 +30,7 @@ def assert_all_equal(database: Database, names: list[str], expected: dict[str, A
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("version", "count"), [("", 200), ("16", 50)])
+@pytest.mark.parametrize(("version", "count"), [("", 100), ("16", 30)])
 def test_tenants_onboard_roll_and_come_back(
     version: str, count: int, request: pytest.FixtureRequest
 ) -> None:

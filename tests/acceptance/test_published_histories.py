@@ -67,7 +67,7 @@ def assert_equal(database: Database, tenants: list[str], expected: dict[str, Any
 @pytest.mark.parametrize(
     ("name", "count", "down", "versions"),
     [
-        ("langflow", 4, "df1410b1eefa", ["a7c2e94d1f36", "d42f18a9b760", "df1410b1eefa"]),
+        ("langflow", 3, "df1410b1eefa", ["a7c2e94d1f36", "d42f18a9b760", "df1410b1eefa"]),
         ("optuna", 8, "-2", ["v3.0.0.c"]),
         ("mlflow_auth", 8, "-3", ["2ed73881770d"]),
     ],

@@ -21,7 +21,7 @@ from tests.fixtures.database import Database, fresh_database
 from tests.fixtures.server import AnyServer
 
 SHARE = 100  # scripts of one test
-SAMPLE = 200
+SAMPLE = 100
 WANTED = int(os.environ.get("RANDOM_SCRIPTS", SAMPLE))
 FIRST_SEED = int(os.environ.get("RANDOM_SEED", "0"))
 LEAST_REACHED = 0.75  # of all goals: a script that fails hides what comes after it

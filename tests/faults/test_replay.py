@@ -327,8 +327,8 @@ EACH = pytest.mark.full
 @pytest.mark.parametrize(
     ("fate", "first", "step"),
     [
-        pytest.param(Fate.FORWARD, 1, 2, id="behind every other"),
-        pytest.param(Fate.CUT, 2, 2, id="before every other"),
+        pytest.param(Fate.FORWARD, 1, 4, id="behind every fourth"),
+        pytest.param(Fate.CUT, 3, 4, id="before every fourth"),
         pytest.param(Fate.FORWARD, 1, 1, id="behind each", marks=EACH),
         pytest.param(Fate.CUT, 1, 1, id="before each", marks=EACH),
     ],
