@@ -26,6 +26,7 @@ PRELOAD = [
     "sqlalchemy.orm",
     "sqlalchemy.dialects.postgresql.psycopg",
     "tenantmig.engines.children",
+    "tenantmig.engines.worker",
     "tenantmig.env",  # what each env.py imports
 ]
 ORPHANED = 3

@@ -1,4 +1,7 @@
-"""Which engine carries out which kind of run, and how long its worker processes live."""
+"""Which engine carries out which kind of run, and how long its worker processes live.
+
+An engine is imported when a run needs it.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,7 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import SCRATCH, Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine
-from tenantmig.engines.auto import AutoEngine
 from tenantmig.engines.environment import WorkerOptions
-from tenantmig.engines.replay import ReplayEngine
-from tenantmig.engines.statements import StatementsEngine
-from tenantmig.engines.transactions import TextMaker
 from tenantmig.engines.workers import Workers
 from tenantmig.errors import EnvironmentDiedError, EnvironmentFileError
 from tenantmig.history.proofs import HistoryProofs
@@ -88,6 +87,8 @@ class EnginePool:
         """The engine for a run of this kind, with room for `workers` tenants at once."""
         options = self.options
         if kind in WITHOUT_SCRIPTS:
+            from tenantmig.engines.statements import StatementsEngine
+
             statements = StatementsEngine(options.session, options.ledger, options.version_table)
             with closing(statements) as engine:
                 yield engine
@@ -100,6 +101,10 @@ class EnginePool:
 
     @contextmanager
     def _auto(self, workers: int) -> Iterator[Engine]:
+        from tenantmig.engines.auto import AutoEngine
+        from tenantmig.engines.replay import ReplayEngine
+        from tenantmig.engines.transactions import TextMaker
+
         options = self.options
         maker = TextMaker(
             options.ledger,

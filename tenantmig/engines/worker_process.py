@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from tenantmig.domain.plan import Path as RevisionPath
 from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.environment import Unheard, WorkerOptions
-from tenantmig.engines.worker import Worker
+
+if TYPE_CHECKING:
+    from tenantmig.engines.worker import Worker
 
 
 def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> str:
@@ -23,6 +26,8 @@ def render_sql(options: WorkerOptions, tenant: Tenant, path: RevisionPath) -> st
 @lru_cache(maxsize=1)
 def worker_of(options: WorkerOptions) -> Worker:
     """Return this process's worker."""
+    from tenantmig.engines.worker import Worker  # noqa: PLC0415  a driver needs none of it
+
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
     sys.stdout = sys.stderr = Unheard(sys.stderr)
     return Worker(options)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from tenantmig.catalog.catalog import Mark
 from tenantmig.domain.tenant import Tenant
-from tenantmig.drift.drift import Difference
+
+if TYPE_CHECKING:
+    from tenantmig.catalog.catalog import Mark
+    from tenantmig.drift.drift import Difference
 
 CHANGED = "it changed during the check; run adopt again"
 

@@ -1,4 +1,7 @@
-"""The driver: turns settings into a run's options, engine and ledger, and carries plans out."""
+"""The driver: turns settings into a run's options, engine and ledger, and carries plans out.
+
+What only some commands need is imported when it is called.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,19 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from tenantmig.catalog.catalog import CatalogOptions, CatalogReader
 from tenantmig.domain.database_url import DatabaseUrl
 from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Heads, Plan, RunKind
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.domain.written_values import AUTO
-from tenantmig.drift.reference import Reference
-from tenantmig.drift.reference_building import build_references
-from tenantmig.drift.scratch import Scratch, open_scratch
 from tenantmig.engines.pool import EnginePool
 from tenantmig.errors import ConnectError, SettingsError
 from tenantmig.fleet.run_options import RunOptions
-from tenantmig.fleet.run_settings import RunSettings
 from tenantmig.fleet.worker_settings import worker_options
 from tenantmig.history.revisions import History
 from tenantmig.ledger.activity import live_onboardings
@@ -35,11 +33,15 @@ from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions, read_versions
 from tenantmig.rollout import beyond, older_code, planning, refusals
 from tenantmig.rollout.ownership import check_ownership
-from tenantmig.rollout.rollout import Rollout
-from tenantmig.rollout.run import carry_out
 from tenantmig.settings import Settings
 from tenantmig.tenants.discovery import describe_nobody, discover
 from tenantmig.tenants.shared import find_shared
+
+if TYPE_CHECKING:
+    from tenantmig.catalog.catalog import CatalogReader
+    from tenantmig.drift.reference import Reference
+    from tenantmig.drift.scratch import Scratch
+    from tenantmig.fleet.run_settings import RunSettings
 
 ANY_RUN = 2**62  # later than all
 CONTROL_TIMEOUT_S = 60.0  # of a statement on the control connection
@@ -111,6 +113,8 @@ class Driver:
     @property
     def run_settings(self) -> RunSettings:
         """How the settings have a rollout carried out."""
+        from tenantmig.fleet.run_settings import RunSettings
+
         return RunSettings(self.settings, self.lineage, self.session_options, self.discover)
 
     @property
@@ -121,6 +125,8 @@ class Driver:
     @contextmanager
     def scratch(self) -> Iterator[Scratch]:
         """A scratch schema, and a worker process that runs the history in it."""
+        from tenantmig.drift.scratch import Scratch, open_scratch
+
         with (
             open_scratch(self._control_options) as (connection, schema),
             self.engines.alembic(1) as engine,  # ended before the schema is dropped
@@ -129,6 +135,8 @@ class Driver:
 
     def scratch_schema(self) -> AbstractContextManager[tuple[psycopg.Connection, str]]:
         """A scratch schema, and a connection that sees it."""
+        from tenantmig.drift.scratch import open_scratch
+
         return open_scratch(self._control_options)
 
     @contextmanager
@@ -136,6 +144,8 @@ class Driver:
         self, ledger: Ledger, tenants: int, *, has_privileges: bool = False
     ) -> Iterator[CatalogReader]:
         """What reads the catalogs of that many tenants, of many over several connections."""
+        from tenantmig.catalog.catalog import CatalogOptions, CatalogReader
+
         session, settings = self._control_options, self.settings
         options = CatalogOptions(settings.version_table, has_privileges, settings.recycle_after)
         sessions = 1 + catalog_helpers(ledger.connection, tenants)
@@ -144,6 +154,8 @@ class Driver:
 
     def references(self, reader: CatalogReader, wanted: Collection[Heads]) -> Iterator[Reference]:
         """Make the reference of each of these heads (see `build_references`)."""
+        from tenantmig.drift.reference_building import build_references
+
         table, birth = self.settings.version_table, self.settings.birth
         return build_references(self.scratch, self.history, reader, table, wanted, birth)
 
@@ -284,6 +296,9 @@ class Driver:
             EmptyFleetError: there are no tenants.
             SelectionError, ClientProgramError: an option does not fit.
         """
+        from tenantmig.rollout.rollout import Rollout
+        from tenantmig.rollout.run import carry_out
+
         self.refuse_unfit(plan)
         plan = refusals.heed_irreversible(self.history, plan, skip=options.skip_irreversible)
         check_ownership(ledger.connection, plan, self.session_options)

@@ -19,13 +19,12 @@ from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import EVERYONE, UNFINISHED, Selection, Tenant, TenantState
 from tenantmig.errors import SourceError, TenantStateError
-from tenantmig.fleet import adoption, autogenerate, recovery
 from tenantmig.fleet.adopted import Adopted
 from tenantmig.fleet.reader import DEFAULT, FleetReader
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger import rights as ledger_rights
 from tenantmig.ledger.ledger import Ledger
-from tenantmig.tenants import onboarding, registry
+from tenantmig.tenants import registry
 
 
 class Fleet(FleetReader):
@@ -114,6 +113,8 @@ class Fleet(FleetReader):
             TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be created;
                 nothing was touched.
         """
+        from tenantmig.tenants import onboarding
+
         plan = self.plan_onboarding(tenants, to)
         session, schema = self._driver.session_options, self.settings.ledger_schema
         with self._driver.ledger() as ledger:
@@ -163,6 +164,8 @@ class Fleet(FleetReader):
             SelectionError: the run moved no tenant, or is of a kind that cannot be undone.
             IrreversibleRevisionError: a revision of the path cannot be downgraded.
         """
+        from tenantmig.fleet import recovery
+
         return recovery.rollback(self._driver, run, options)
 
     def resume(
@@ -180,6 +183,8 @@ class Fleet(FleetReader):
             UnknownRunError, SelectionError: there is nothing to resume.
             FleetBusyError: its driver is still running.
         """
+        from tenantmig.fleet import recovery
+
         return recovery.resume(self._driver, run, options, given or {})
 
     def restore(
@@ -203,6 +208,8 @@ class Fleet(FleetReader):
                 was touched.
             FleetBusyError: a run is moving the fleet.
         """
+        from tenantmig.fleet import recovery
+
         return recovery.restore(self._driver, name, Path(backup), options, trust_file=trust_file)
 
     # -- the history --------------------------------------------------------------------------
@@ -215,6 +222,8 @@ class Fleet(FleetReader):
         Raises:
             HistoryError, ScratchError, EnvironmentFileError: nothing was written.
         """
+        from tenantmig.fleet import autogenerate
+
         return autogenerate.write_revision(self._driver.of(draft.lineage), draft)
 
     # -- the registry -----------------------------------------------------------------------
@@ -269,6 +278,8 @@ class Fleet(FleetReader):
             TenantNameError, TenantExistsError, TenantSchemaMissingError: one of them cannot be a
                 tenant; nothing was touched.
         """
+        from tenantmig.fleet import adoption
+
         return adoption.adopt(self._driver, schemas, labels or {}, at, is_dry_run=is_dry_run)
 
     def _require_registry(self) -> None:

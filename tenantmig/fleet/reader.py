@@ -1,4 +1,7 @@
-"""Read a fleet, and plan what runs would do to it. Changes nothing."""
+"""Read a fleet, and plan what runs would do to it. Changes nothing.
+
+What only some commands need is imported when they are called: it is half of what a short one costs.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,20 @@ from tenantmig.domain.lineage import Lineage
 from tenantmig.domain.outcome import RunReport, UnreadableRun
 from tenantmig.domain.plan import Plan, PlanGroup, RunKind
 from tenantmig.domain.tenant import EVERYONE, Selection, Tenant
-from tenantmig.drift.drift import FleetDrift
 from tenantmig.errors import SelectionError
-from tenantmig.fleet import recovery
 from tenantmig.fleet.baseline import NOTHING, Baseline
-from tenantmig.fleet.check import check_history
 from tenantmig.fleet.check_report import CheckReport, Watch, ignore
 from tenantmig.fleet.driver import Driver
-from tenantmig.fleet.onboarding_plan import plan_onboarding
 from tenantmig.fleet.run_options import RunOptions
-from tenantmig.fleet.scratch_database import beside_shared
 from tenantmig.fleet.standings import read_drift, read_fleet, read_life
 from tenantmig.fleet.status import FleetStatus, TenantLife
 from tenantmig.history.revisions import History
-from tenantmig.lint import Choice, LintReport
-from tenantmig.lint.linter import CHOICE, lint
+from tenantmig.lint import CHOICE, Choice, LintReport
 from tenantmig.rollout import planning, refusals
 from tenantmig.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from tenantmig.drift.drift import FleetDrift
     from tenantmig.fleet.replay_check import ReplayReport
 
 DEFAULT = RunOptions()
@@ -207,7 +205,8 @@ class FleetReader:
         Raises:
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
-        from tenantmig.fleet.replay_check import check_replay  # noqa: PLC0415  no run needs it
+        from tenantmig.fleet.replay_check import check_replay
+        from tenantmig.fleet.scratch_database import beside_shared
 
         with beside_shared(self._driver) as driver:
             return check_replay(driver)
@@ -229,6 +228,9 @@ class FleetReader:
             UnknownRevisionError: `begin` is not in the history.
             HistoryError, ScratchError, EnvironmentFileError: it cannot be run.
         """
+        from tenantmig.fleet.check import check_history
+        from tenantmig.fleet.scratch_database import beside_shared
+
         with beside_shared(self._driver) as driver:
             return check_history(driver, begin, watch, baseline)
 
@@ -246,6 +248,8 @@ class FleetReader:
             SquawkError: squawk is not installed.
             EnvironmentFileError: env.py cannot be run offline.
         """
+        from tenantmig.lint.linter import lint
+
         return lint(self.settings, self.history, revision_range, pg_version, choice)
 
     # -- what other runs would do --------------------------------------------------------------
@@ -256,10 +260,14 @@ class FleetReader:
         A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it;
         otherwise the schema has the tenant's name.
         """
+        from tenantmig.fleet.onboarding_plan import plan_onboarding
+
         return plan_onboarding(self._driver, tenants, to)
 
     def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
         """Return what `rollback` would do; nothing is changed."""
+        from tenantmig.fleet import recovery
+
         with self._driver.ledger() as ledger:
             return recovery.plan_rollback(self._driver, ledger, run, options)
 
@@ -269,17 +277,23 @@ class FleetReader:
         Raises:
             UnknownRunError, SelectionError: there is nothing to resume.
         """
+        from tenantmig.fleet import recovery
+
         with self._driver.ledger() as ledger:
             return recovery.find_run(ledger, run).report
 
     def plan_resumption(self, run: int | None = None, options: RunOptions = DEFAULT) -> Plan:
         """Return what `resume` would do; nothing is changed."""
+        from tenantmig.fleet import recovery
+
         with self._driver.ledger() as ledger:
             record = recovery.find_run(ledger, run)
             return recovery.plan_resumption(self._driver, ledger, record, options)
 
     def plan_restore(self, name: str, backup: str | Path, *, trust_file: bool = False) -> Plan:
         """Return what `restore` would do; nothing is changed."""
+        from tenantmig.fleet import recovery
+
         with self._driver.ledger() as ledger:
             return recovery.plan_restore(
                 self._driver, ledger, name, Path(backup), trust_file=trust_file

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tenantmig.domain.tenant import Selection, Tenant, TenantState
-from tenantmig.drift.drift import FleetDrift, find_drift
 from tenantmig.errors import UnknownTenantError
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.status import FleetStatus, TenantLife, read_status
 from tenantmig.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tenantmig.drift.drift import FleetDrift
 
 
 def read_fleet(driver: Driver, shared: Driver | None, selection: Selection) -> FleetStatus:
@@ -52,6 +55,8 @@ def read_life(driver: Driver, name: str, limit: int) -> TenantLife:
 
 def read_drift(driver: Driver, selection: Selection, *, with_privileges: bool) -> FleetDrift:
     """Compare the catalog of each selected tenant with its reference (see `FleetReader.drift`)."""
+    from tenantmig.drift.drift import find_drift
+
     history = driver.history
     with driver.ledger() as ledger:
         _, tenants, nobody = _select(driver, ledger, selection)

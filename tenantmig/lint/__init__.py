@@ -88,6 +88,9 @@ class Choice:
         return finding.severity.rank >= self.min_severity.rank
 
 
+CHOICE = Choice()
+
+
 @dataclass(frozen=True, slots=True)
 class LintReport:
     """What was found in the selected revisions: that of tenancy first, each in the order of

@@ -13,7 +13,7 @@ from tenantmig.errors import HistoryError, SelectionError
 from tenantmig.history.revisions import History
 from tenantmig.history.script_literals import names_in_literals, sql_literals
 from tenantmig.history.script_source import creates_from_models, is_bytecode
-from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Told
+from tenantmig.lint import CHOICE, OURS, SQUAWK, Choice, Finding, LintReport, Told
 from tenantmig.lint.allowances import UNREASONED, UNUSED, heed_allowances, read_allowances
 from tenantmig.lint.catalogs import catalog_without_schema
 from tenantmig.lint.known_names import KnownNames
@@ -35,7 +35,6 @@ EVERY_RULE = (*RULES, catalog_without_schema, lossy_downgrade)
 OUR_RULES = {rule.__name__.replace("_", "-") for rule in EVERY_RULE} | {
     NOT_OFFLINE, NO_SQL, UNNAMED, OF_PSYCOPG2, UNUSED, UNREASONED
 }  # fmt: skip
-CHOICE = Choice()
 
 _Sourced = tuple[str, Told]
 """What was told of a revision, and whose rule it is."""

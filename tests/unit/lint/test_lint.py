@@ -13,8 +13,8 @@ import pytest
 from tenantmig.errors import EnvironmentFileError, SelectionError, SquawkError, UnknownRevisionError
 from tenantmig.fleet.fleet import Fleet
 from tenantmig.history.revisions import History
-from tenantmig.lint import OURS, SQUAWK, Choice, Finding, LintReport, Severity
-from tenantmig.lint.linter import CHOICE, EVERY_RULE, NO_SQL, NOT_OFFLINE, OF_PSYCOPG2, UNNAMED
+from tenantmig.lint import CHOICE, OURS, SQUAWK, Choice, Finding, LintReport, Severity
+from tenantmig.lint.linter import EVERY_RULE, NO_SQL, NOT_OFFLINE, OF_PSYCOPG2, UNNAMED
 from tests.fixtures.command import INI, REPOSITORY, Project
 from tests.fixtures.history import write_history, write_revision
 
