@@ -24,6 +24,7 @@ from tenantmig.engines.template import Template, Templates, is_plain
 from tenantmig.errors import TenantmigError
 from tenantmig.history.proofs import HistoryProofs
 from tenantmig.postgres.connection import in_catalog
+from tenantmig.postgres.parsing import prepare
 
 SMALL = 20_000  # rows of a tenant in which no statement takes long, whatever it does to all of them
 TICK_S = 0.2  # how often who waits for a witness looks whether the run was stopped
@@ -77,8 +78,10 @@ class AutoEngine(Engine):
         return self.templates.obstacles
 
     def expect(self, schemas: Sequence[str]) -> None:
-        """These tenants are next."""
+        """These tenants are next. The parser, which compares witnesses, loads while they work."""
         self.catalogs.expect(schemas)
+        if len(schemas) > 1:
+            threading.Thread(target=prepare, name="load the parser", daemon=True).start()
 
     def heed(self, stopping: threading.Event) -> None:
         """Who waits for a witness begins nothing once this is set."""

@@ -11,6 +11,7 @@ from tenantmig.catalog.fingerprint import CHUNK, Outline, read_fingerprints
 from tenantmig.postgres.connection import in_catalog
 
 Read = Callable[[Sequence[str]], Mapping[str, Outline]]
+AHEAD = 64  # tenants whose outlines are known when the next are read, so that nobody waits for them
 
 
 class Catalogs:
@@ -26,25 +27,42 @@ class Catalogs:
         self._place: dict[str, int] = {}
         self._before: dict[str, Outline | None] = {}
         self._unverified: dict[str, str | None] = {}
-        self._guard = threading.Lock()  # held while outlines are read
+        self._reading = threading.Lock()
         self._arrivals = threading.Lock()
 
     def expect(self, schemas: Sequence[str]) -> None:
         """Forget the batch before; these are next, in about this order."""
-        with self._guard:
+        with self._reading:
             self._line = list(schemas)
             self._place = {schema: place for place, schema in enumerate(schemas)}
             self._before.clear()
 
     def before(self, schema: str) -> Outline | None:
         """Return the outline of a tenant that is yet to be moved, None without a schema."""
-        with self._guard:
-            if schema not in self._before:
-                start = self._place.get(schema, 0)
-                chunk = [schema, *self._line[start + 1 : start + CHUNK]]
-                found = self.outlines(chunk)
-                self._before |= {name: found.get(name) for name in chunk}
-            return self._before[schema]
+        place = self._place.get(schema, 0)
+        if schema in self._before:
+            self._read_ahead(place)
+        else:
+            with self._reading:
+                if schema not in self._before:
+                    self._read([schema, *self._line[place + 1 : place + CHUNK]])
+        return self._before[schema]
+
+    def _read_ahead(self, place: int) -> None:
+        """Read the next outlines while the other threads go on with those that are known."""
+        soon = self._line[place : place + AHEAD + 1]
+        if not soon or soon[-1] in self._before or not self._reading.acquire(blocking=False):
+            return
+        try:
+            unread = [schema for schema in self._line[place:] if schema not in self._before]
+            if unread:
+                self._read(unread[:CHUNK])
+        finally:
+            self._reading.release()
+
+    def _read(self, chunk: Sequence[str]) -> None:
+        found = self.outlines(chunk)
+        self._before |= {schema: found.get(schema) for schema in chunk}
 
     def replayed(self, schema: str, expected: str | None) -> None:
         """A tenant was replayed; this should be its fingerprint now."""

@@ -17,6 +17,11 @@ class UnreadableError(Exception):
     """The text is no SQL to PostgreSQL, or nests too deeply for the parser's trees."""
 
 
+def prepare() -> None:
+    """Import the parser before it is needed: in a thread, beside something else."""
+    import postgast  # noqa: F401, PLC0415
+
+
 def parse(text: str, *, is_deep: bool = False) -> Any:
     """Return the tree of one or more statements. `is_deep`: however deeply it nests.
 
