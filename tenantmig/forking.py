@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -23,13 +23,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 PRELOAD = [
-    "sqlalchemy.orm",
     "sqlalchemy.dialects.postgresql.psycopg",
     "tenantmig.engines.children",
     "tenantmig.engines.worker",
     "tenantmig.env",  # what each env.py imports
 ]
 ORPHANED = 3
+FORK, SERVER, RETIRE = b"f", b"s", b"r"
+"""What a driver asks for: a worker, a worker that becomes a server, or an end after all forks."""
+SERVER_ENDS_WITHIN_S = 1.0
+"""After the end of the driver."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NUMBER = struct.Struct("q")  # a process id, an exit code, or an error number below zero
 
@@ -55,65 +58,103 @@ def become_server(requests: socket.socket) -> NoReturn:
 def _serve(requests: socket.socket) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the driver
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked until now
+    for module in PRELOAD:
+        with suppress(ImportError):
+            import_module(module)
+    serve_forks(requests)
+
+
+def serve_forks(requests: socket.socket) -> NoReturn:
+    """Fork this process as it is for each request, until their socket is closed."""
     woken, wakes = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wakes, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-    for module in PRELOAD:
-        with suppress(ImportError):
-            import_module(module)
     gc.freeze()  # else the collector of each worker would copy all of it
-    statuses: dict[int, int] = {}
-    while True:
+    forks = _Forks((requests.fileno(), woken, wakes))
+    while not forks.is_over:
         ready = wait([requests, woken])
         if woken in ready:
             os.read(woken, select.PIPE_BUF)
-            _report(statuses)
+            forks.report()
         if requests in ready:
             try:
                 word, fds, _, _ = socket.recv_fds(requests, 1, 2)
             except OSError:
                 word = b""
             if not word:
-                _end(statuses)
-            if len(fds) == 2:
-                _fork_one(fds[0], fds[1], (requests.fileno(), woken, wakes), statuses)
-            else:  # there is no number left for them: the driver asks again
-                for fd in fds:
-                    os.close(fd)
-
-
-def _end(living: Iterable[int]) -> NoReturn:
-    """End with the driver, and end its workers, also one whose thread for that never runs."""
-    for pid in living:
-        os.kill(pid, signal.SIGKILL)  # not reaped yet: the number is still its own
+                forks.end()
+            forks.heed(word, fds)
     os._exit(0)
 
 
-def _report(statuses: dict[int, int]) -> None:
-    """Say how the processes ended that have ended."""
-    with suppress(ChildProcessError):
-        while ended := os.waitpid(-1, os.WNOHANG):
-            pid, status = ended
-            if not pid:
-                return
-            if pid in statuses:
-                _tell(statuses.pop(pid), os.waitstatus_to_exitcode(status), is_last=True)
+class _Forks:
+    """The living forks of a server. `ours` are the descriptors that they must not have."""
 
+    def __init__(self, ours: tuple[int, ...]) -> None:
+        self._ours = ours
+        self._statuses: dict[int, int] = {}
+        self._servers: set[int] = set()
+        self._is_retired = False
 
-def _fork_one(pipe: int, told: int, not_its: tuple[int, ...], statuses: dict[int, int]) -> None:
-    try:
-        pid = os.fork()
-    except OSError as error:
-        os.close(pipe)
-        _tell(told, -(error.errno or 1), is_last=True)
-        return
-    if not pid:
-        _become_worker(pipe, (told, *not_its, *statuses.values()))
-    os.close(pipe)  # first: else what is sent to one that is killed at once seems to be taken
-    statuses[pid] = told
-    _tell(told, pid)
+    @property
+    def is_over(self) -> bool:
+        """True when no more are asked for, and all have ended."""
+        return self._is_retired and not self._statuses
+
+    def heed(self, word: bytes, fds: Sequence[int]) -> None:
+        """Do what the driver asks."""
+        if word == RETIRE:
+            self._is_retired = True
+        elif len(fds) == 2:
+            self._fork_one(fds[0], fds[1], is_server=word == SERVER)
+        else:  # there is no number left for them: the driver asks again
+            for fd in fds:
+                os.close(fd)
+
+    def _fork_one(self, pipe: int, told: int, *, is_server: bool) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(pipe)
+            _tell(told, -(error.errno or 1), is_last=True)
+            return
+        if not pid:
+            _become_worker(pipe, (told, *self._ours, *self._statuses.values()))
+        os.close(pipe)  # first: else what is sent to one that is killed at once seems to be taken
+        self._statuses[pid] = told
+        if is_server:
+            self._servers.add(pid)
+        _tell(told, pid)
+
+    def report(self) -> None:
+        """Say how the processes ended that have ended."""
+        with suppress(ChildProcessError):
+            while ended := os.waitpid(-1, os.WNOHANG):
+                pid, status = ended
+                if not pid:
+                    return
+                self._servers.discard(pid)
+                if pid in self._statuses:
+                    code = os.waitstatus_to_exitcode(status)
+                    _tell(self._statuses.pop(pid), code, is_last=True)
+
+    def end(self) -> NoReturn:
+        """End with the driver, and end its workers, also one whose thread for that never runs.
+
+        A fork that is a server hears of the driver's end as this one does, and ends its workers
+        first. It is killed if that takes long: it may be loading something.
+        """
+        for pid in self._statuses.keys() - self._servers:
+            os.kill(pid, signal.SIGKILL)  # not reaped yet: the number is still its own
+        deadline = time.monotonic() + SERVER_ENDS_WITHIN_S
+        while self._servers and time.monotonic() < deadline:
+            self.report()
+            time.sleep(0.01)
+        for pid in self._servers:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(0)
 
 
 def _tell(status: int, number: int, *, is_last: bool = False) -> None:
@@ -163,16 +204,31 @@ def end_with(driver: int) -> None:
     threading.Thread(target=wait_and_end, name="end with the driver", daemon=True).start()
 
 
+def name_process(role: str) -> None:
+    """Let `ps` and `top` show what this process is, in 5 letters at most: Linux keeps 15."""
+    with suppress(OSError):  # not on this platform
+        Path("/proc/self/comm").write_text(f"tenantmig {role}", encoding="ascii")
+
+
 def be_killed_with(parent: int) -> None:
     """Let the kernel kill this child of `parent` when that ends, where the kernel can.
 
     A thread cannot end a process whose code never lets go of the interpreter (a regular expression
     that backtracks for hours).
     """
-    with suppress(AttributeError, OSError):  # not on this platform
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _on_end_of_parent(signal.SIGKILL)
     if os.getppid() != parent:  # it has ended meanwhile
         os._exit(ORPHANED)
+
+
+def outlive_parent() -> None:
+    """Take back what `be_killed_with` asked of the kernel."""
+    _on_end_of_parent(0)
+
+
+def _on_end_of_parent(sent: int) -> None:
+    with suppress(AttributeError, OSError):  # not on this platform
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, sent)
 
 
 def _wait_for_end(process: int) -> None:

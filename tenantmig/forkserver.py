@@ -20,7 +20,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 
 from tenantmig.errors import WorkerStartError
-from tenantmig.forking import NUMBER, become_server
+from tenantmig.forking import FORK, NUMBER, SERVER, become_server
 
 TRIES = 4  # of a start whose fork server, or whose new process, is killed meanwhile
 ANSWER_WITHIN_S = 60.0  # else the fork server is taken for dead
@@ -71,9 +71,49 @@ class Forked:
         if not self.has_ended(linger_s):
             self.kill()
             self.has_ended(REPORT_WITHIN_S)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let it end, which closing the pipe asks of it, and forget it without waiting."""
+        self.pipe.close()
         os.close(self._status)
         if self._pidfd is not None:
             os.close(self._pidfd)
+
+
+def ask_for_fork(
+    requests: socket.socket, word: bytes, is_wanted: Callable[[], bool], within_s: float
+) -> Forked | None:
+    """Ask a server for a process; None if the server died.
+
+    Raises:
+        WorkerStartError: it could not be started, or was not wanted any more.
+    """
+    pipe, theirs = Pipe()
+    _limit_stalls(pipe)
+    status, told = os.pipe()
+    pid: int | None = None
+    try:
+        with suppress(OSError):  # it is dead: nothing will come
+            socket.send_fds(requests, [word], [theirs.fileno(), told])
+        theirs.close()
+        os.close(told)
+        pid = _read_pid(status, is_wanted, within_s)
+    finally:
+        if pid is None:
+            pipe.close()  # for the process, if there is one, the word to end
+            os.close(status)
+    return None if pid is None else Forked(pid, pipe, status)
+
+
+def introduce(forked: Forked, entry: Callable[..., None], *arguments: object) -> bool:
+    """Tell a new process what to do; False if it was killed before it heard anything."""
+    try:
+        forked.pipe.send((entry, arguments))
+    except OSError:
+        forked.close()
+        return False
+    return True
 
 
 class ForkServer:
@@ -86,46 +126,28 @@ class ForkServer:
         self._owner = 0
 
     def start(
-        self, entry: Callable[..., None], *arguments: object, is_wanted: Callable[[], bool]
+        self,
+        entry: Callable[..., None],
+        *arguments: object,
+        is_wanted: Callable[[], bool],
+        is_server: bool = False,
     ) -> Forked:
         """Start a process that calls `entry(pipe, *arguments)`, a function of a module.
+
+        `is_server` says that the function serves requests for forks (see `serve_forks`).
 
         Raises:
             WorkerStartError: it could not be started, or was not wanted any more.
         """
+        word = SERVER if is_server else FORK
         for _ in range(TRIES):
-            forked = self._fork(is_wanted)
+            requests = self._running()
+            forked = ask_for_fork(requests, word, is_wanted, ANSWER_WITHIN_S)
             if forked is None:
-                continue
-            try:
-                forked.pipe.send((entry, arguments))
-            except OSError:  # killed before it heard anything
-                forked.close()
-            else:
+                self._discard(requests)
+            elif introduce(forked, entry, *arguments):
                 return forked
         raise WorkerStartError(f"A worker process was killed {TRIES} times during its start.")
-
-    def _fork(self, is_wanted: Callable[[], bool]) -> Forked | None:
-        """Ask for a process; None if the server died."""
-        requests = self._running()
-        pipe, theirs = Pipe()
-        _limit_stalls(pipe)
-        status, told = os.pipe()
-        pid: int | None = None
-        try:
-            with suppress(OSError):  # it is dead: nothing will come
-                socket.send_fds(requests, [b"f"], [theirs.fileno(), told])
-            theirs.close()
-            os.close(told)
-            pid = _read_pid(status, is_wanted)
-        finally:
-            if pid is None:
-                pipe.close()  # for the process, if there is one, the word to end
-                os.close(status)
-        if pid is None:
-            self._discard(requests)
-            return None
-        return Forked(pid, pipe, status)
 
     def begin_as_fork(self) -> None:
         """Make the server a fork of this process, which has imported everything already."""
@@ -206,9 +228,9 @@ def _limit_stalls(pipe: Connection) -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
-def _read_pid(status: int, is_wanted: Callable[[], bool]) -> int | None:
+def _read_pid(status: int, is_wanted: Callable[[], bool], within_s: float) -> int | None:
     """Wait for the id of a new process; None if the server is dead."""
-    deadline = time.monotonic() + ANSWER_WITHIN_S
+    deadline = time.monotonic() + within_s
     while not wait([status], GLANCE_S):
         if not is_wanted():
             raise WorkerStartError("The worker process is no longer needed.")

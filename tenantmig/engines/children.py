@@ -25,7 +25,7 @@ from tenantmig.domain.plan import Assignment
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.worker_process import worker_of
 from tenantmig.errors import TenantmigError, WorkerDiedError
-from tenantmig.forking import be_killed_with, end_with
+from tenantmig.forking import be_killed_with, end_with, name_process
 
 T = TypeVar("T")
 IDLE_S = 1.0  # so long a child that has nothing to do keeps its connection
@@ -52,6 +52,10 @@ class Surroundings(NamedTuple):
     def take_on(self) -> None:
         """Make them those of this process, and end it with its driver."""
         end_with(self.driver)
+        self.set()
+
+    def set(self) -> None:
+        """Make them those of this process."""
         sys.path[:], sys.argv[:] = self.sys_path, self.argv
         if os.environ != self.variables:
             os.environ.clear()
@@ -65,6 +69,17 @@ class Surroundings(NamedTuple):
 def serve_driver(pipe: Connection, here: Surroundings) -> None:
     """In a worker process: call what the driver says, until it closes the pipe or ends."""
     here.take_on()
+    _serve_driver(pipe)
+
+
+def serve_loaded(pipe: Connection, driver: int) -> None:
+    """In a worker process whose parent has loaded in the driver's surroundings: the same."""
+    end_with(driver)
+    _serve_driver(pipe)
+
+
+def _serve_driver(pipe: Connection) -> None:
+    name_process("work")
     os.register_at_fork(after_in_child=pipe.close)  # else it outlived this process in a child
     try:
         while True:
@@ -185,6 +200,7 @@ def _serve(pipe: Connection, parent: int) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     be_killed_with(parent)
     end_with(parent)
+    name_process("child")
     code = 0
     try:
         options: WorkerOptions | None = None

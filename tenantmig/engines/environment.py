@@ -70,10 +70,12 @@ class Unheard(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self._kept: list[str] | None = None
+        self.before: tuple[str, ...] = ()
+        """Lines that were kept earlier and told nobody."""
 
     def keep(self) -> None:
         """Keep what is written from now on, until it is taken."""
-        self._kept = []
+        self._kept, self.before = [f"{line}\n" for line in self.before], ()
 
     def take(self) -> tuple[str, ...]:
         """Return the lines that were kept, the first `MOST_LINES`; write from now on."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import SCRATCH, Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine
 from tenantmig.engines.environment import WorkerOptions
+from tenantmig.engines.loaders import Libraries, Loader
+from tenantmig.engines.loading import Load
 from tenantmig.engines.workers import Workers
-from tenantmig.errors import EnvironmentDiedError, EnvironmentFileError
+from tenantmig.errors import EnvironmentDiedError, EnvironmentFileError, TenantmigError
 from tenantmig.history.proofs import HistoryProofs
 
 NOBODY = Tenant(f"{SCRATCH}nobody", f"{SCRATCH}nobody")  # for whom env.py is run without a tenant
@@ -41,6 +43,8 @@ class EnginePool:
         self._is_keeping = False
         self._is_env_fit = False
         self._guard = threading.Lock()
+        self._imports = Loader(self._find_imports, Libraries())
+        self._history = Loader(self._find_history, self._imports)
 
     def require_fit_env(self, tenants: Sequence[Tenant]) -> None:
         """Make sure, once, that env.py loads and does what tenants need, as far as can be seen.
@@ -81,10 +85,20 @@ class EnginePool:
             kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
+        _close(self._history, self._imports)
 
     @contextmanager
     def engine(self, kind: RunKind, workers: int) -> Iterator[Engine]:
         """The engine for a run of this kind, with room for `workers` tenants at once."""
+        try:
+            with self._engine(kind, workers) as engine:
+                yield engine
+        finally:
+            if not self._is_keeping:
+                _retire(self._history, self._imports)
+
+    @contextmanager
+    def _engine(self, kind: RunKind, workers: int) -> Iterator[Engine]:
         options = self.options
         if kind in WITHOUT_SCRIPTS:
             from tenantmig.engines.statements import StatementsEngine
@@ -137,11 +151,34 @@ class EnginePool:
     def _workers(self, count: int) -> Iterator[Workers]:
         if self._is_keeping:
             with self._guard:
-                self._kept = self._kept or Workers(self.kept_workers)
+                self._kept = self._kept or Workers(self.kept_workers, self._history)
             yield self._kept
             return
-        with closing(Workers(count)) as workers:
+        # to prove that the history can be loaded first takes longer than to load it once
+        source = self._history if count > 1 else self._imports
+        with closing(Workers(count, source)) as workers:
             yield workers
+
+    def _find_imports(self) -> Load | None:
+        with suppress(TenantmigError):  # the history cannot be loaded: whoever needs it says so
+            imports = self.proofs().environment_imports
+            return Load(self.options, imports) if imports else None
+        return None
+
+    def _find_history(self) -> Load | None:
+        with suppress(TenantmigError):
+            return None if self.proofs().loading else Load(self.options)
+        return None
+
+
+def _close(*loaders: Loader) -> None:
+    for loader in loaders:
+        loader.close()
+
+
+def _retire(*loaders: Loader) -> None:
+    for loader in loaders:
+        loader.retire()
 
 
 def _look(engine: AlembicEngine, tenant: Tenant) -> str | None:

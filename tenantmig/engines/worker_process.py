@@ -28,6 +28,12 @@ def worker_of(options: WorkerOptions) -> Worker:
     """Return this process's worker."""
     from tenantmig.engines.worker import Worker  # noqa: PLC0415  a driver needs none of it
 
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a script's print is not our result
-    sys.stdout = sys.stderr = Unheard(sys.stderr)
+    own_output()
     return Worker(options)
+
+
+@lru_cache(maxsize=1)
+def own_output() -> None:
+    """Send what a script prints where errors go: it is not our result."""
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr = Unheard(sys.stderr)

@@ -13,9 +13,10 @@ from concurrent.futures import CancelledError
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from tenantmig.engines.children import Surroundings, serve_driver
+from tenantmig.engines.children import Surroundings
+from tenantmig.engines.loaders import Libraries, Source
 from tenantmig.errors import WorkerDiedError, WorkerStartError
-from tenantmig.forkserver import FORK_SERVER, Forked
+from tenantmig.forkserver import Forked
 
 T = TypeVar("T")
 LINGER_S = 2.0  # in which an idle worker ends by itself; then it is killed
@@ -41,8 +42,9 @@ class Call:
 class Workers:
     """Up to `count` worker processes, lent to any number of threads; they start when needed."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, source: Source | None = None) -> None:
         self._count = count
+        self._source = source or Libraries()
         self._idle: list[tuple[Surroundings, Forked]] = []
         self._calls: set[Call] = set()
         self._lent = 0
@@ -141,7 +143,7 @@ class Workers:
 
     def _start(self, call: Call) -> Forked:
         try:
-            worker = FORK_SERVER.start(serve_driver, call.here, is_wanted=lambda: call.is_wanted)
+            worker = self._source.start_worker(call.here, lambda: call.is_wanted)
         except BaseException:
             with self._changed:
                 self._forget(call)

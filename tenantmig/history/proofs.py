@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.pyfiles import pyc_file_from_path
 
 from tenantmig.domain.plan import RunKind
-from tenantmig.history.purity import EnvironmentProof, Proof, Purity
+from tenantmig.history.purity import EnvironmentProof, Imported, Proof, Purity
 from tenantmig.history.script_source import NO_SOURCE, is_bytecode
 
 OWN_PROCESS = "each tenant needs its own process: "
@@ -54,6 +54,15 @@ class HistoryProofs:
         if any(map(is_bytecode, files)):
             return NO_SOURCE
         return self._purity.what_loading_does(files)
+
+    @cached_property
+    def environment_imports(self) -> tuple[Imported, ...]:
+        """What env.py imports, as far as importing it earlier changes nothing."""
+        file = Path(self._script.env_py_location)
+        if not file.is_file():
+            return ()
+        is_pure = self.environment.unshared is None
+        return self._purity.what_environment_imports(str(file), is_pure=is_pure)
 
     def why_isolated(self, kind: RunKind, revisions: Iterable[str]) -> str | None:
         """Say why these revisions need a process that has seen no other tenant, or None."""

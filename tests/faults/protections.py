@@ -36,6 +36,8 @@ DRAWING = "engines/autogenerate_worker.py"
 SESSION = "tests/integration/postgres/test_session.py::test_"
 SOURCES = "tests/unit/test_url_sources.py::test_"
 WORKERS = "tests/unit/engines/test_workers.py::test_"
+LOADERS = "tests/unit/engines/test_loaders.py::test_"
+LOAD_ONCE = "tests/integration/engines/test_load_once.py::test_"
 DYING = "tests/faults/test_dying_processes.py::test_"
 TAKES = f"{WORKERS}a_killed_worker_takes_its_child_with_it_and_nobody_else"
 HOSTILE = "tests/integration/postgres/test_hostile_tenants.py::test_"
@@ -374,6 +376,59 @@ CONTROLS = (
         "a kept worker is not asked when its driver's surroundings have changed",
         (Patch("engines/workers.py", "started_in == here and ", ""),),
         (f"{WORKERS}a_worker_has_what_the_driver_has_when_it_is_asked[kept worker]",),
+        "AssertionError",
+    ),
+    Control(
+        "P11",
+        "a loader is not used when its driver's surroundings have changed",
+        (
+            Patch(
+                "engines/loaders.py",
+                "if self._running is not None and self._running.here != here:",
+                "if False:",
+            ),
+        ),
+        (f"{LOADERS}a_worker_has_what_the_driver_has_when_it_is_asked",),
+        "AssertionError",
+    ),
+    Control(
+        "P11",
+        "a process in which an import left something is not forked",
+        (Patch("engines/loading.py", "if _held() != held or _has_children():", "if False:"),),
+        (f"{LOAD_ONCE}a_process_in_which_an_import_leaves_something_is_not_forked[thread]",),
+        "AssertionError",
+    ),
+    Control(
+        "P11",
+        "what env.py imports after a statement that may matter is not imported earlier",
+        (
+            Patch(
+                "history/purity/importing.py",
+                "                case _ if not is_pure:\n                    break\n",
+                "",
+            ),
+        ),
+        (f"{LOAD_ONCE}what_stands_after_a_statement_that_may_matter_is_not_loaded_early",),
+        "AssertionError",
+    ),
+    Control(
+        "P11",
+        "what env.py imports is imported earlier only if that is proved to do nothing else",
+        (
+            Patch(
+                "history/purity/importing.py",
+                "if found is None or prover.loading.does(found) is not None:",
+                "if found is None:",
+            ),
+        ),
+        (f"{LOAD_ONCE}imports_that_are_not_proved_are_loaded_as_by_plain_alembic",),
+        "AssertionError",
+    ),
+    Control(
+        "P7",
+        "a dying loader is replaced",
+        (Patch("engines/loaders.py", "self._discard(loader)\n", "pass\n"),),
+        (f"{LOADERS}a_dead_loader_costs_nothing",),
         "AssertionError",
     ),
     Control(

@@ -20,7 +20,7 @@ from tenantmig import forkserver as product_forkserver
 from tenantmig.engines import workers as product_workers
 from tenantmig.forkserver import FORK_SERVER, Forked
 from tests.fixtures.database import Database
-from tests.fixtures.dying import OWN_R3, children_of, counters, processes_of, tenants_at
+from tests.fixtures.dying import OWN_R3, below, children_of, counters, processes_of, tenants_at
 from tests.fixtures.faults import TENANTS
 from tests.fixtures.holds import (
     ASLEEP,
@@ -158,7 +158,7 @@ def test_a_kill_while_tenants_are_at_work(
         with held(victim_database):
             running.start()
             held_backends(victim_database, 2)
-            worker = children_of(FORK_SERVER._pid)[0]
+            worker = below(FORK_SERVER._pid, "worker")[0]
             if moment == "it works":
                 _end(worker)
             elif moment == "its child works":

@@ -1,4 +1,4 @@
-"""Workers, their children and the fork server are killed at random moments of a command.
+"""Workers, their children, loaders and the fork server are killed at random moments of a command.
 
 `make test-all` takes a sample, `make random-kills` 500 kills.
 """
@@ -77,7 +77,7 @@ class Killer:
         self.at = target
 
     def _kill_one(self, driver: subprocess.Popen[str]) -> None:
-        kind = self.dice.choice(["worker", "worker", "child", "child", "fork server"])
+        kind = self.dice.choice(["worker", "worker", "child", "child", "loader", "fork server"])
         deadline = time.monotonic() + self.longest_s
         while driver.poll() is None and time.monotonic() < deadline:
             if found := processes_of(driver.pid)[kind]:

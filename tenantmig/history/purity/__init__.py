@@ -5,6 +5,7 @@ another tenant, and if it sends every tenant the same but for the schema's name.
 runs with Alembic in a process that has seen no other tenant. Nothing here runs a script.
 """
 
+from tenantmig.history.purity.importing import Imported
 from tenantmig.history.purity.proof import EnvironmentProof, Proof, Purity
 
-__all__ = ["EnvironmentProof", "Proof", "Purity"]
+__all__ = ["EnvironmentProof", "Imported", "Proof", "Purity"]

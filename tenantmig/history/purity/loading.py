@@ -67,7 +67,7 @@ class Loading:
                 self._look_at(at, statement)
         for found in (*findings.impure, *findings.by_tenant, *findings.by_moment):
             return f"{found.text} ({module.file.name}, line {found.line})"
-        for name in _imported_modules(module):
+        for name in (*packages(module), *_imported_modules(module)):
             inner = None if name.startswith(KNOWN) else self.prover.project.find(name)
             does = self.does(inner) if inner is not None else None
             if does:
@@ -114,6 +114,14 @@ def _wraps(decorator: ast.expr) -> bool:
     bare = decorator.func if isinstance(decorator, ast.Call) else decorator
     name = ast.unparse(bare)
     return name.startswith(WRAPPING) or name.rpartition(".")[2] in WRAPPERS
+
+
+def packages(module: Module) -> list[str]:
+    """Return the packages that a module is in: its import runs them first."""
+    if module.is_script:
+        return []
+    parts = module.name.split(".")[:-1]
+    return [".".join(parts[: n + 1]) for n in range(len(parts))]
 
 
 def _imported_modules(module: Module) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tenantmig.history.adaptation.url import url_line
 from tenantmig.history.purity.evaluator import Evaluator
 from tenantmig.history.purity.findings import Enough, Finding, Findings
+from tenantmig.history.purity.importing import Imported, Importing
 from tenantmig.history.purity.modules import Module, Project
 from tenantmig.history.purity.prover import Prover
 from tenantmig.history.purity.values import Kind
@@ -104,6 +105,14 @@ class Purity:
             if does:
                 return does
         return None
+
+    def what_environment_imports(self, file: str, *, is_pure: bool) -> tuple[Imported, ...]:
+        """Return what env.py imports that may be imported before it runs (see `importing`).
+
+        `is_pure` says that its other statements change nothing for an import.
+        """
+        with self._guard:
+            return Importing(self._prover).early(Module(Path(file), "env"), is_pure=is_pure)
 
     def prove_environment(self, file: str) -> EnvironmentProof:
         """Prove env.py, which runs before the revisions of each tenant."""

@@ -152,7 +152,7 @@ class Prover:
     def _is_library(self, parent: str, path: str) -> bool:
         if path in allowed.ENVIRONMENT or path == "tenantmig.irreversible":
             return True
-        if self._is_vouched(path):
+        if self.is_vouched(path):
             return True
         if self._is_own(parent):
             return False
@@ -166,7 +166,8 @@ class Prover:
         found = self.project.find(top)
         return found is not None and found.is_own
 
-    def _is_vouched(self, path: str) -> bool:
+    def is_vouched(self, path: str) -> bool:
+        """True when the project answers for it (the setting `pure_modules`)."""
         return any(path == name or path.startswith(f"{name}.") for name in self.vouched)
 
     def _library_value(self, path: str) -> Values:
@@ -177,7 +178,7 @@ class Prover:
         return one(Kind.LIBRARY, path)
 
     def _module_value(self, name: str) -> Values:
-        if self._is_vouched(name):
+        if self.is_vouched(name):
             return one(Kind.LIBRARY, name)
         if not self._is_own(name) and (
             allowed.is_allowed(name, self.vouched) or _has_allowed_members(name)

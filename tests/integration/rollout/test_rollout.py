@@ -14,6 +14,7 @@ from tenantmig import Fleet, Outcome, RunOptions, RunState, Selection
 from tenantmig.domain.events import AttemptFailed, Event
 from tests.fixtures.command import Project
 from tests.fixtures.database import Database
+from tests.fixtures.dying import below
 from tests.fixtures.history import write_history
 from tests.fixtures.oracles import catalog, untouched_mark
 from tests.fixtures.processes import wait_until
@@ -34,29 +35,14 @@ def fleet(tmp_path: Path, database: Database) -> Fleet:
     return Fleet.open(project.ini, database_url=database.url, parallel=3, lock_timeout="300ms")
 
 
-def children_of(pid: int) -> dict[int, bytes]:
-    """The child processes of a process and their command lines, by /proc."""
-    children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        children += map(int, (task / "children").read_text().split())
-    return {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
-
-
-def workers_of(pid: int) -> list[int]:
-    """The worker processes of a driver: the children of its fork server, which is its fork."""
-    servers = [c for c, command in children_of(pid).items() if b"multiprocessing" not in command]
-    return [worker for server in servers for worker in children_of(server)]
-
-
 @pytest.mark.slow
 def test_a_killed_worker_costs_one_attempt(tmp_path: Path, database: Database) -> None:
     project = Project(tmp_path, database.url, write_history(tmp_path / "history", CREATE, SLOW))
-    project.is_installed = True  # its workers are known by their command line
     names = [f"t{number}" for number in range(9)]
     project.run("onboard", *names, "--to", "r1")
     driver = project.start("upgrade", "--parallel", "3", "--json", "--engine", "alembic")
     wait_until(lambda: database.fetch(SLEEPING) == [(3,)], "three migrations under way", 60)
-    os.kill(workers_of(driver.pid)[0], signal.SIGKILL)
+    os.kill(below(driver.pid, "worker")[0], signal.SIGKILL)
     result = project.finish(driver)
     assert "the worker process died" in result.err  # the fault did fire
     report = result.json
