@@ -10,6 +10,13 @@ from tenantmig.domain.plan import Heads, Memo, RunKind
 AUTOCOMMIT = "it has an autocommit_block"
 
 
+class Asked(NamedTuple):
+    """A text that a script sent, with its placeholders; `is_outside` as in `Sent`."""
+
+    text: str
+    is_outside: bool = False
+
+
 class Sent(NamedTuple):
     """A statement that a script sent.
 

@@ -25,6 +25,7 @@ from tenantmig.engines.scratch_worker import (
     mend_scratch,
     move_scratch,
     step_scratch,
+    witness_scratch,
 )
 from tenantmig.errors import (
     DependentObjectsError,
@@ -91,6 +92,14 @@ class Scratch:
     def bear(self, heads: Heads) -> None:
         """Let the setting `birth` make the schema, at `heads`; raises as `upgrade` does."""
         self._tell(self._make(bear_scratch, heads), "birth of a scratch schema")
+
+    def bear_watched(self, revisions: tuple[str, ...], formats: frozenset[str]) -> str | None:
+        """Run these revisions as a birth, and return why another one may end otherwise, if so.
+
+        It is as well the reason where they fail, or reach out of the schema.
+        """
+        found = self._make(witness_scratch, revisions, formats)
+        return found if found is None or isinstance(found, str) else found.message
 
     def downgrade(self, destination: str = "base") -> None:
         """Run the history back to `destination`; raises as `upgrade` does."""
@@ -159,16 +168,18 @@ class Scratch:
 
 
 @contextmanager
-def open_scratch(options: SessionOptions) -> Iterator[tuple[psycopg.Connection, str]]:
+def open_scratch(
+    options: SessionOptions, suffix: str = ""
+) -> Iterator[tuple[psycopg.Connection, str]]:
     """Make a scratch schema and drop it at the end, with those that killed commands have left.
 
-    Hands out a connection of its own and the name of the schema.
+    Hands out a connection of its own and the name of the schema, which ends in `suffix`.
 
     Locks: an advisory lock of its own; nobody waits for it.
     Raises:
         PrivilegeError: this role may not create a schema.
     """
-    schema = SCRATCH + secrets.token_hex(6)
+    schema = SCRATCH + secrets.token_hex(6) + suffix
     with closing(connect(options)) as connection:
         _drop_abandoned(connection)
         connection.execute(LOCK, [schema, salt_of(connection)])

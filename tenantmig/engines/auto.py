@@ -18,9 +18,10 @@ from tenantmig.domain.notices import Warned
 from tenantmig.domain.outcome import Attempt
 from tenantmig.domain.plan import Assignment, Path, RunKind, show_heads
 from tenantmig.engines import Engine
+from tenantmig.engines.blueprints import BLUEPRINT, Blueprints
 from tenantmig.engines.catalogs import Catalogs
 from tenantmig.engines.replay import ReplayEngine
-from tenantmig.engines.template import Template, Templates, is_plain
+from tenantmig.engines.template import Template, Templates, is_for
 from tenantmig.errors import TenantmigError
 from tenantmig.history.proofs import HistoryProofs
 from tenantmig.postgres.connection import in_catalog
@@ -55,8 +56,10 @@ class AutoEngine(Engine):
         proofs: Callable[[], HistoryProofs],
         *,
         is_strict: bool = False,
+        blueprints: Blueprints | None = None,
     ) -> None:
         self.is_strict = is_strict
+        self.blueprints = blueprints or Blueprints()
         self.witness = witness
         self.replay = replay
         self._proofs = proofs
@@ -75,10 +78,11 @@ class AutoEngine(Engine):
     @property
     def obstacles(self) -> Mapping[str, str]:
         """Why each revision that is not replayed is not, as far as it was tried."""
-        return self.templates.obstacles
+        return {**self.templates.obstacles, **self.blueprints.obstacles}
 
     def expect(self, schemas: Sequence[str]) -> None:
         """These tenants are next. The parser, which compares witnesses, loads while they work."""
+        self.blueprints.expect(len(schemas))
         self.catalogs.expect(schemas)
         if len(schemas) > 1:
             threading.Thread(target=prepare, name="load the parser", daemon=True).start()
@@ -108,6 +112,15 @@ class AutoEngine(Engine):
     def _attempt(self, assignment: Assignment) -> Attempt:
         self._run = assignment
         self._heed_proofs(assignment)
+        born = self._by_blueprint(assignment)
+        if born is not None:
+            return born
+        made = self._by_revisions(assignment)
+        if made.failure is None and made.outcome is not None:
+            self.blueprints.note(assignment)
+        return made
+
+    def _by_revisions(self, assignment: Assignment) -> Attempt:
         witnessed = self._be_first(assignment)
         if witnessed is not None:
             return witnessed
@@ -181,6 +194,31 @@ class AutoEngine(Engine):
             if obstacle:
                 self.templates.refuse(revision, obstacle)
         self._heeded.add(path)
+
+    # -- births -----------------------------------------------------------------------------
+
+    def _by_blueprint(self, assignment: Assignment) -> Attempt | None:
+        """Carry a birth through in one text; None if that is not possible, or not worth its cost.
+
+        Who comes while a blueprint is made waits for it, and hears a stop as for a witness.
+        """
+        path, tenant = assignment.stretch, assignment.tenant
+        is_fit = assignment.kind is RunKind.ONBOARD and path == assignment.path and path.revisions
+        if not is_fit or assignment.is_reading or assignment.lost_xid:
+            return None
+        if tenant.name in self._refused:
+            return None
+        is_replayed = all(self.templates.get(RunKind.ONBOARD, one) for one in path.revisions)
+        while (found := self.blueprints.find(path, TICK_S, is_replayed=is_replayed)) is None:
+            if self._is_closed or self._stopping.is_set():
+                return Attempt()
+        template = found.template
+        if template is None or not is_for(template, tenant):
+            return None
+        made = self._go(assignment, [_replayed([template])], is_small=True)
+        if made.failure is None:
+            self.catalogs.replayed(tenant.schema, template.after)
+        return replace(made, engine=BLUEPRINT)
 
     # -- witnesses ------------------------------------------------------------------------------
 
@@ -277,8 +315,7 @@ class AutoEngine(Engine):
         """True when a script that writes the tenant's name may write another than the schema's."""
         kind, tenant = assignment.kind, assignment.tenant
         found = [self.templates.get(kind, revision) for revision in assignment.stretch.revisions]
-        is_written = any(template is not None and template.is_written for template in found)
-        return is_written and not (tenant.name == tenant.schema and is_plain(tenant.schema))
+        return any(template is not None and not is_for(template, tenant) for template in found)
 
     def close(self) -> None:
         """End every connection and process; attempts in flight are cut off."""

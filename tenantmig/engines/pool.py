@@ -14,6 +14,7 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import SCRATCH, Tenant
 from tenantmig.engines import Engine
 from tenantmig.engines.alembic import AlembicEngine
+from tenantmig.engines.blueprints import Blueprints
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.loaders import Libraries, Loader
 from tenantmig.engines.loading import Load
@@ -34,10 +35,12 @@ class EnginePool:
         proofs: Callable[[], HistoryProofs],
         kept_workers: int | None = None,
         choice: str = "auto",
+        blueprints: Callable[[], Blueprints] = Blueprints,
     ) -> None:
         self.options = options
         self.proofs = proofs
         self.choice = choice
+        self._blueprints = blueprints
         self.kept_workers = kept_workers or 2 * (os.cpu_count() or 1)
         self._kept: Workers | None = None
         self._is_keeping = False
@@ -134,7 +137,14 @@ class EnginePool:
                 return opened.enter_context(self.alembic(workers))
 
             is_strict = self.choice == "replay"
-            auto = AutoEngine(witness, alembic, replay, self.proofs, is_strict=is_strict)
+            auto = AutoEngine(
+                witness,
+                alembic,
+                replay,
+                self.proofs,
+                is_strict=is_strict,
+                blueprints=self._blueprints(),
+            )
             yield opened.enter_context(closing(auto))
 
     @contextmanager

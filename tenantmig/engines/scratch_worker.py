@@ -18,6 +18,7 @@ from tenantmig.domain.plan import Heads, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.birth import make_schema
+from tenantmig.engines.birth_witness import BirthWitness
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker
@@ -63,6 +64,29 @@ def step_scratch(
     """Run exactly these revisions in the scratch schema, in this order, or say why not."""
     worker = worker_of(options)
     return _run(worker, schema, worker.history.exact_steps(kind, revisions), "heads")
+
+
+def witness_scratch(
+    options: WorkerOptions, schema: str, revisions: tuple[str, ...], formats: frozenset[str]
+) -> Failure | NotTried | str | None:
+    """Run a birth in the scratch schema, watched. Return why it failed or could not be tried; or
+    why another birth may end otherwise; None if nothing shows that it may.
+    """
+    worker = worker_of(options)
+    steps = worker.history.exact_steps(RunKind.ONBOARD, revisions)
+    unsure: list[str | None] = []
+
+    def bear(session: TenantSession) -> Heads | None:
+        watching = BirthWitness(session, options.version_table, formats)
+        worker.witness = watching.witness  # it hears what is done outside the database
+        try:
+            with watching.witness.attached():
+                return _migrate(worker, session, steps, "heads", watching)
+        finally:
+            worker.witness = None
+            unsure.append(watching.unsure)
+
+    return _confined(worker, schema, bear) or (unsure[0] if unsure else None)
 
 
 def mend_scratch(
@@ -159,7 +183,11 @@ def _confined(
 
 
 def _migrate(
-    worker: Worker, session: TenantSession, steps: MigrationsFunction, destination: str
+    worker: Worker,
+    session: TenantSession,
+    steps: MigrationsFunction,
+    destination: str,
+    watching: BirthWitness | None = None,
 ) -> Heads | None:
     assert session.schema is not None
     tenant = Tenant(session.schema, session.schema)
@@ -167,14 +195,20 @@ def _migrate(
 
     def note(*, heads: set[str], **_: object) -> None:
         reached.append(tuple(sorted(heads)))
+        if watching is not None:
+            watching.reached()
 
     def migrations(heads: Heads, context: MigrationContext) -> Iterable[RevisionStep]:
         worker.check_environment(context, session, tenant)
         session.follow(lambda: context)
+        if watching is not None:
+            watching.begin(context)
         context.on_version_apply_callbacks = (*context.on_version_apply_callbacks, note)
         for step in steps(heads, context):
             worker.running = step.revision.revision
             end_mode_with(session.sqlalchemy, step)
+            if watching is not None:
+                watching.watch(step, context)
             yield step
 
     worker.config.attributes["connection"] = session.sqlalchemy

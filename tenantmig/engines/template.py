@@ -15,6 +15,7 @@ from typing import Any
 
 from tenantmig.domain.plan import Heads, Memo, RunKind
 from tenantmig.domain.recording import AUTOCOMMIT, Recording, Sent
+from tenantmig.domain.tenant import Tenant
 from tenantmig.postgres.parsing import UnreadableError, enum_name, parse, tokens
 from tenantmig.postgres.sql import text
 
@@ -22,6 +23,9 @@ MOST_WITNESSES = 5
 GAP = "\0"  # PostgreSQL allows no such character anywhere in SQL
 SCHEMA = "\0schema\0"
 """The gap for the schema's name as a literal."""
+QUALIFIED, PLAIN = "\0qualified\0", "\0plain\0"
+"""The gaps for the schema's name inside a literal: as an identifier in quotes, and bare. The bare
+one fits only a name that `is_plain`."""
 SEPARATOR = "\n;\n"  # a statement may end with a comment
 REPLAYED = frozenset(
     """
@@ -217,6 +221,13 @@ def is_plain(name: str) -> bool:
     """True when a name means the same with quotes and without: no script can write it wrongly."""
     found = tokens(name) if name.isidentifier() and name.isascii() and name.islower() else []
     return len(found) == 1 and found[0].keyword_kind == 0
+
+
+def is_for(template: Template, tenant: Tenant) -> bool:
+    """True unless the template may write another name into SQL than the one of the schema."""
+    if not template.is_written:
+        return True
+    return tenant.name == tenant.schema and is_plain(tenant.schema)
 
 
 def _tokens(statement: str) -> Iterator[tuple[int, int, str]]:

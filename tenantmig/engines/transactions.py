@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from tenantmig.domain.outcome import DONE
 from tenantmig.domain.plan import Assignment, Heads, RunKind, show_heads
-from tenantmig.engines.template import GAP, SCHEMA, SEPARATOR, Template
+from tenantmig.engines.template import GAP, PLAIN, QUALIFIED, SCHEMA, SEPARATOR, Template
 from tenantmig.ledger.claim import session_name
 from tenantmig.ledger.journal import DONE_OUTCOMES
 from tenantmig.postgres.connection import SessionOptions, binding
@@ -266,17 +266,31 @@ def _filled(one: str, gaps: dict[str, str]) -> str:
     return one
 
 
+def named_for(one: str, schema: str) -> str:
+    """Fill the gaps for the schema's name, and leave the others."""
+    return _filled(one, {gap: fill(schema) for gap, fill in OF_SCHEMA.items()})
+
+
 def _literal(value: object) -> str:
     return sql.Literal(value).as_string()
 
 
+OF_SCHEMA: dict[str, Callable[[str], str]] = {
+    SCHEMA: _literal,
+    QUALIFIED: lambda schema: sql.Identifier(schema).as_string().replace("'", "''"),
+    PLAIN: str,
+    GAP: lambda schema: sql.Identifier(schema).as_string(),
+}
+"""What stands in the gaps for the schema's name; `GAP` last."""
 FILLING: dict[str, Callable[[Assignment], str]] = {
-    SCHEMA: lambda assignment: _literal(assignment.tenant.schema),
+    SCHEMA: lambda assignment: OF_SCHEMA[SCHEMA](assignment.tenant.schema),
     NAME: lambda assignment: _literal(assignment.tenant.name),
     LABELS: lambda assignment: _literal(Jsonb(dict(assignment.tenant.labels))),
     ATTEMPT: lambda assignment: str(assignment.attempt),
     WALL: lambda _: PREFIX + secrets.token_hex(8),
+    QUALIFIED: lambda assignment: OF_SCHEMA[QUALIFIED](assignment.tenant.schema),
+    PLAIN: lambda assignment: OF_SCHEMA[PLAIN](assignment.tenant.schema),
     # last: the others hold its character
-    GAP: lambda assignment: sql.Identifier(assignment.tenant.schema).as_string(),
+    GAP: lambda assignment: OF_SCHEMA[GAP](assignment.tenant.schema),
 }
 """What stands in each gap for a tenant."""

@@ -21,7 +21,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 
 from tenantmig.catalog.fingerprint import read_fingerprints, read_outlines
 from tenantmig.domain.plan import Heads, Memo, RunKind
-from tenantmig.domain.recording import AUTOCOMMIT, Recording, Sent
+from tenantmig.domain.recording import AUTOCOMMIT, Asked, Recording, Sent
 from tenantmig.engines.tripwires import counted, outside_act, tellers, telling, timed
 from tenantmig.postgres.connection import in_catalog, version_length
 from tenantmig.postgres.literals import Literals, UnwritableError
@@ -57,6 +57,9 @@ class Witness:
         self._general: str | None = None
         self._left: str | None = None
         self._is_script = False
+        self._unsure: str | None = None
+        self.asked: list[Asked] = []
+        """What the scripts sent, as they wrote it, in all revisions."""
         driver = connection.connection.driver_connection
         assert isinstance(driver, ScriptConnection)
         self._driver = driver
@@ -140,6 +143,11 @@ class Witness:
         general = self._general
         return tuple(replace(r, obstacle=r.obstacle or general) for r in self._recordings)
 
+    @property
+    def unsure(self) -> str | None:
+        """Say what else than the rows of the tenant schema may have decided what was sent."""
+        return self._unsure or self._general
+
     def note_script(self, obstacle: str) -> None:
         """The script of the running revision does what replaying it would leave out."""
         self._note(obstacle)
@@ -187,7 +195,7 @@ class Witness:
         with ExitStack() as watched:
             for thing, names in () if is_written else tellers(self.connection, context):
                 watched.enter_context(telling(thing, names, self._note))
-            watched.enter_context(counted(self.connection.dialect, self._note))
+            watched.enter_context(counted(self.connection.dialect, self._note_rows))
             watched.enter_context(timed(self._note))
             self._is_script = True
             watched.callback(self._end_script)
@@ -197,6 +205,12 @@ class Witness:
         self._is_script = False
 
     def _note(self, obstacle: str) -> None:
+        """Note what depends on the tenant, on the moment, or on what is outside the database."""
+        self._unsure = self._unsure or obstacle
+        self._note_rows(obstacle)
+
+    def _note_rows(self, obstacle: str) -> None:
+        """Note what depends on the tenant schema alone, or on how statements are sent."""
         self._obstacle = self._obstacle or obstacle
 
     def hear_audit(self, happening: str, arguments: tuple[Any, ...]) -> None:
@@ -221,10 +235,11 @@ class Witness:
             self._note("it opens a connection of its own")
             return
         if self._how_read() != self._read_as:  # a replayed text is read before any of it runs
-            self._note("earlier statements changed how the server reads literals")
+            self._note_rows("earlier statements changed how the server reads literals")
         is_outside = self._driver.autocommit
+        self.asked.append(Asked(statement, is_outside))
         if is_outside and not self.is_birth:
-            self._note(AUTOCOMMIT)
+            self._note_rows(AUTOCOMMIT)
         if context is not None and context.no_parameters:
             self._statements.append(Sent(statement, is_outside=is_outside))
             return
@@ -236,19 +251,19 @@ class Witness:
                 text = self._literals.write(statement, each) if text is None else text
                 self._statements.append(Sent(text, is_outside=is_outside))
         except (psycopg.Error, UnwritableError, TypeError) as error:
-            self._note(f"its parameters cannot be written as literals ({error})")
+            self._note_rows(f"its parameters cannot be written as literals ({error})")
 
     def _after(self, _: object, cursor: Any, *__: object) -> None:
         if self._is_script and cursor.description is not None:
             last = self._statements.pop() if self._statements else None
             if cursor.rowcount or last is None or last.is_outside:
-                self._note("one of its statements returns rows")
+                self._note_rows("one of its statements returns rows")
             else:
                 self._statements.append(last._replace(is_empty=True))
 
     def _failed(self, _: object) -> None:
         if self._is_script:
-            self._note("one of its statements failed")
+            self._note_rows("one of its statements failed")
 
     def _hear_others(self, statement: str) -> None:
         """Alembic reads and writes the version table; anything else would be left out."""

@@ -21,6 +21,7 @@ from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.domain.written_values import AUTO
 from tenantmig.engines.pool import EnginePool
 from tenantmig.errors import ConnectError, SettingsError
+from tenantmig.fleet.blueprinting import blueprint_maker
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.fleet.worker_settings import worker_options
 from tenantmig.history.revisions import History
@@ -29,6 +30,7 @@ from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres import embedded
 from tenantmig.postgres.capacity import catalog_helpers, reading_helpers
 from tenantmig.postgres.connection import SessionOptions, connect
+from tenantmig.postgres.owner_wall import SCHEMA_OWNER
 from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions, read_versions
 from tenantmig.rollout import beyond, older_code, planning, refusals
@@ -108,7 +110,15 @@ class Driver:
             lambda: self.history.proofs,
             None if self.settings.parallel == AUTO else self.settings.parallel,
             self.settings.engine if self.lineage is Lineage.TENANT else "alembic",
+            self._blueprints,
         )
+
+    def _blueprints(self) -> Blueprints:
+        """The blueprints of a run; none where tenants own schemas, or a function makes them."""
+        settings = self.settings
+        if settings.birth or settings.onboard_owner or settings.run_as == SCHEMA_OWNER:
+            return Blueprints()
+        return Blueprints(blueprint_maker(self).make)
 
     @property
     def run_settings(self) -> RunSettings:

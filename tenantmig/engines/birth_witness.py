@@ -1,0 +1,66 @@
+"""Birth witnesses: one birth in a scratch schema, watched for all that may decide what it makes.
+
+Scripts may read what they have made themselves. What they read beside that could be otherwise for
+the next tenant: rows of other schemas, the clock, chance, files, the tenant's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from alembic.runtime.migration import MigrationContext, RevisionStep
+
+from tenantmig.engines.birth_inputs import mentions, why_unsure
+from tenantmig.engines.hooks import HookLook
+from tenantmig.engines.witness import Witness
+from tenantmig.postgres.session import TenantSession
+from tenantmig.postgres.sql import query
+
+
+@dataclass(slots=True)
+class BirthWitness:
+    """Watches the scripts of one birth. Used in the worker's process."""
+
+    session: TenantSession
+    version_table: str
+    formats: frozenset[str]
+    """Revisions that are proved to write the tenant's name and to ask nothing of it."""
+    witness: Witness = field(init=False)
+    _read: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin to watch a schema in which nothing is."""
+        schema = self.session.schema
+        assert schema is not None
+        connection = self.session.sqlalchemy
+        self.witness = Witness(connection, schema, self.version_table, self.formats, is_birth=True)
+
+    def begin(self, context: MigrationContext) -> None:
+        """Look at what env.py and the application do beside the scripts."""
+        self.witness.look_at(context, HookLook().find())
+
+    def watch(self, step: RevisionStep, context: MigrationContext) -> None:
+        """Watch the script of a step when Alembic runs it."""
+        self.witness.watch(step, context)
+
+    def reached(self) -> None:
+        """A revision is about to be committed: look at what its transaction has read."""
+        if self.session.has_own_commit:
+            self.witness.note_script("it ends its transaction itself")
+        facts = {"schema": self.session.schema}
+        found = self.session.driver.execute(query("engines/read_outside"), facts).fetchall()
+        for name, table, is_keyed, is_read in found:
+            if is_read:
+                # a foreign key reads what it points at, to check rows that are there
+                self._read.setdefault(name, table if is_keyed else None)
+
+    @property
+    def unsure(self) -> str | None:
+        """Say why another birth may end otherwise; None if nothing shows that it may."""
+        asked = self.witness.asked
+        if self.witness.unsure:
+            return self.witness.unsure
+        for name, table in self._read.items():
+            if table is None or mentions(asked, table):
+                return f"it reads {name}, which is not the tenant's"
+        return why_unsure(asked)
