@@ -112,29 +112,30 @@ class BlueprintMaker:
         Raises:
             NotReplayable: they are not equal.
         """
-        suffix = "" if made.is_written else WEIRD
-        with open_scratch(self.options, suffix) as (mine, schema):
-            begun = _clock(mine)
-            self._bear(made, schema)
-            third = self._reader(mine).read(mine, schema, begun, _clock(mine))
-            again = _Common(first, third).template(connection, _path_of(made), made.is_written)
-            if again.texts != made.texts:
-                raise NotReplayable("a schema made of the common text is another one")
-            if _numbers(third) != _numbers(first):
-                raise NotReplayable("a schema made of the common text has other columns")
-            if _held(mine, third) != _held(connection, first):
-                raise NotReplayable("a materialized view of the common text holds other rows")
-            with self.catalogs() as reader:
-                reference = Reference(made.target, reader.catalog(first.schema), first.schema)
-                quoted = reader.marks([schema])[schema]
-                found = reader.catalog(schema)
-            assert not isinstance(quoted, str), quoted
-            expected = reference.of(schema, quoted.quoted)
-            if found != expected:
-                wrong = sorted({k for k in {*found, *expected} if found.get(k) != expected.get(k)})
-                raise NotReplayable(
-                    "a schema made of the common text differs: " + " ".join(wrong[0]).strip()
-                )
+        try:
+            with open_scratch(self.options, "" if made.is_written else WEIRD) as (mine, schema):
+                begun = _clock(mine)
+                self._bear(made, schema)
+                third = self._reader(mine).read(mine, schema, begun, _clock(mine))
+                again = _Common(first, third).template(connection, _path_of(made), made.is_written)
+                if again.texts != made.texts:
+                    raise NotReplayable("their texts differ")
+                if _held(mine, third) != _held(connection, first):
+                    raise NotReplayable("materialized views hold other rows")
+                self._compare(made, first, schema)
+        except NotReplayable as reason:
+            raise NotReplayable(f"a schema made of its text is another one: {reason}") from reason
+
+    def _compare(self, made: Template, first: Born, schema: str) -> None:
+        with self.catalogs() as reader:
+            reference = Reference(made.target, reader.catalog(first.schema), first.schema)
+            mark, found = reader.marks([schema])[schema], reader.catalog(schema)
+        if isinstance(mark, str):
+            raise NotReplayable(mark)
+        expected = reference.of(schema, mark.quoted)
+        if found != expected:
+            wrong = sorted({k for k in {*found, *expected} if found.get(k) != expected.get(k)})
+            raise NotReplayable(f"{' '.join(wrong[0]).strip()} differs")
 
     def _bear(self, made: Template, schema: str) -> None:
         """Make a scratch schema of a blueprint, as a birth does."""

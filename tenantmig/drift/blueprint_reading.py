@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +102,7 @@ class BirthReader:
         columns = tuple(one for one in columns if one.relation != self.version_table)
         owner = connection.execute("SELECT current_user").fetchone()
         assert owner is not None
-        sorting = _Sorting(schema, self.version_table, str(owner[0]), _dropped(columns))
+        sorting = Sorting(schema, self.version_table, str(owner[0]), _dropped(columns))
         limits = Limits.within(self.deadline_s)
         connecting = Connecting(self.options.url, "tenantmig", self.options.connect_timeout_s)
         with tempfile.TemporaryDirectory(prefix="tenantmig-") as folder:
@@ -125,16 +125,16 @@ def _dropped(columns: Sequence[Column]) -> dict[str, list[Column]]:
 
 
 @dataclass(slots=True)
-class _Sorting:
+class Sorting:
     """Says of each statement of a dump what a birth sends of it."""
 
     schema: str
     version_table: str
     owner: str
     dropped: Mapping[str, Sequence[Column]]
-    _is_code: bool = field(default=False)
 
     def parts(self, statement: Statement) -> Iterator[str | Rows]:
+        """Yield what a birth sends of a statement, if anything."""
         kind, node = statement.kind, statement.node
         if kind in {"variable_set_stmt", "create_schema_stmt"}:
             self._check_setting(kind, node)
@@ -151,7 +151,7 @@ class _Sorting:
                 raise NotReplayable(f"its dump holds a {kind.removesuffix('_stmt')}")
             is_holed = kind == "create_stmt" and node.relation.relname in self.dropped
             if is_holed:
-                yield from _with_holes(statement.text, self.dropped[node.relation.relname])
+                yield from with_holes(statement.text, self.dropped[node.relation.relname])
             else:
                 yield statement.text
 
@@ -178,7 +178,7 @@ class _Sorting:
         return False
 
 
-def _with_holes(text: str, columns: Sequence[Column]) -> Iterator[str]:
+def with_holes(text: str, columns: Sequence[Column]) -> Iterator[str]:
     """Make the columns that were dropped, where they stood, and drop them."""
     node = parse(text, is_deep=True).stmts[0].stmt.create_stmt
     made = [one.column_def for one in node.table_elts if one.WhichOneof("node") == "column_def"]

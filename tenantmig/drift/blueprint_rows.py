@@ -143,10 +143,11 @@ def _insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Kept]]) 
     if not columns:
         return "; ".join(f"INSERT INTO {table} DEFAULT VALUES" for _ in rows)
     names = ", ".join(sql.Identifier(one).as_string() for one in columns)
-    values = ", ".join("(" + ", ".join(map(_written, row)) + ")" for row in rows)
+    values = ", ".join("(" + ", ".join(map(written, row)) + ")" for row in rows)
     into = f"INSERT INTO {table} ({names})"
     return f"{into} OVERRIDING SYSTEM VALUE VALUES {values}"
 
 
-def _written(cell: Kept) -> str:
+def written(cell: Kept) -> str:
+    """Write a cell as a word of SQL."""
     return DEFAULT if isinstance(cell, _Default) else sql.Literal(cell).as_string().strip()

@@ -47,8 +47,10 @@ SURROUNDINGS = frozenset(
 )
 """Words for what may be otherwise at another time, and for what acts outside."""
 OWN_NAME = frozenset({"current_schema", "current_schemas"})
-OF_NAMES = frozenset({"nspname", "table_schema", "schemaname", "schema_name", "constraint_schema",
-                      "sequence_schema", "udt_schema", "routine_schema", "trigger_schema"})  # fmt: skip
+OF_NAMES = frozenset(
+    {"nspname", "table_schema", "schemaname", "schema_name", "constraint_schema",
+     "sequence_schema", "udt_schema", "routine_schema", "trigger_schema"}
+)  # fmt: skip
 BODIES = frozenset({"create_function_stmt", "do_stmt"})
 """Statements that hold a text which is SQL."""
 DEFINITIONS = frozenset(
