@@ -27,6 +27,7 @@ from tenantmig.drift.blueprint_rows import CommonRows
 from tenantmig.drift.blueprint_text import CommonText
 from tenantmig.drift.reference import Reference
 from tenantmig.drift.scratch import Scratch, open_scratch
+from tenantmig.engines.birth_witness import BirthSeen
 from tenantmig.engines.blueprints import BLUEPRINT
 from tenantmig.engines.template import SEPARATOR, NotReplayable, Template
 from tenantmig.engines.transactions import named_for
@@ -43,6 +44,14 @@ WAITING = ("REFERENCES", "VIEW", "POLICY")
 
 
 @dataclass(frozen=True, slots=True)
+class Blueprint:
+    """The template of a whole birth, and what was seen of one of which it was made."""
+
+    template: Template
+    seen: BirthSeen
+
+
+@dataclass(frozen=True, slots=True)
 class BlueprintMaker:
     """Makes blueprints, each at the cost of two births by the chain and three dumps."""
 
@@ -54,7 +63,7 @@ class BlueprintMaker:
     catalogs: Callable[[], AbstractContextManager[CatalogReader]]
     programs: Callable[[int], ClientPrograms]
 
-    def make(self, path: Path) -> Template:
+    def make(self, path: Path) -> Blueprint:
         """Return the proved blueprint of a birth along a path.
 
         Raises:
@@ -70,7 +79,7 @@ class BlueprintMaker:
             reason = self.options.url.redact(str(error))
         raise NotReplayable(ANY_SCRATCH.sub(PLACEHOLDER, reason))
 
-    def _make(self, path: Path) -> Template:
+    def _make(self, path: Path) -> Blueprint:
         formats = self._proved(path)
         with self.scratch() as one, self.scratch() as other:
             with ThreadPoolExecutor(2) as threads:
@@ -81,7 +90,7 @@ class BlueprintMaker:
             self._prove(made, first, one.connection)
             with in_catalog(one.connection):
                 found = read_fingerprints(one.connection, [first.schema]).get(first.schema)
-        return replace(made, after=found)
+        return Blueprint(replace(made, after=found), first.seen)
 
     def _proved(self, path: Path) -> frozenset[str]:
         """Heed what is proved of the scripts; return those that write the tenant's name."""
@@ -95,10 +104,13 @@ class BlueprintMaker:
     def _born(self, scratch: Scratch, path: Path, formats: frozenset[str]) -> Born:
         connection = scratch.connection
         begun = _clock(connection)
-        obstacle = scratch.bear_watched(path.revisions, formats)
-        if obstacle:
-            raise NotReplayable(obstacle)
-        return self._reader(connection).read(connection, scratch.schema, begun, _clock(connection))
+        seen = scratch.bear_watched(path.revisions, formats)
+        obstacle = seen.unsure if isinstance(seen, BirthSeen) else seen.message
+        if not isinstance(seen, BirthSeen) or obstacle:
+            raise NotReplayable(obstacle or "")
+        reader = self._reader(connection)
+        born = reader.read(connection, scratch.schema, begun, _clock(connection))
+        return replace(born, seen=seen)
 
     def _reader(self, connection: psycopg.Connection) -> BirthReader:
         programs = self.programs(connection.info.server_version)
@@ -117,7 +129,9 @@ class BlueprintMaker:
                 begun = _clock(mine)
                 self._bear(made, schema)
                 third = self._reader(mine).read(mine, schema, begun, _clock(mine))
-                again = _Common(first, third).template(connection, _path_of(made), made.is_written)
+                again = _Common(first, third).template(
+                    connection, _path_of(made), is_written=made.is_written
+                )
                 if again.texts != made.texts:
                     raise NotReplayable("their texts differ")
                 if _held(mine, third) != _held(connection, first):
@@ -154,7 +168,7 @@ class _Common:
     first: Born
     second: Born
 
-    def template(self, connection: psycopg.Connection, path: Path, is_written: bool) -> Template:
+    def template(self, connection: psycopg.Connection, path: Path, *, is_written: bool) -> Template:
         """Return the text of both.
 
         Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from tenantmig.backups.dump_statements import HANDLERS
 from tenantmig.backups.restore_script import script_of
 from tenantmig.backups.running_program import Limits
 from tenantmig.drift.scratch import MARK
+from tenantmig.engines.birth_witness import BirthSeen
 from tenantmig.engines.template import NotReplayable
 from tenantmig.postgres.connection import SessionOptions
 from tenantmig.postgres.parsing import enum_name, parse
@@ -72,6 +73,7 @@ class Born:
     columns: tuple[Column, ...]
     begun: Any
     ended: Any
+    seen: BirthSeen = field(default_factory=BirthSeen)
 
 
 @dataclass(frozen=True, slots=True)

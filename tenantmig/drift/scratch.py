@@ -19,6 +19,7 @@ from tenantmig.domain.failure import Failure
 from tenantmig.domain.plan import Heads, RunKind
 from tenantmig.domain.tenant import SCRATCH
 from tenantmig.engines.alembic import AlembicEngine
+from tenantmig.engines.birth_witness import BirthSeen
 from tenantmig.engines.scratch_worker import (
     NotTried,
     bear_scratch,
@@ -93,13 +94,11 @@ class Scratch:
         """Let the setting `birth` make the schema, at `heads`; raises as `upgrade` does."""
         self._tell(self._make(bear_scratch, heads), "birth of a scratch schema")
 
-    def bear_watched(self, revisions: tuple[str, ...], formats: frozenset[str]) -> str | None:
-        """Run these revisions as a birth, and return why another one may end otherwise, if so.
-
-        It is as well the reason where they fail, or reach out of the schema.
-        """
-        found = self._make(witness_scratch, revisions, formats)
-        return found if found is None or isinstance(found, str) else found.message
+    def bear_watched(
+        self, revisions: tuple[str, ...], formats: frozenset[str]
+    ) -> BirthSeen | Failure | NotTried:
+        """Run these revisions as a birth, and return what was seen, or why that failed."""
+        return self._make(witness_scratch, revisions, formats)
 
     def downgrade(self, destination: str = "base") -> None:
         """Run the history back to `destination`; raises as `upgrade` does."""

@@ -6,15 +6,46 @@ the next tenant: rows of other schemas, the clock, chance, files, the tenant's n
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.engines.birth_inputs import mentions, why_unsure
 from tenantmig.engines.hooks import HookLook
 from tenantmig.engines.witness import Witness
+from tenantmig.history.purity.modules import Module
 from tenantmig.postgres.session import TenantSession
 from tenantmig.postgres.sql import query
+
+ROLES = frozenset(
+    f"pg_catalog.pg_{name}"
+    for name in ("authid", "auth_members", "roles", "user", "shadow", "group")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BirthSeen:
+    """What was seen of a birth: why another one may end otherwise, if so; which Python files its
+    process has loaded beside the scripts; and whether a script asked which roles there are.
+    """
+
+    unsure: str | None = None
+    files: tuple[str, ...] = ()
+    asks_roles: bool = False
+
+
+def loaded_files() -> tuple[str, ...]:
+    """Return the files of all modules of this process that are not Python's own."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return tuple(
+        sorted(
+            file
+            for file in files
+            if file and file.endswith(".py") and not Module(Path(file), "").is_standard
+        )
+    )
 
 
 @dataclass(slots=True)
@@ -26,6 +57,8 @@ class BirthWitness:
     formats: frozenset[str]
     """Revisions that are proved to write the tenant's name and to ask nothing of it."""
     witness: Witness = field(init=False)
+    asks_roles: bool = False
+    """Scripts have asked which roles there are."""
     _read: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,7 +83,9 @@ class BirthWitness:
         facts = {"schema": self.session.schema}
         found = self.session.driver.execute(query("engines/read_outside"), facts).fetchall()
         for name, table, is_keyed, is_read in found:
-            if is_read:
+            if name in ROLES:
+                self.asks_roles = True
+            elif is_read:
                 # a foreign key reads what it points at, to check rows that are there
                 self._read.setdefault(name, table if is_keyed else None)
 

@@ -20,6 +20,7 @@ FIRST = 2
 WORTH = 20
 """Tenants for which one is made where the chain is replayed, which takes milliseconds."""
 Make = Callable[[Path], Template]
+Find = Callable[[Path], Template | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,15 @@ NOTHING = Found()
 
 
 class Blueprints:
-    """The blueprints of one run; without `make` there are none."""
+    """The blueprints of one run; without `make` there are none. `find` knows those of earlier runs.
 
-    def __init__(self, make: Make | None = None) -> None:
+    A blueprint is found or made once for a path; while it is, everybody else waits.
+    """
+
+    def __init__(self, make: Make | None = None, find: Find = lambda _: None) -> None:
         self._make = make
+        self._find = find
+        self._sought: set[Path] = set()
         self._known: dict[Path, Found] = {}
         self._born: Counter[Path] = Counter()
         self._expected = 0
@@ -65,6 +71,11 @@ class Blueprints:
         if not self._making.acquire(timeout=wait_s):
             return None
         try:
+            if path not in self._sought:
+                self._sought.add(path)
+                kept = self._find(path)
+                if kept is not None:
+                    self._known[path] = Found(kept)
             if path not in self._known:
                 is_worth = not is_replayed or self._expected >= WORTH
                 if self._born[path] < FIRST or not is_worth:

@@ -18,7 +18,7 @@ from tenantmig.domain.plan import Heads, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.birth import make_schema
-from tenantmig.engines.birth_witness import BirthWitness
+from tenantmig.engines.birth_witness import BirthSeen, BirthWitness, loaded_files
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker
@@ -68,13 +68,11 @@ def step_scratch(
 
 def witness_scratch(
     options: WorkerOptions, schema: str, revisions: tuple[str, ...], formats: frozenset[str]
-) -> Failure | NotTried | str | None:
-    """Run a birth in the scratch schema, watched. Return why it failed or could not be tried; or
-    why another birth may end otherwise; None if nothing shows that it may.
-    """
+) -> Failure | NotTried | BirthSeen:
+    """Run a birth in the scratch schema, watched; return what was seen, or why it failed."""
     worker = worker_of(options)
     steps = worker.history.exact_steps(RunKind.ONBOARD, revisions)
-    unsure: list[str | None] = []
+    seen: list[BirthSeen] = []
 
     def bear(session: TenantSession) -> Heads | None:
         watching = BirthWitness(session, options.version_table, formats)
@@ -84,9 +82,9 @@ def witness_scratch(
                 return _migrate(worker, session, steps, "heads", watching)
         finally:
             worker.witness = None
-            unsure.append(watching.unsure)
+            seen.append(BirthSeen(watching.unsure, loaded_files(), watching.asks_roles))
 
-    return _confined(worker, schema, bear) or (unsure[0] if unsure else None)
+    return _confined(worker, schema, bear) or seen[0]
 
 
 def mend_scratch(

@@ -21,7 +21,6 @@ from tenantmig.domain.tenant import Selection, Tenant, TenantState
 from tenantmig.domain.written_values import AUTO
 from tenantmig.engines.pool import EnginePool
 from tenantmig.errors import ConnectError, SettingsError
-from tenantmig.fleet.blueprinting import blueprint_maker
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.fleet.worker_settings import worker_options
 from tenantmig.history.revisions import History
@@ -30,7 +29,6 @@ from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres import embedded
 from tenantmig.postgres.capacity import catalog_helpers, reading_helpers
 from tenantmig.postgres.connection import SessionOptions, connect
-from tenantmig.postgres.owner_wall import SCHEMA_OWNER
 from tenantmig.postgres.version import Version
 from tenantmig.postgres.version_table import ReadVersions, read_versions
 from tenantmig.rollout import beyond, older_code, planning, refusals
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from tenantmig.catalog.catalog import CatalogReader
     from tenantmig.drift.reference import Reference
     from tenantmig.drift.scratch import Scratch
+    from tenantmig.engines.blueprints import Blueprints
     from tenantmig.fleet.run_settings import RunSettings
 
 ANY_RUN = 2**62  # later than all
@@ -114,11 +113,9 @@ class Driver:
         )
 
     def _blueprints(self) -> Blueprints:
-        """The blueprints of a run; none where tenants own schemas, or a function makes them."""
-        settings = self.settings
-        if settings.birth or settings.onboard_owner or settings.run_as == SCHEMA_OWNER:
-            return Blueprints()
-        return Blueprints(blueprint_maker(self).make)
+        from tenantmig.fleet.blueprinting import blueprints_of
+
+        return blueprints_of(self)
 
     @property
     def run_settings(self) -> RunSettings:

@@ -81,6 +81,12 @@ class History:
         """Load every script again, when the next one is asked for."""
         self.script = ScriptDirectory.from_config(self._config)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of all scripts and of env.py."""
+        scripts = [Path(script.path) for script in self.script.walk_revisions()]
+        return (*sorted(scripts), Path(self.script.env_py_location))
+
     @cached_property
     def proofs(self) -> HistoryProofs:
         """What is proved of each revision, without running it."""

@@ -1,5 +1,5 @@
 -- What this transaction has read outside a schema, and whether a foreign key was made that points at it.
--- Of the system's own, what says nothing of schemas: statistics, settings, databases.
+-- Of the system's own, what says nothing of schemas: roles, statistics, settings, databases.
 SELECT pg_catalog.format('%%I.%%I', nspname, relname), relname::pg_catalog.text,
        pg_catalog.bool_or(mode OPERATOR(pg_catalog.=) 'ShareRowExclusiveLock'),
        pg_catalog.bool_or(mode OPERATOR(pg_catalog.=) 'AccessShareLock')
@@ -12,5 +12,5 @@ SELECT pg_catalog.format('%%I.%%I', nspname, relname), relname::pg_catalog.text,
    AND nspname OPERATOR(pg_catalog.<>) %(schema)s::pg_catalog.text
    AND NOT nspname OPERATOR(pg_catalog.~) '^pg_(toast|temp|toast_temp_.*|temp_.*)$'
    AND (NOT nspname OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog', 'information_schema'])
-        OR relname OPERATOR(pg_catalog.~) '^pg_(stat(?!istic_ext)|settings|database|file_|hba|ident|prepared|cursors|timezone|available|largeobject|replication|subscription|config|shmem)')
+        OR relname OPERATOR(pg_catalog.~) '^pg_(authid|auth_members|roles|user|shadow|group|stat(?!istic_ext)|settings|database|file_|hba|ident|prepared|cursors|timezone|available|largeobject|replication|subscription|config|shmem)')
  GROUP BY 1, 2

@@ -95,6 +95,13 @@ op.execute("CREATE CAST (mood AS text) WITH INOUT")
 op.execute("DO $$ BEGIN IF current_schema() = 'c' THEN CREATE TABLE more (); END IF; END $$")
 """,
     ),
+    "a variable of the environment": (
+        "k",
+        """
+import os
+op.execute(f"INSERT INTO t (n) VALUES ('{os.environ.get('HOME')}')")
+""",
+    ),
     "a file": ("it writes a file", "open('/dev/null', 'w').close()"),
     "the tenant's name": (
         "depends on the tenant",
