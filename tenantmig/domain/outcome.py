@@ -118,7 +118,7 @@ class TenantOutcome:
     to_revision: str | None = None
     """The revision after; None at base."""
     engine: str | None = None
-    """What brought it there: `alembic`, `replay`, `statements` or `restore`."""
+    """What brought it there: `alembic`, `replay`, `blueprint`, `statements` or `restore`."""
     attempts: int = 0
     wave: int = 1
     """0 is the canary."""

@@ -80,6 +80,8 @@ class BlueprintMaker:
         raise NotReplayable(ANY_SCRATCH.sub(PLACEHOLDER, reason))
 
     def _make(self, path: Path) -> Blueprint:
+        if len(path.target) != 1:
+            raise NotReplayable("the version table has several heads")
         formats = self._proved(path)
         with self.scratch() as one, self.scratch() as other:
             with ThreadPoolExecutor(2) as threads:

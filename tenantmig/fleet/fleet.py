@@ -113,9 +113,10 @@ class Fleet(FleetReader):
             TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be created;
                 nothing was touched.
         """
+        from tenantmig.fleet.onboarding_plan import plan_onboarding
         from tenantmig.tenants import onboarding
 
-        plan = self.plan_onboarding(tenants, to)
+        plan = plan_onboarding(self._driver, tenants, to)
         session, schema = self._driver.session_options, self.settings.ledger_schema
         with self._driver.ledger() as ledger:
             return self._driver.start(

@@ -258,11 +258,17 @@ class FleetReader:
         """Check that these tenants can be created, and return the plan; changes nothing.
 
         A name, or a `Tenant` whose schema is empty, gets the schema that the source lists for it;
-        otherwise the schema has the tenant's name.
+        otherwise the schema has the tenant's name. It tells what kept earlier runs from births by
+        blueprint.
         """
+        from tenantmig.engines.blueprints import BLUEPRINT
         from tenantmig.fleet.onboarding_plan import plan_onboarding
 
-        return plan_onboarding(self._driver, tenants, to)
+        plan = plan_onboarding(self._driver, tenants, to)
+        with self._driver.ledger() as ledger:
+            known = ledger.known_obstacles()
+        told = {name: why for name, why in known.items() if name == BLUEPRINT}
+        return replace(plan, obstacles=told)
 
     def plan_rollback(self, run: int, options: RunOptions = DEFAULT) -> Plan:
         """Return what `rollback` would do; nothing is changed."""

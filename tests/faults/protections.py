@@ -52,6 +52,15 @@ OTHERS_OWN = f"{FORGED}what_others_own_is_not_changed_before_they_get_it"
 EARLIER = "tests/integration/postgres/test_run_as_early.py::test_"
 EARLY = f"{EARLIER}nothing_of_a_tenant_runs_as_the_migrator_early_or_late"
 AS_OWNER = f"{FORGED}a_tenants_code_runs_as_the_owner_of_its_schema_on_16"
+LOST = (
+    "tests/integration/fleet/test_blueprint.py"
+    "::test_a_text_that_loses_something_is_found_by_the_proof"
+)
+CHAIN = (
+    "tests/integration/fleet/test_blueprint_obstacles.py"
+    "::test_what_another_birth_may_have_otherwise_keeps_to_the_chain"
+)
+ANEW = "tests/integration/fleet/test_blueprint_keeping.py::test_after_a_change_it_is_made_anew"
 RUN_AS = "tests/integration/postgres/test_run_as.py::test_"
 NO_MORE = f"{RUN_AS}a_tenants_code_can_do_no_more_than_the_tenant"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
@@ -1467,5 +1476,65 @@ CONTROLS = (
         (Patch("engines/witness.py", "if self._how_read() != self._read_as:", "if False:"),),
         (f"{STATE}a_script_that_changes_how_literals_are_read_is_not_replayed[newest]",),
         "KeyError",
+    ),
+    Control(
+        "P11",
+        "a blueprint is proved by a third schema before it is used",
+        (
+            Patch(
+                "drift/blueprint.py",
+                "            self._prove(made, first, one.connection)\n",
+                "",
+            ),
+        ),
+        tuple(f"{LOST}[{fault}]" for fault in ("an index", "a character", "a column's number")),
+        "KeyError",
+    ),
+    Control(
+        "P11",
+        "a birth that reads what is not the tenant's is no blueprint",
+        (Patch("engines/birth_witness.py", "elif is_read:", "elif False:"),),
+        (f"{CHAIN}[rows of others]", f"{CHAIN}[rows of others that a function reads]"),
+        "KeyError",
+    ),
+    Control(
+        "P11",
+        "a value that the clock may have made is no constant of a blueprint",
+        (
+            Patch(
+                "drift/blueprint_rows.py",
+                "        if is_clock and self._is_near(",
+                "        if False and self._is_near(",
+            ),
+        ),
+        (f"{CHAIN}[today by default]",),
+        "KeyError",
+    ),
+    Control(
+        "P11",
+        "a text of the ledger is used only if it fits its hash",
+        (
+            Patch(
+                "ledger/blueprints.py",
+                "if row is not None and hmac.compare_digest("
+                "str(row[1]), prove(mark, str(row[0]), key)):",
+                "if row is not None:",
+            ),
+        ),
+        (f"{ANEW}[tamper]",),
+        "AssertionError",
+    ),
+    Control(
+        "P11",
+        "a blueprint is thrown away when a file that it was made with has changed",
+        (
+            Patch(
+                "drift/blueprint_keeping.py",
+                'if _hashes(map(File, kept["files"])) != kept["files"]:',
+                "if False:",
+            ),
+        ),
+        (f"{ANEW}[change_helper]",),
+        "AssertionError",
     ),
 )  # fmt: skip

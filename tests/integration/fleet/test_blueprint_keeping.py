@@ -152,8 +152,8 @@ def test_roles_matter_to_scripts_that_ask_for_them(
 ) -> None:
     role = f"clerk_{database.name}"[:63]
     script = (
-        f"if op.get_bind().execute(sa.text(\"SELECT count(*) FROM pg_roles WHERE rolname = '{role}'\"))"
-        ".scalar():\n    op.execute('CREATE TABLE asked ()')"
+        f"asked = sa.text(\"SELECT count(*) FROM pg_roles WHERE rolname = '{role}'\")\n"
+        "if op.get_bind().execute(asked).scalar():\n    op.execute('CREATE TABLE asked ()')"
     )
     Project(tmp_path, database.url, write_history(tmp_path / "history", ("k1", script)))
     begin(open_fleet)

@@ -96,7 +96,7 @@ op.execute("DO $$ BEGIN IF current_schema() = 'c' THEN CREATE TABLE more (); END
 """,
     ),
     "a variable of the environment": (
-        "k",
+        "it uses os.environ",
         """
 import os
 op.execute(f"INSERT INTO t (n) VALUES ('{os.environ.get('HOME')}')")
