@@ -97,11 +97,10 @@ class BlueprintMaker:
     def _proved(self, path: Path) -> frozenset[str]:
         """Heed what is proved of the scripts; return those that write the tenant's name."""
         for revision in path.revisions:
-            obstacle = self.proofs().obstacle(RunKind.ONBOARD, revision)
+            obstacle = self.proofs().birth_obstacle(revision)
             if obstacle:
                 raise NotReplayable(f"revision {revision}: {obstacle}")
-        of = self.proofs().of
-        return frozenset(r for r in path.revisions if of(RunKind.ONBOARD, r).formats_tenant)
+        return frozenset(filter(self.proofs().birth_formats, path.revisions))
 
     def _born(self, scratch: Scratch, path: Path, formats: frozenset[str]) -> Born:
         connection = scratch.connection

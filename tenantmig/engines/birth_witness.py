@@ -7,6 +7,8 @@ the next tenant: rows of other schemas, the clock, chance, files, the tenant's n
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.engines.birth_inputs import mentions, why_unsure
 from tenantmig.engines.hooks import HookLook
+from tenantmig.engines.tripwires import environment_read, name_told
 from tenantmig.engines.witness import Witness
 from tenantmig.history.purity.modules import Module
 from tenantmig.postgres.session import TenantSession
@@ -28,11 +31,13 @@ ROLES = frozenset(
 @dataclass(frozen=True, slots=True)
 class BirthSeen:
     """What was seen of a birth: why another one may end otherwise, if so; which Python files its
-    process has loaded beside the scripts; and whether a script asked which roles there are.
+    process has loaded beside the scripts, and which files and variables of the environment scripts
+    have read; and whether a script asked which roles there are.
     """
 
     unsure: str | None = None
     files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     asks_roles: bool = False
 
 
@@ -59,6 +64,8 @@ class BirthWitness:
     witness: Witness = field(init=False)
     asks_roles: bool = False
     """Scripts have asked which roles there are."""
+    variables: set[str] = field(default_factory=set)
+    """Of the environment, which scripts have read."""
     _read: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +95,24 @@ class BirthWitness:
             elif is_read:
                 # a foreign key reads what it points at, to check rows that are there
                 self._read.setdefault(name, table if is_keyed else None)
+
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Note what scripts read of the environment, and which name SQLAlchemy tells them."""
+        with (
+            environment_read(self.variables.add, lambda: self.witness.is_script),
+            name_told(self.witness.note_script),
+        ):
+            yield
+
+    @property
+    def seen(self) -> BirthSeen:
+        """What was seen up to now."""
+        opened = {one for one in self.witness.opened if "__pycache__" not in one}
+        opened = {one for one in opened if Path(one).is_file()}
+        files = (*loaded_files(), *sorted(opened))
+        variables = tuple(sorted(self.variables))
+        return BirthSeen(self.unsure, files, variables, self.asks_roles)
 
     @property
     def unsure(self) -> str | None:

@@ -95,14 +95,21 @@ op.execute("CREATE CAST (mood AS text) WITH INOUT")
 op.execute("DO $$ BEGIN IF current_schema() = 'c' THEN CREATE TABLE more (); END IF; END $$")
 """,
     ),
-    "a variable of the environment": (
-        "it uses os.environ",
+    "Python's today": (
+        "the clock",
         """
-import os
-op.execute(f"INSERT INTO t (n) VALUES ('{os.environ.get('HOME')}')")
+import time
+op.execute(f"INSERT INTO t (n) VALUES ('{time.strftime('%Y')}')")
 """,
     ),
-    "a file": ("it writes a file", "open('/dev/null', 'w').close()"),
+    "a name that SQLAlchemy tells": (
+        "depends on the tenant",
+        """
+if sa.inspect(op.get_bind()).default_schema_name == "c":
+    op.execute("CREATE TABLE more ()")
+""",
+    ),
+    "a file": ("acts outside the database", "open('/dev/null', 'w').close()"),
     "the tenant's name": (
         "depends on the tenant",
         """
