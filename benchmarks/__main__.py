@@ -23,11 +23,13 @@ from benchmarks.operation import Operation
 from benchmarks.page import write_page
 from benchmarks.relay import Relay
 from benchmarks.rolling import FarRoll, LargeRoll, LongHistory, Roll, StatefulRoll
+from benchmarks.starting import Starting
 from benchmarks.table import rows, text
 from benchmarks.unchanged import LargeStatus, Unchanged
 from tests.fixtures.server import Server
 
 OPERATIONS = (
+    "starting",
     "roll",
     "onboard",
     "unchanged",
@@ -73,6 +75,7 @@ def _measured(
         return Floor(templates, fleet, fleet.size or few.size, options.calibration, line)
 
     made: Mapping[str, Callable[[], Operation]] = {
+        "starting": lambda: Starting(options),
         "roll": lambda: Roll(options, floor(few)),
         "onboard": lambda: Onboard(options, floor(empty)),
         "unchanged": lambda: Unchanged(options),

@@ -33,6 +33,11 @@ def tenantmig(subcommand: str, *flags: str) -> Work:
     return work
 
 
+def program(*command: str) -> Work:
+    """A program that is told no tenants."""
+    return lambda stage: _running(stage.url, command)
+
+
 def commands(at_once: int = 1, config: Path | None = None) -> Work:
     """A loop of `alembic -x tenant=NAME upgrade head`."""
 
