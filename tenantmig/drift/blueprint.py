@@ -97,10 +97,11 @@ class BlueprintMaker:
     def _proved(self, path: Path) -> frozenset[str]:
         """Heed what is proved of the scripts; return those that write the tenant's name."""
         for revision in path.revisions:
-            obstacle = self.proofs().birth_obstacle(revision)
+            obstacle = self.proofs().obstacle(RunKind.ONBOARD, revision)
             if obstacle:
                 raise NotReplayable(f"revision {revision}: {obstacle}")
-        return frozenset(filter(self.proofs().birth_formats, path.revisions))
+        of = self.proofs().of
+        return frozenset(r for r in path.revisions if of(RunKind.ONBOARD, r).formats_tenant)
 
     def _born(self, scratch: Scratch, path: Path, formats: frozenset[str]) -> Born:
         connection = scratch.connection

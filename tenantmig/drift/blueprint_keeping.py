@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -58,7 +57,6 @@ class BlueprintKeeper:
             "after": made.template.after,
             "is_written": made.template.is_written,
             "files": _hashes(map(File, made.seen.files)),
-            "variables": _values(made.seen.variables),
         }
         with closing(connect(self.options)) as connection:
             mark, roles = self._marks(connection, path)
@@ -95,7 +93,7 @@ class BlueprintKeeper:
 
 def _template(kept: Mapping[str, Any], path: Path, roles: str) -> Template | None:
     """Return what was kept, if all that was found out with it is the same now."""
-    if kept["roles"] not in {None, roles} or _values(kept["variables"]) != kept["variables"]:
+    if kept["roles"] not in {None, roles}:
         return None
     try:
         if _hashes(map(File, kept["files"])) != kept["files"]:
@@ -114,16 +112,6 @@ def _template(kept: Mapping[str, Any], path: Path, roles: str) -> Template | Non
         after=kept["after"],
         pieces=(pieces,),
     )
-
-
-def _values(names: Iterable[str]) -> dict[str, str]:
-    """Return a hash for the value of each variable of the environment; "" stands for all."""
-    return {
-        name: hashlib.sha256(
-            repr(os.environ.get(name) if name else sorted(os.environ.items())).encode()
-        ).hexdigest()
-        for name in names
-    }
 
 
 def _hashes(files: Iterable[File]) -> dict[str, str]:

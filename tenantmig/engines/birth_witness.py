@@ -7,8 +7,6 @@ the next tenant: rows of other schemas, the clock, chance, files, the tenant's n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from tenantmig.engines.birth_inputs import mentions, why_unsure
 from tenantmig.engines.hooks import HookLook
-from tenantmig.engines.tripwires import environment_read, name_told
 from tenantmig.engines.witness import Witness
 from tenantmig.history.purity.modules import Module
 from tenantmig.postgres.session import TenantSession
@@ -31,13 +28,11 @@ ROLES = frozenset(
 @dataclass(frozen=True, slots=True)
 class BirthSeen:
     """What was seen of a birth: why another one may end otherwise, if so; which Python files its
-    process has loaded beside the scripts, and which files and variables of the environment scripts
-    have read; and whether a script asked which roles there are.
+    process has loaded beside the scripts; and whether a script asked which roles there are.
     """
 
     unsure: str | None = None
     files: tuple[str, ...] = ()
-    variables: tuple[str, ...] = ()
     asks_roles: bool = False
 
 
@@ -64,9 +59,9 @@ class BirthWitness:
     witness: Witness = field(init=False)
     asks_roles: bool = False
     """Scripts have asked which roles there are."""
-    variables: set[str] = field(default_factory=set)
-    """Of the environment, which scripts have read."""
     _read: dict[str, str | None] = field(default_factory=dict)
+    _running: str = ""
+    _first: str | None = None
 
     def __post_init__(self) -> None:
         """Begin to watch a schema in which nothing is."""
@@ -81,12 +76,15 @@ class BirthWitness:
 
     def watch(self, step: RevisionStep, context: MigrationContext) -> None:
         """Watch the script of a step when Alembic runs it."""
+        self._running = str(step.revision.revision)
         self.witness.watch(step, context)
 
     def reached(self) -> None:
         """A revision is about to be committed: look at what its transaction has read."""
         if self.session.has_own_commit:
             self.witness.note_script("it ends its transaction itself")
+        if self.witness.unsure and self._first is None:
+            self._first = f"revision {self._running}: {self.witness.unsure}"
         facts = {"schema": self.session.schema}
         found = self.session.driver.execute(query("engines/read_outside"), facts).fetchall()
         for name, table, is_keyed, is_read in found:
@@ -96,30 +94,12 @@ class BirthWitness:
                 # a foreign key reads what it points at, to check rows that are there
                 self._read.setdefault(name, table if is_keyed else None)
 
-    @contextmanager
-    def hearing(self) -> Iterator[None]:
-        """Note what scripts read of the environment, and which name SQLAlchemy tells them."""
-        with (
-            environment_read(self.variables.add, lambda: self.witness.is_script),
-            name_told(self.witness.note_script),
-        ):
-            yield
-
-    @property
-    def seen(self) -> BirthSeen:
-        """What was seen up to now."""
-        opened = {one for one in self.witness.opened if "__pycache__" not in one}
-        opened = {one for one in opened if Path(one).is_file()}
-        files = (*loaded_files(), *sorted(opened))
-        variables = tuple(sorted(self.variables))
-        return BirthSeen(self.unsure, files, variables, self.asks_roles)
-
     @property
     def unsure(self) -> str | None:
         """Say why another birth may end otherwise; None if nothing shows that it may."""
         asked = self.witness.asked
         if self.witness.unsure:
-            return self.witness.unsure
+            return self._first or self.witness.unsure
         for name, table in self._read.items():
             if table is None or mentions(asked, table):
                 return f"it reads {name}, which is not the tenant's"

@@ -18,7 +18,7 @@ from tenantmig.domain.plan import Heads, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
 from tenantmig.engines.acts import acts_refused
 from tenantmig.engines.birth import make_schema
-from tenantmig.engines.birth_witness import BirthSeen, BirthWitness
+from tenantmig.engines.birth_witness import BirthSeen, BirthWitness, loaded_files
 from tenantmig.engines.environment import WorkerOptions
 from tenantmig.engines.hints import find_hint
 from tenantmig.engines.worker import Worker
@@ -78,11 +78,11 @@ def witness_scratch(
         watching = BirthWitness(session, options.version_table, formats)
         worker.witness = watching.witness  # it hears what is done outside the database
         try:
-            with watching.witness.attached(), watching.hearing():
+            with watching.witness.attached():
                 return _migrate(worker, session, steps, "heads", watching)
         finally:
             worker.witness = None
-            seen.append(watching.seen)
+            seen.append(BirthSeen(watching.unsure, loaded_files(), watching.asks_roles))
 
     return _confined(worker, schema, bear) or seen[0]
 

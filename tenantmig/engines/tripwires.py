@@ -5,7 +5,6 @@ Each calls `note` with a sentence. What the libraries do on a script's behalf is
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,9 +26,8 @@ BY_CONTEXT = frozenset(
 """By which attributes a script can learn which tenant it runs for, or get round the recording."""
 ASKED = frozenset({"get_x_argument", "get_tag_argument"})
 CLOCKS = frozenset(
-    {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime", "urandom", "random",
-     "strftime", "ctime", "asctime"}
-)  # fmt: skip
+    {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime", "urandom", "random"}
+)
 OUTSIDE = ("socket.", "subprocess.", "shutil.", "smtplib.", "ftplib.", "urllib.")
 OUTSIDE_EVENTS = frozenset(
     f"os.{name}"
@@ -142,47 +140,6 @@ def timed(note: Note) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(before)
-
-
-@contextmanager
-def environment_read(hear: Note, is_watched: Callable[[], bool]) -> Iterator[None]:
-    """Hear the names of the variables of the environment that are read while `is_watched`."""
-    plain: Any = type(os.environ)
-
-    class Heard(plain):  # type: ignore[misc]
-        def __getitem__(self, key: str) -> str:
-            if is_watched():
-                hear(key)
-            return str(super().__getitem__(key))
-
-        def __iter__(self) -> Iterator[str]:
-            if is_watched():
-                hear("")  # all of them
-            yield from super().__iter__()
-
-    os.environ.__class__ = Heard
-    try:
-        yield
-    finally:
-        os.environ.__class__ = plain
-
-
-@contextmanager
-def name_told(note: Note) -> Iterator[None]:
-    """Notice when an inspector tells a script the name of its schema."""
-    plain = sa.Inspector.default_schema_name
-    assert isinstance(plain, property)
-
-    def told(inspector: sa.Inspector) -> str | None:
-        if _is_script(sys._getframe(1)):  # noqa: SLF001
-            note("it reads Inspector.default_schema_name, which may depend on the tenant")
-        return inspector.dialect.default_schema_name
-
-    sa.Inspector.default_schema_name = property(told)
-    try:
-        yield
-    finally:
-        sa.Inspector.default_schema_name = plain
 
 
 def _package(frame: FrameType) -> str:

@@ -58,8 +58,6 @@ class Witness:
         self._left: str | None = None
         self._is_script = False
         self._unsure: str | None = None
-        self.opened: set[str] = set()
-        """The files that scripts have opened."""
         self.asked: list[Asked] = []
         """What the scripts sent, as they wrote it, in all revisions."""
         driver = connection.connection.driver_connection
@@ -206,11 +204,6 @@ class Witness:
     def _end_script(self) -> None:
         self._is_script = False
 
-    @property
-    def is_script(self) -> bool:
-        """True while a script runs."""
-        return self._is_script
-
     def _note(self, obstacle: str) -> None:
         """Note what depends on the tenant, on the moment, or on what is outside the database."""
         self._unsure = self._unsure or obstacle
@@ -222,11 +215,7 @@ class Witness:
 
     def hear_audit(self, happening: str, arguments: tuple[Any, ...]) -> None:
         """Notice what a script does outside the database (PEP 578): it would be done once only."""
-        if not self._is_script:
-            return
-        if happening == "open":
-            self.opened.add(str(arguments[0]))
-        act = outside_act(happening, arguments)
+        act = outside_act(happening, arguments) if self._is_script else None
         if act is not None:
             self._note(act)
 

@@ -74,20 +74,6 @@ class HistoryProofs:
                 return f"revision {revision}: {impure}"
         return None
 
-    def birth_obstacle(self, revision: str) -> str | None:
-        """Say why the code of a revision forbids that one birth stands for others, or None.
-
-        A birth in a process of its own, that is watched, need not be proved pure.
-        """
-        if self.environment.by_tenant:
-            return f"env.py: {self.environment.by_tenant}"
-        return self.of(RunKind.ONBOARD, revision).by_tenant
-
-    def birth_formats(self, revision: str) -> bool:
-        """True for a revision that is proved to write the schema's name and no more."""
-        proof = self.of(RunKind.ONBOARD, revision)
-        return proof.is_pure and proof.formats_tenant
-
     def obstacle(self, kind: RunKind, revision: str) -> str | None:
         """Say why the code of a revision keeps it from being replayed, or None."""
         if self.environment.by_tenant:

@@ -12,5 +12,5 @@ SELECT pg_catalog.format('%%I.%%I', nspname, relname), relname::pg_catalog.text,
    AND nspname OPERATOR(pg_catalog.<>) %(schema)s::pg_catalog.text
    AND NOT nspname OPERATOR(pg_catalog.~) '^pg_(toast|temp|toast_temp_.*|temp_.*)$'
    AND (NOT nspname OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog', 'information_schema'])
-        OR relname OPERATOR(pg_catalog.~) '^pg_(authid|auth_members|roles|user|shadow|group|stat(?!istic_ext)|settings|database|file_|hba|ident|prepared|cursors|timezone|available|largeobject|replication|subscription|config|shmem)')
+        OR relname OPERATOR(pg_catalog.~) '^pg_(authid|auth_members|roles|user|shadow|group|stat(?!istic_ext)|settings|database|file_|hba|ident|prepared_xacts|timezone|available|largeobject|replication|subscription|config|shmem)')
  GROUP BY 1, 2

@@ -27,13 +27,12 @@ class Proof:
 
     `impure` says why it may not run where another tenant was served, None if it may.
     `not_replayed` says why its statements may not stand for those of other tenants, None if nothing
-    in its code forbids it. `by_tenant` is the part of that which has to do with the tenant.
-    `formats_tenant`: it writes the tenant schema's name into SQL, and asks nothing of it.
+    in its code forbids it. `formats_tenant`: it writes the tenant schema's name into SQL, and
+    asks nothing of it.
     """
 
     impure: str | None = None
     not_replayed: str | None = None
-    by_tenant: str | None = None
     formats_tenant: bool = False
 
     @property
@@ -76,7 +75,6 @@ class Purity:
         return Proof(
             impure=_first(findings.impure, file),
             not_replayed=_first([*findings.by_tenant, *findings.by_moment], file),
-            by_tenant=_first(findings.by_tenant, file),
             formats_tenant=findings.formats_tenant,
         )
 

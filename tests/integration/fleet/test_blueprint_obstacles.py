@@ -16,7 +16,7 @@ READS = "op.get_bind().execute(sa.text('SELECT count(*) FROM t')).scalar()"
 """A script that reads a row is replayed for nobody."""
 OBSTACLES = {
     "values of Python's chance": (
-        "random",
+        "revision o1: it reads the clock or random numbers",
         """
 import uuid
 op.execute(f"INSERT INTO t (n) VALUES ('{uuid.uuid4()}')")
@@ -95,21 +95,14 @@ op.execute("CREATE CAST (mood AS text) WITH INOUT")
 op.execute("DO $$ BEGIN IF current_schema() = 'c' THEN CREATE TABLE more (); END IF; END $$")
 """,
     ),
-    "Python's today": (
-        "the clock",
+    "a variable of the environment": (
+        "it uses os.environ",
         """
-import time
-op.execute(f"INSERT INTO t (n) VALUES ('{time.strftime('%Y')}')")
+import os
+op.execute(f"INSERT INTO t (n) VALUES ('{os.environ.get('HOME')}')")
 """,
     ),
-    "a name that SQLAlchemy tells": (
-        "depends on the tenant",
-        """
-if sa.inspect(op.get_bind()).default_schema_name == "c":
-    op.execute("CREATE TABLE more ()")
-""",
-    ),
-    "a file": ("acts outside the database", "open('/dev/null', 'w').close()"),
+    "a file": ("it writes a file", "open('/dev/null', 'w').close()"),
     "the tenant's name": (
         "depends on the tenant",
         """
