@@ -41,6 +41,7 @@ from tenantmig.postgres.connection import SessionOptions, set_limits
 from tenantmig.postgres.diagnosis import HIDDEN_ROWS, is_denied, is_hiding_rows
 from tenantmig.postgres.elsewhere import find_elsewhere
 from tenantmig.postgres.session import TenantSession, translate_map
+from tenantmig.postgres.session_state import OWN_CHECK
 from tenantmig.postgres.version_writing import refuse_danger
 from tenantmig.settings import Settings, load_settings
 from tenantmig.tenants.lookup import look_up
@@ -259,7 +260,7 @@ def assert_in_tenant(*, ctx: MigrationContext, **facts: Any) -> None:
         raise TenantSessionError(f"env.py must {derive(ctx.impl)}; {ROLLED_BACK}.")
     if ctx.as_sql or ctx.connection is None:
         return
-    current = ctx.connection.execute(sa.text("SELECT pg_catalog.current_schema()")).scalar()
+    current = ctx.connection.execute(sa.text(OWN_CHECK)).scalar()
     expected = ctx.connection.info.get("tenantmig_schema")
     table = ctx.connection.info.get(VERSION_TABLE, ctx.version_table)
     if ctx.version_table != table:
