@@ -41,7 +41,7 @@ def loader_of(folder: Path) -> Loader:
     (folder / "noted_module.py").write_text(note)
     ini = folder / "alembic.ini"
     ini.write_text(INI.format(folder=folder))
-    session = SessionOptions(DatabaseUrl((), "postgresql:///nowhere"))
+    session = SessionOptions(DatabaseUrl.parse("postgresql://nobody@localhost/nowhere"))
     options = WorkerOptions(ini, session, "tenantmig", "alembic_version")
     load = Load(options, (("noted_module", ()),))
     return Loader(lambda: load, Libraries())

@@ -6,10 +6,12 @@ import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from tenantmig.domain.outcome import Attempt, Outcome
 from tenantmig.domain.plan import Assignment, Path, RunKind
 from tenantmig.domain.tenant import Tenant
-from tenantmig.engines import Engine
+from tenantmig.engines import Engine, auto
 from tenantmig.engines.auto import AutoEngine
 
 DONE = Attempt(Outcome.UPGRADED)
@@ -61,6 +63,42 @@ def test_who_waited_begins_nothing_once_the_run_is_stopped() -> None:
     made = engine.attempt(asked_for("b"))
     first.join(60)
     assert (made, witness.asked) == (Attempt(), ["a"])
+
+
+def test_others_wait_however_long_the_witness_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They look for a stop again and again, and send nobody to Alembic in the meantime."""
+    monkeypatch.setattr(auto, "TICK_S", 0.001)
+    witness, looks = Witness(), Looks()
+    engine = opened(witness, looks)
+    first = threading.Thread(target=engine.attempt, args=[asked_for("a")])
+    first.start()
+    assert witness.is_at_work.wait(60)
+    others = [threading.Thread(target=engine.attempt, args=[asked_for(n)]) for n in ("b", "c")]
+    for other in others:
+        other.start()
+    assert looks.are_many.wait(60)  # at 0.2 s each, far more than two seconds of waiting
+    assert witness.asked == ["a"]
+    assert all(other.is_alive() for other in others)
+    looks.set()
+    witness.may_end.set()
+    for thread in (first, *others):
+        thread.join(60)
+    assert witness.asked == ["a"]
+
+
+class Looks(threading.Event):
+    """Counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.are_many = threading.Event()
+
+    def is_set(self) -> bool:
+        self.count += 1
+        if self.count > 100:
+            self.are_many.set()
+        return super().is_set()
 
 
 def test_what_an_attempt_left_is_read_after_a_stop_too() -> None:
