@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pydantic_settings
-from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         description=(
             "module:function that creates a new tenant at head; it is called with a connection"
         ),
+    )
+    pool: NonNegativeInt = Field(
+        0, description="finished schemas that wait for a sign-up; `onboard` gives one to a tenant"
     )
     allow_empty: bool = Field(default=False, description="allow a run over no tenants")
     names: Literal["strict", "wide"] = Field("strict", description="which tenant names are allowed")

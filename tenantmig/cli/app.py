@@ -38,6 +38,7 @@ class AllCommands(Commands):
         "lint": Late("lint", "lint", takes_unknown=True),
         "demo": Late("demo", "demo"),
         "tenants": Late("tenants", "app"),
+        "pool": Late("pool", "app"),
     }
 
 

@@ -10,7 +10,8 @@ import typer
 from tenantmig.cli.completion.names import revisions, tenant_names
 from tenantmig.cli.invocation import open_fleet
 from tenantmig.cli.option_groups import takes
-from tenantmig.cli.options import BackupFlag, DryRunFlag, JsonFlag, YesFlag
+from tenantmig.cli.options import BackupFlag, DryRunFlag, JsonFlag, NoPoolFlag, YesFlag
+from tenantmig.cli.pool import refill
 from tenantmig.cli.progress import reported
 from tenantmig.cli.rollout_options import RolloutFlags
 from tenantmig.cli.rollouts import finish, show_plan
@@ -54,6 +55,7 @@ def onboard(
             "--to", metavar="REV", autocompletion=revisions, help="The revision to create them at."
         ),
     ] = "head",
+    no_pool: NoPoolFlag = False,
     dry_run: DryRunFlag = False,
     json: JsonFlag = False,
 ) -> None:
@@ -78,8 +80,10 @@ def onboard(
     if dry_run:
         show_plan(fleet.plan_onboarding(born, to), json=json)
         return
-    with reported() as options:
+    with reported(RunOptions(use_pool=not no_pool)) as options:
         report = fleet.onboard(born, to, options)
+    if not no_pool:
+        refill(fleet)
     finish(report, json=json)
 
 

@@ -51,6 +51,12 @@ BackupFlag = Annotated[
 ]
 
 
+NoPoolFlag = Annotated[
+    bool,
+    typer.Option("--no-pool", help="Take no schema from the pool, and do not refill it."),
+]
+
+
 AllowEmptyFlag = Annotated[
     bool | None,
     typer.Option("--allow-empty", help="Do not refuse a run when the fleet has no tenants."),

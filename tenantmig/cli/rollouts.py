@@ -17,9 +17,11 @@ from tenantmig.cli.options import (
     DryRunFlag,
     JsonFlag,
     LineageFlag,
+    NoPoolFlag,
     SkipIrreversibleFlag,
     YesFlag,
 )
+from tenantmig.cli.pool import refill
 from tenantmig.cli.printing import print_json
 from tenantmig.cli.progress import reported
 from tenantmig.cli.render import plan_json, print_plan, print_run, run_json
@@ -51,6 +53,7 @@ def upgrade(
     ] = "head",
     lineage: LineageFlag = None,
     allow_empty: AllowEmptyFlag = None,
+    no_pool: NoPoolFlag = False,
     dry_run: DryRunFlag = False,
     yes: YesFlag = False,  # noqa: ARG001  nothing is asked; scripts may pass it everywhere
     json: JsonFlag = False,
@@ -66,6 +69,8 @@ def upgrade(
         return
     with reported() as options:
         report = fleet.upgrade(target, selection, options, lineage)
+    if report.is_complete and not no_pool:
+        refill(fleet)
     finish(report, json=json)
 
 

@@ -13,6 +13,7 @@ from tenantmig.errors import SelectionError, TenantNameError, UnknownTenantError
 
 STRICT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SCRATCH = "tenantmig_scratch_"  # how the name of a scratch schema begins
+POOL = "tenantmig_pool_"  # how the name of a schema that waits for a tenant begins
 MAX_NAME_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL docs, 4.1.1 "Identifiers and Key Words"
 PLACEHOLDER = "tenant"
 """The name, of a tenant and of its schema, that stands for any tenant."""
@@ -93,6 +94,8 @@ class NameRules:
             return "it is reserved for the shared lineage"
         if name.lower().startswith(SCRATCH):
             return "tenantmig reserves such names for its scratch schemas"
+        if name.lower().startswith(POOL):
+            return "tenantmig reserves such names for the schemas of its pool"
         if name.lower() in self.reserved | {"public", "information_schema", "$user"}:
             return "this schema cannot be a tenant's"
         return self._wide_problem(name) if self.is_wide else self._strict_problem(name)

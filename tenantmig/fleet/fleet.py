@@ -20,14 +20,15 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.domain.tenant import EVERYONE, UNFINISHED, Selection, Tenant, TenantState
 from tenantmig.errors import SourceError, TenantStateError
 from tenantmig.fleet.adopted import Adopted
-from tenantmig.fleet.reader import DEFAULT, FleetReader
+from tenantmig.fleet.pool_fleet import PoolFleet
+from tenantmig.fleet.reader import DEFAULT
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.ledger import rights as ledger_rights
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.tenants import registry
 
 
-class Fleet(FleetReader):
+class Fleet(PoolFleet):
     """All tenants of one database, and the operations on them.
 
     Errors are `TenantmigError`s. A tenant that fails is in the report and raises nothing.
@@ -35,6 +36,7 @@ class Fleet(FleetReader):
 
     def __enter__(self) -> Self:
         self._driver.engines.keep()
+        self._connections.keep()
         return self
 
     def __exit__(
@@ -46,8 +48,9 @@ class Fleet(FleetReader):
         self.close()
 
     def close(self) -> None:
-        """End the worker processes that a `with` block keeps."""
+        """End the worker processes and connections that a `with` block keeps."""
         self._driver.engines.close()
+        self._connections.close()
 
     # -- runs -------------------------------------------------------------------------------
 
@@ -109,6 +112,8 @@ class Fleet(FleetReader):
     ) -> RunReport:
         """Create each tenant schema at `to` and register it; all or nothing per tenant.
 
+        With the setting `pool`, one tenant alone gets a finished schema of the pool, if it has one.
+
         Raises:
             TenantExistsError, TenantNameError, PrivilegeError: one of them cannot be created;
                 nothing was touched.
@@ -116,6 +121,10 @@ class Fleet(FleetReader):
         from tenantmig.fleet.onboarding_plan import plan_onboarding
         from tenantmig.tenants import onboarding
 
+        tenants = tenants if isinstance(tenants, str) else list(tenants)
+        given = self._take_from_pool(tenants, to, options)
+        if given is not None:
+            return given
         plan = plan_onboarding(self._driver, tenants, to)
         session, schema = self._driver.session_options, self.settings.ledger_schema
         with self._driver.ledger() as ledger:

@@ -27,3 +27,5 @@ class RunOptions:
     """Tenants that a resumed run leaves out; `*` is a wildcard."""
     backup: Path | None = None
     """The folder to which each tenant schema is dumped before it is changed."""
+    use_pool: bool = True
+    """Onboarding may take a finished schema of the pool."""

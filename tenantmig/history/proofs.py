@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,12 @@ from tenantmig.domain.plan import RunKind
 from tenantmig.history.purity import EnvironmentProof, Imported, Proof, Purity
 from tenantmig.history.script_source import NO_SOURCE, is_bytecode
 
+ASKS_NAME = re.compile(
+    r"current_schemas?\b|\bnspname\b|\bregnamespace\b|\btable_schema\b|\bschemaname\b"
+    r"|show\s+search_path|current_setting\(\s*'search_path|default_schema_name",
+    re.IGNORECASE,
+)
+"""What in SQL, or of a dialect, may tell a script the name of the tenant schema."""
 OWN_PROCESS = "each tenant needs its own process: "
 
 
@@ -36,6 +43,36 @@ class HistoryProofs:
             proof = Proof(NO_SOURCE) if is_bytecode(file) else self._purity.prove(file, function)
             self._known[kind, revision] = proof
         return self._known[kind, revision]
+
+    @property
+    def own_files(self) -> frozenset[Path]:
+        """The files of the project's own modules that the proofs so far have read."""
+        return self._purity.own_files
+
+    def why_by_tenant(self, kind: RunKind, revisions: Iterable[str]) -> str | None:
+        """Say what in env.py or these revisions may depend on the tenant's name, or None."""
+        environment = self.environment.by_tenant or self.environment.unshared
+        if environment:
+            return f"env.py: {environment}"
+        for revision in revisions:
+            proof = self.of(kind, revision)
+            reason = proof.impure or proof.by_tenant
+            if proof.formats_tenant and not reason:
+                reason = "it writes the tenant schema's name into SQL"
+            asked = reason or self._asked_on_server(revision)
+            if asked:
+                return f"revision {revision}: {asked}"
+        return None
+
+    def _asked_on_server(self, revision: str) -> str | None:
+        """Say where the SQL of a script may ask the server for the schema's name, or None."""
+        script = self._script.get_revision(revision)
+        assert script is not None
+        for number, line in enumerate(Path(script.path).read_text().splitlines(), start=1):
+            found = ASKS_NAME.search(line)
+            if found:
+                return f"its SQL may ask for the schema's name: {found[0]} (line {number})"
+        return None
 
     @cached_property
     def environment(self) -> EnvironmentProof:

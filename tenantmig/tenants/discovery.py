@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tenantmig.domain.named_function import find_function
-from tenantmig.domain.tenant import SCRATCH, UNFINISHED, Tenant, TenantState
+from tenantmig.domain.tenant import POOL, SCRATCH, UNFINISHED, Tenant, TenantState
 from tenantmig.errors import SourceError, TenantNameError
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.postgres.sql import query
@@ -135,7 +135,7 @@ def _from_schemas(settings: Settings, ledger: Ledger) -> Iterator[Tenant]:
         reason = error.diag.message_primary
         raise SourceError(f"`source_pattern` {pattern!r} cannot be used: {reason}.") from error
     for (schema,) in rows:
-        if schema.lower() not in reserved and not schema.startswith(SCRATCH):
+        if schema.lower() not in reserved and not schema.startswith((SCRATCH, POOL)):
             yield Tenant(schema, schema)
 
 

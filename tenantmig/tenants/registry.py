@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from tenantmig.domain.tenant import Tenant, TenantState
+from tenantmig.domain.tenant import POOL, Tenant, TenantState
 from tenantmig.errors import LedgerRowError, TenantExistsError
 from tenantmig.ledger.ledger import Ledger
 from tenantmig.ledger.rows import Row
@@ -22,13 +22,16 @@ NAMELESS: Final = "(without a name)"
 def list_tenants(ledger: Ledger) -> list[Tenant]:
     """Return every tenant of the registry by name, whatever its state.
 
-    One whose row cannot be used has a `problem`, and the others none.
+    One whose row cannot be used has a `problem`, and the others none. A schema that is being
+    created for the pool is no tenant.
     """
     if not ledger.exists:
         return []
     found: dict[str, Tenant] = {}
     for row in ledger.query("tenants/list_tenants"):
         tenant = _read(row.facts, row.database)
+        if tenant.schema.startswith(POOL):
+            continue
         if tenant.name in found:
             why = (
                 f"The registry has several rows for the tenant {tenant.name!r}. Keep one "

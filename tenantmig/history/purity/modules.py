@@ -155,6 +155,12 @@ class Project:
         self._found: dict[str, Module | None] = {}
         self._files: dict[str, Module] = {}
 
+    @property
+    def own_files(self) -> frozenset[Path]:
+        """The files of the project's own modules that were read, without scripts."""
+        found = [module for module in self._found.values() if module is not None]
+        return frozenset(module.file for module in found if module.is_own)
+
     def script(self, file: str) -> Module:
         """Return the module of one file, which no name leads to."""
         if file not in self._files:

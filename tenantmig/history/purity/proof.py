@@ -34,6 +34,8 @@ class Proof:
     impure: str | None = None
     not_replayed: str | None = None
     formats_tenant: bool = False
+    by_tenant: str | None = None
+    """Where it does something that depends on the tenant, or may."""
 
     @property
     def is_pure(self) -> bool:
@@ -60,6 +62,12 @@ class Purity:
         self._prover = Prover(Project(roots), vouched)
         self._guard = threading.Lock()
 
+    @property
+    def own_files(self) -> frozenset[Path]:
+        """The files of the project's own modules that the proofs so far have read."""
+        with self._guard:
+            return self._prover.project.own_files
+
     def prove(self, file: str, function: str) -> Proof:
         """Prove `upgrade` or `downgrade` of a script."""
         with self._guard:
@@ -76,6 +84,7 @@ class Purity:
             impure=_first(findings.impure, file),
             not_replayed=_first([*findings.by_tenant, *findings.by_moment], file),
             formats_tenant=findings.formats_tenant,
+            by_tenant=_first(findings.by_tenant, file),
         )
 
     def _follow(self, module: Module, function: str, findings: Findings) -> None:
