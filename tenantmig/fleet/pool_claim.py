@@ -13,6 +13,7 @@ import psycopg
 from tenantmig.domain.outcome import Outcome, RunReport, RunState, TenantOutcome
 from tenantmig.domain.plan import Plan, RunKind, show_heads
 from tenantmig.domain.tenant import Tenant
+from tenantmig.errors import ConnectError, ReadBackError, TenantLockedError, sentence_of
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.pool_history import history_mark
 from tenantmig.ledger import pool_members
@@ -51,22 +52,39 @@ def claim(
             connection.server,
             secrets.token_hex(8),
         )
+        run = None
         try:
             run = pool_members.claim_member(connection, driver.settings.ledger_schema, asked)
-        except psycopg.Error:
+            if run is not None:
+                return _reported(driver, connection, asked, run)
+        except psycopg.Error as error:
             if connection.closed:
                 return _after_loss(driver, asked)
+            if run is not None:
+                raise _in_doubt(asked, error) from error
             return None  # the ordinary birth tries it, and says what is wrong
-        if run is not None:
-            return _reported(driver, connection, asked, run)
     return None
 
 
 def _after_loss(driver: Driver, asked: Claim) -> RunReport | None:
-    """Look, under the tenant's lock, whether a claim whose answer was lost was committed."""
-    with closing(connect(driver.session_options)) as connection:
-        wait_for_lock(connection, asked.tenant.schema, time.monotonic() + PATIENCE_S)
-        return _reported(driver, connection, asked, 0)
+    """Look, under the tenant's lock, whether a claim whose answer was lost was committed.
+
+    Raises:
+        ReadBackError: that cannot be found out now.
+    """
+    try:
+        with closing(connect(driver.session_options)) as connection:
+            wait_for_lock(connection, asked.tenant.schema, time.monotonic() + PATIENCE_S)
+            return _reported(driver, connection, asked, 0)
+    except (psycopg.Error, ConnectError, TenantLockedError) as error:
+        raise _in_doubt(asked, error) from error
+
+
+def _in_doubt(asked: Claim, error: Exception) -> ReadBackError:
+    return ReadBackError(
+        f'Whether "{asked.tenant.name}" was given a schema of the pool is in doubt: '
+        f"{sentence_of(error)} Run `tenantmig tenants list` to see it."
+    )
 
 
 def _reported(

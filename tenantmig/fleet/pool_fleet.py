@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
+
 from tenantmig.domain.events import RunFinished, RunStarted
 from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Plan, RunKind
@@ -14,7 +16,7 @@ from tenantmig.fleet.kept_connections import KeptConnections
 from tenantmig.fleet.pooling import PoolReport
 from tenantmig.fleet.reader import DEFAULT, FleetReader
 from tenantmig.fleet.run_options import RunOptions
-from tenantmig.postgres.connection import connect
+from tenantmig.postgres.connection import BoundedConnection, connect
 from tenantmig.rollout import planning
 from tenantmig.settings import Settings
 
@@ -87,12 +89,21 @@ class PoolFleet(FleetReader):
     def _claim(self, tenant: Tenant, plan: Plan) -> RunReport | None:
         """Claim a member over a kept connection, and once more over a new one if that was lost."""
         for _ in range(2):
-            with self._connections.lend() as connection:
-                if not self._histories:
-                    self._histories = pool_claim.histories(self._driver, connection)
-                found = pool_claim.claim(self._driver, connection, tenant, plan, self._histories)
-                if found is None:
-                    self._histories = set()  # scripts may have changed; the next call looks
-                if found is not None or not connection.closed:
-                    return found
+            try:
+                with self._connections.lend() as connection:
+                    found = self._claim_over(connection, tenant, plan)
+                    if found is not None or not connection.closed:
+                        return found
+            except psycopg.OperationalError:  # lost before anything was claimed
+                continue
         return None
+
+    def _claim_over(
+        self, connection: BoundedConnection, tenant: Tenant, plan: Plan
+    ) -> RunReport | None:
+        if not self._histories:
+            self._histories = pool_claim.histories(self._driver, connection)
+        found = pool_claim.claim(self._driver, connection, tenant, plan, self._histories)
+        if found is None:
+            self._histories = set()  # others may have filled the pool since; the next call looks
+        return found

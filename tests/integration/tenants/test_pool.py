@@ -150,7 +150,7 @@ SPELLED = {
     ),
     "a comment": (FUNCTION.format("") + COMMENT, "the comment on function"),
     "somewhere else": (
-        "op.execute('CREATE VIEW public.of_a_tenant AS SELECT 1 AS one')",
+        "op.execute('CREATE OR REPLACE VIEW public.of_a_tenant AS SELECT 1 AS one')",
         "cannot be proved",
     ),
     "python": (
