@@ -26,6 +26,7 @@ FORMS = {
     "shared_section": "a section of the ini",
     "version_table": "a name without `%`, `[` and `]`",
     "canary": "a number, or tenant names with commas between them",
+    "pool": "an integer, 0 at least",
     "parallel": "`auto`, or an integer, 1 at least",
     "max_failures": "a number, or a share such as `5%`",
     "gate": "a command line",
