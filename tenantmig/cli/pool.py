@@ -64,14 +64,17 @@ def drain(ctx: typer.Context, json: JsonFlag = False) -> None:
 
 def refill(fleet: Fleet) -> None:
     """Fill the pool at the end of a command; what goes wrong is told and changes no exit code."""
-    from tenantmig.errors import TenantmigError
+    import psycopg
+
+    from tenantmig.errors import TenantmigError, sentence_of
 
     if not fleet.settings.pool:
         return
     try:
         report = fleet.fill_pool()
-    except TenantmigError as error:
-        say(f"The pool was not filled: {error.message}", is_error=True)
+    except (TenantmigError, psycopg.Error) as error:
+        told = fleet.settings.redact(sentence_of(error))
+        say(f"The pool was not filled: {told}", is_error=True)
         return
     if report.ready < report.size:
         why = report.reason or "see `tenantmig pool`"

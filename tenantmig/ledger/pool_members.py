@@ -21,7 +21,8 @@ from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from tenantmig.domain.tenant import POOL, Tenant
-from tenantmig.errors import ReadBackError
+from tenantmig.errors import PrivilegeError, ReadBackError
+from tenantmig.ledger.schema import CREATION_LOCK
 from tenantmig.postgres import sql
 
 MISSING: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
@@ -75,13 +76,24 @@ def new_name() -> str:
 
 
 def create_pool(connection: psycopg.Connection, ledger: str) -> None:
-    """Create the table and the functions of the pool.
+    """Create the table and the functions of the pool, or leave those of their owner.
 
     Idempotent: yes.
+    Raises:
+        PrivilegeError: this role may not create them.
     """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('tenantmig.ledger', 0))")
-        connection.execute(sql.query("ledger/pool_tables", ledger))
+    try:
+        with connection.transaction():
+            connection.execute(CREATION_LOCK)
+            connection.execute(sql.query("ledger/pool_tables", ledger))
+    except psycopg.errors.InsufficientPrivilege as error:
+        table = sql.quoted(ledger, "pool_member").as_string(connection)
+        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
+        if not (row and row[0]):
+            raise PrivilegeError(
+                f"The pool's table cannot be created: {error.diag.message_primary}. Run "
+                f'`tenantmig pool fill` once as the owner of the schema "{ledger}".'
+            ) from error
 
 
 def list_members(connection: psycopg.Connection, ledger: str) -> list[PoolRow]:
