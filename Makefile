@@ -53,6 +53,9 @@ random-scripts: install ## 2,000 random scripts, compared with plain Alembic
 random-kills: install ## 500 random kills of workers, their children and the fork server
 	RANDOM_KILLS=500 $(BIN)/pytest tests/faults/test_random_kills.py -m '' -n 2 --timeout 1200
 
+pool-races: install ## 500 races of sign-ups for the pool, beside upgrades and kills
+	POOL_RACES=500 $(BIN)/pytest tests/faults/test_pool_races.py -m '' -n 2 --timeout 1200
+
 corruptions: install ## 2,000 damaged ledgers and version tables, told in words
 	CORRUPTIONS=2000 $(BIN)/pytest tests/integration/ledger/test_damaged_ledger.py -m "" -k random -n 2 --timeout 14400
 
@@ -97,4 +100,4 @@ lock: install ## write the locked requirements anew
 	$(COMPILE) --upgrade -o requirements/bench.txt requirements/bench.in
 
 .PRECIOUS: .venv-%/ready
-.PHONY: help install demo test test-debian test-lowest test-newest test-all sweeps random-scripts random-kills corruptions soak controls check lint picture docs reference bench lock
+.PHONY: help install demo test test-debian test-lowest test-newest test-all sweeps random-scripts random-kills pool-races corruptions soak controls check lint picture docs reference bench lock
