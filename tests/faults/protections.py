@@ -63,6 +63,8 @@ CHAIN = (
 ANEW = "tests/integration/fleet/test_blueprint_keeping.py::test_after_a_change_it_is_made_anew"
 RUN_AS = "tests/integration/postgres/test_run_as.py::test_"
 NO_MORE = f"{RUN_AS}a_tenants_code_can_do_no_more_than_the_tenant"
+POOL = "tests/integration/tenants/test_pool.py::test_"
+CLAIMS = "tests/faults/test_pool_claims.py::test_a_claim_that_is_cut_off_at_any_statement"
 FENCE = "\n   AND EXISTS (SELECT FROM {ledger}.run WHERE id = %(run)s AND epoch = %(epoch)s)"
 ALIVE = """
    AND EXISTS (SELECT FROM pg_locks
@@ -78,6 +80,13 @@ RECORD_APART = """
             self.xid = record_step(
                 other, self.options.ledger, assignment, heads, is_bound=False
             )"""
+CLAIM_APART = """    if row is not None and row[0] is not None:
+        connection.execute(
+            "INSERT INTO tenantmig.tenant (name, schema, state) VALUES (%s, %s, 'active')",
+            [claim.tenant.name, claim.tenant.schema],
+        )
+    return None if row is None else row[0]
+"""
 LOCK = "        session.lock(tenant.schema)\n"
 READ_FIRST = """
         if assignment.kind is not RunKind.ONBOARD:
@@ -1535,6 +1544,58 @@ CONTROLS = (
             ),
         ),
         (f"{ANEW}[change_helper]",),
+    ),
+    Control(
+        "P1",
+        "a schema of the pool that is not at the target is not given out",
+        (
+            Patch(
+                "ledger/sql/pool_tables.sql",
+                "        EXIT WHEN versions = string_to_array(wanted, ',');\n",
+                "        EXIT;\n",
+            ),
+        ),
+        (f"{POOL}one_that_is_behind_is_not_given_out",),
+        "ReadBackError",
+    ),
+    Control(
+        "P1",
+        "a schema of the pool that somebody changed is not given out",
+        (
+            Patch(
+                "ledger/sql/pool_tables.sql",
+                "CONTINUE WHEN {ledger}.pool_stamp(member.schema) IS DISTINCT FROM member.stamp;",
+                "",
+            ),
+        ),
+        (f"{POOL}one_that_somebody_changed_is_not_given_out",),
+        "AssertionError",
+    ),
+    Control(
+        "P1",
+        "a schema of the pool that other scripts made is not given out",
+        (
+            Patch(
+                "fleet/pool_claim.py",
+                " if row.history == history_mark(driver, row.files)}",
+                "}",
+            ),
+        ),
+        (f"{POOL}a_changed_script_makes_them_stale",),
+        "AssertionError",
+    ),
+    Control(
+        "P6",
+        "a claim of the pool is one transaction",
+        (
+            Patch("ledger/sql/pool_tables.sql", "    IF is_kept THEN\n", "    IF false THEN\n"),
+            Patch(
+                "ledger/pool_members.py",
+                "    return None if row is None else row[0]\n",
+                CLAIM_APART,
+            ),
+        ),
+        (f"{CLAIMS}[LOSE_ANSWER]", f"{CLAIMS}[CUT]"),
         "AssertionError",
     ),
 )  # fmt: skip
