@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -11,14 +12,15 @@ from tenantmig.domain.outcome import RunReport
 from tenantmig.domain.plan import Plan, RunKind
 from tenantmig.domain.tenant import Tenant
 from tenantmig.errors import SelectionError, TenantNameError, UnknownRevisionError
-from tenantmig.fleet import pool_claim, pooling
 from tenantmig.fleet.kept_connections import KeptConnections
-from tenantmig.fleet.pooling import PoolReport
 from tenantmig.fleet.reader import DEFAULT, FleetReader
 from tenantmig.fleet.run_options import RunOptions
 from tenantmig.postgres.connection import BoundedConnection, connect
 from tenantmig.rollout import planning
 from tenantmig.settings import Settings
+
+if TYPE_CHECKING:
+    from tenantmig.fleet.pooling import PoolReport
 
 
 class PoolFleet(FleetReader):
@@ -31,6 +33,8 @@ class PoolFleet(FleetReader):
 
     def pool(self) -> PoolReport:
         """Return the members of the pool, and why one is not given out."""
+        from tenantmig.fleet import pooling
+
         return pooling.show(self._driver)
 
     def fill_pool(self, options: RunOptions = DEFAULT) -> PoolReport:
@@ -38,6 +42,8 @@ class PoolFleet(FleetReader):
 
         Idempotent: yes. If another session is filling it, nothing is done, and the report says so.
         """
+        from tenantmig.fleet import pooling
+
         return pooling.fill(self._driver, options)
 
     def drain_pool(self) -> PoolReport:
@@ -46,6 +52,8 @@ class PoolFleet(FleetReader):
         Raises:
             FleetBusyError: another session is filling it; nothing was touched.
         """
+        from tenantmig.fleet import pooling
+
         return pooling.drain(self._driver)
 
     def _take_from_pool(
@@ -101,6 +109,8 @@ class PoolFleet(FleetReader):
     def _claim_over(
         self, connection: BoundedConnection, tenant: Tenant, plan: Plan
     ) -> RunReport | None:
+        from tenantmig.fleet import pool_claim
+
         if not self._histories:
             self._histories = pool_claim.histories(self._driver, connection)
         found = pool_claim.claim(self._driver, connection, tenant, plan, self._histories)

@@ -1544,6 +1544,7 @@ CONTROLS = (
             ),
         ),
         (f"{ANEW}[change_helper]",),
+        "AssertionError",
     ),
     Control(
         "P1",
