@@ -64,7 +64,7 @@ def read_rows(connection: psycopg.Connection, schema: str) -> tuple[Rows, str | 
     """Return a hash for the rows of each table, and a table with a row that holds the name."""
     with in_catalog(connection):
         facts = {"schema": schema, "chance": CHANCE}
-        tables = connection.execute(query("drift/pool_tables"), facts).fetchall()
+        tables = connection.execute(query("drift/pool_rows"), facts).fetchall()
         rows: dict[str, str] = {}
         spelling = None
         for table, columns, sure in tables:

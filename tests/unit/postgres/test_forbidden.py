@@ -43,6 +43,7 @@ ALLOWED = st.sampled_from(("", "SELECT 1;", "SELECT CASE WHEN true THEN 1\nEND;"
 SELDOM = {
     "ledger_v3": "once for a ledger",
     "ledger_v4": "once for a ledger",
+    "pool_tables": "once for a pool",
     "raise_wall": "only behind the wall",
     "refuse_leftovers": "only behind the wall",
     "replay_enter": "sent by libpq, without this check",
