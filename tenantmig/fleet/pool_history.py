@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tenantmig.domain.plan import RunKind, show_heads
+from tenantmig.domain.tenant import POOL
 from tenantmig.fleet.driver import Driver
 from tenantmig.ledger.pool_members import PoolRow
 
@@ -82,6 +83,8 @@ def why_off(driver: Driver) -> str | None:
 def problem_of(driver: Driver, row: PoolRow) -> str | None:
     """Say why a member is not given out, as far as its row tells."""
     wanted = show_heads(driver.history.heads)
+    if not row.schema.startswith(POOL):
+        return "the ledger names a schema that is none of the pool's"
     if not row.is_there:
         return "the schema does not exist"
     if row.revision != wanted:

@@ -14,6 +14,7 @@ from typing import Final
 import psycopg
 
 from tenantmig.domain.plan import show_heads
+from tenantmig.domain.tenant import POOL
 from tenantmig.errors import FleetBusyError, TenantLockedError
 from tenantmig.fleet.driver import Driver
 from tenantmig.fleet.pool_births import WITNESSES, add_members
@@ -139,14 +140,18 @@ def _filling(ledger: Ledger) -> Iterator[bool]:
 
 
 def _drop_member(driver: Driver, ledger: Ledger, schema: str) -> bool:
-    """Drop one member, unless a claim holds it or has it."""
+    """Drop one member, unless a claim holds it or has it.
+
+    Of a row that names a schema which is none of the pool's, only the row: it may be a tenant's.
+    """
     with closing(connect(driver.session_options)) as connection:
         if not _is_locked(connection, schema):
             return False
         with connection.transaction():
             if not pool_members.forget_member(connection, ledger.schema, schema):
                 return False
-            _drop_schema(driver, connection, schema)
+            if schema.startswith(POOL):
+                _drop_schema(driver, connection, schema)
         return True
 
 

@@ -110,7 +110,7 @@ BEGIN
     LOOP
         -- one at a time: a cursor would lock more than it hands out
         SELECT schema, stamp INTO member FROM {ledger}.pool_member
-         WHERE schema > last AND revision = wanted AND history = this_history
+         WHERE left(schema, 15) = 'tenantmig_pool_' AND schema > last AND revision = wanted AND history = this_history
          ORDER BY schema LIMIT 1 FOR UPDATE SKIP LOCKED;
         IF NOT FOUND THEN
             RETURN NULL;

@@ -51,12 +51,13 @@ COMMANDS = (
     ("init", NASTY, "--dry-run"), ("demo", "--project", NASTY), (NASTY,), ("status", NASTY),
     ("status", "--json"), ("show", "2", "--json"), ("tenants", "list", "--json"),
     ("--config", NASTY, "status"), ("lint", NASTY), ("upgrade", NASTY),
-    ("upgrade", "--canary", NASTY),
+    ("upgrade", "--canary", NASTY), ("pool",), ("pool", "--json"), ("pool", "drain"),
+    ("pool", "fill"), ("pool", NASTY),
     ("upgrade", "--wave", "1", "--gate", NASTY), ("upgrade", "--lock-timeout", NASTY),
 )  # fmt: skip
 STARTING = {
     *("drift", "lint", "check", "upgrade", "resume", "rollback", "downgrade", "stamp", "onboard"),
-    *("restore", "revision", "adopt", "--sql"),
+    *("restore", "revision", "adopt", "--sql", "fill"),
 }
 """Words of commands that may start workers; the others run in this process."""
 
@@ -81,6 +82,9 @@ def fleet(tmp_path: Path, database: Database) -> Project:
         database.execute(f"CREATE TABLE {schema}.{nasty} (id int DEFAULT 5)")
         database.execute(f"COMMENT ON TABLE {schema}.{nasty} IS {LITERAL}")
     database.execute("CREATE SCHEMA IF NOT EXISTS other")
+    project.run("pool", "fill")
+    forged = "INSERT INTO tenantmig.pool_member VALUES (%s, %s, %s, '{}', '{}', %s, 1)"
+    database.execute(forged, [NASTY] * 4)
     project.run("upgrade", "r2", expect=3)
     update = "UPDATE tenantmig.run SET reason = %s, target = 'r2' WHERE id = 2"
     database.execute(update, [NASTY])
@@ -112,8 +116,9 @@ def test_the_table_has_every_command() -> None:
     group = typer.main.get_group(app)
     tried = {command[0] for command in COMMANDS}
     assert set(group.commands) <= tried
-    inner = {words[1] for words in map(list, COMMANDS) if words[0] == "tenants"}
-    assert set(getattr(group.commands["tenants"], "commands")) <= inner  # noqa: B009  typer's
+    for name in ("tenants", "pool"):
+        inner = {words[1] for words in map(list, COMMANDS) if words[0] == name and len(words) > 1}
+        assert set(getattr(group.commands[name], "commands")) <= inner  # noqa: B009  typer's
 
 
 @pytest.mark.slow

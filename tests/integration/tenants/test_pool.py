@@ -67,6 +67,31 @@ def test_one_that_is_behind_is_not_given_out(
     assert {m.problem for m in fleet.pool().members} == {"it is at r2"}
 
 
+@pytest.mark.parametrize("does", ["fill", "drain", "onboard"])
+def test_a_row_that_names_another_schema_takes_nothing_away(
+    three: Project, database: Database, open_fleet: OpenFleet, does: str
+) -> None:
+    """A damaged ledger may call a tenant's schema a member: it is not dropped, nor renamed."""
+    fleet = open_fleet(pool=2)
+    onboarded(fleet, "acme")
+    database.execute("CREATE SCHEMA other; CREATE TABLE other.kept ()")
+    fleet.fill_pool()
+    row = "schema = '{0}', stamp = tenantmig.pool_stamp('{0}')"
+    for member, schema in zip(members(database), ("acme", "other"), strict=True):
+        change = f"UPDATE tenantmig.pool_member SET {row.format(schema)} WHERE schema = '{member}'"
+        database.execute(change)
+    told = "the ledger names a schema that is none of the pool's"
+    assert {m.problem for m in fleet.pool().members} == {told}
+    if does == "onboard":
+        assert onboarded(fleet, "beta").engine != "pool"
+    else:
+        report = fleet.fill_pool() if does == "fill" else fleet.drain_pool()
+        # the two that no row names any more are dropped as well
+        assert (report.dropped, report.ready) == (4, 2 if does == "fill" else 0)
+    assert stands(database, "acme") == {"acme": "r3"}
+    assert database.fetch("SELECT to_regclass('other.kept') IS NOT NULL") == [(True,)]
+
+
 def test_one_that_somebody_changed_is_not_given_out(
     three: Project, database: Database, open_fleet: OpenFleet
 ) -> None:
