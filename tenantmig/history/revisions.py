@@ -3,6 +3,7 @@ the paths through them. Knows no tenant and no connection."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import groupby
@@ -247,4 +248,7 @@ class History:
 
 def _roots(config: Config) -> tuple[str, ...]:
     """Return the folders that scripts import from, before those of Python itself."""
-    return tuple(config.get_prepend_sys_paths_list() or ())
+    with warnings.catch_warnings():
+        # of an ini without path_separator: Alembic tells it where it loads the history
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return tuple(config.get_prepend_sys_paths_list() or ())
