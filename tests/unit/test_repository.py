@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,9 @@ def test_the_lowest_versions_are_those_that_are_promised() -> None:
     for path in (REPOSITORY / "requirements").glob("*.txt"):
         assert "index-url" not in path.read_text()
         assert "://" not in path.read_text().replace("https://pip.pypa.io", "")
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """The folders are no packages, so pytest takes the second file for the first and stops."""
+    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
